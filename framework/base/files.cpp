@@ -1,0 +1,94 @@
+#include "framework/base/files.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "framework/base/error.h"
+
+namespace throng {
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw system_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (in.bad()) throw system_error("{}: reading failed: {}", path.string(), std::strerror(errno));
+  return text;
+}
+
+void fsync_path(const fs::path& path) {
+  int fd = ::open(path.c_str(), O_RDONLY);
+  if (fd < 0 || ::fsync(fd) != 0) {
+    int code = errno;
+    if (fd >= 0) ::close(fd);
+    throw system_error("{}: cannot be flushed to disk: {}", path.string(), std::strerror(code));
+  }
+  ::close(fd);
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  fs::path temporary = path;
+  temporary += fmt::format(".tmp{}", ::getpid());
+  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) throw system_error("{}: cannot be written: {}", path.string(), std::strerror(errno));
+  size_t written = 0;
+  while (written < content.size()) {
+    ssize_t n = ::write(fd, content.data() + written, content.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) break;
+    written += size_t(n);
+  }
+  bool good = written == content.size() && ::fsync(fd) == 0;
+  int code = errno;
+  ::close(fd);
+  if (good && ::rename(temporary.c_str(), path.c_str()) == 0) return;
+  if (good) code = errno;
+  ::unlink(temporary.c_str());
+  throw system_error("{}: cannot be written: {}", path.string(), std::strerror(code));
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code) throw system_error("{}: folder cannot be made: {}", path.string(), code.message());
+  if (::access(path.c_str(), W_OK | X_OK) != 0)
+    throw system_error("{}: folder cannot be written: {}", path.string(), std::strerror(errno));
+}
+
+std::vector<fs::path> expand_glob(const fs::path& pattern) {
+  std::vector<fs::path> found;
+  auto add = [&](const fs::path& path) {
+    if (fs::is_directory(path)) {
+      for (const auto& entry : fs::directory_iterator(path))
+        if (entry.is_regular_file() && entry.path().filename().string()[0] != '.') found.push_back(entry.path());
+    } else {
+      found.push_back(path);
+    }
+  };
+  if (fs::exists(pattern)) {
+    add(pattern);
+  } else {
+    glob_t result{};
+    if (::glob(pattern.c_str(), 0, nullptr, &result) == 0)
+      for (size_t i = 0; i < result.gl_pathc; ++i) add(result.gl_pathv[i]);
+    ::globfree(&result);
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+uint64_t free_disk_bytes(const fs::path& path) {
+  std::error_code code;
+  auto space = fs::space(path, code);
+  return code ? UINT64_MAX : space.available;
+}
+
+}  // namespace throng

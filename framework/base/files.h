@@ -1,0 +1,28 @@
+// Files: whole reads, atomic writes, and errors that name the path and the reason.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace throng {
+
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes a temporary file beside `path`, fsyncs it and renames it: readers see the old file or the new one.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Flushes a file or folder to disk.
+void fsync_path(const std::filesystem::path& path);
+
+/// Makes a folder and its parents; a clear system error where it cannot be written.
+void make_folder(const std::filesystem::path& path);
+
+/// Files that a path with *, ?, [..] or a folder names, sorted; a folder gives its regular files (not hidden ones).
+/// A path without wildcard that does not exist gives an empty list.
+std::vector<std::filesystem::path> expand_glob(const std::filesystem::path& pattern);
+
+/// Bytes the file system can still take at `path`.
+uint64_t free_disk_bytes(const std::filesystem::path& path);
+
+}  // namespace throng

@@ -1,0 +1,32 @@
+// The worker threads of one rank.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace throng {
+
+/// Runs loops on a fixed number of worker threads. One caller at a time; the caller works too.
+class ThreadPool {
+ public:
+  /// `num_threads` counts the calling thread; 1 runs everything inline.
+  explicit ThreadPool(int num_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const;
+
+  /// Calls body(i) for i in [0, n), in any order. Rethrows the exception of the lowest i that failed; after a
+  /// failure at i, no index above i is started.
+  void parallel_for(size_t n, const std::function<void(size_t)>& body);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Sets flush-to-zero and denormals-are-zero in the calling thread: denormals slow training up to 27 times.
+void flush_denormals();
+
+}  // namespace throng

@@ -1,0 +1,192 @@
+#include "framework/comm/mpi_backend.h"
+
+#include <mpi.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <list>
+#include <thread>
+
+#include "framework/base/clock.h"
+#include "framework/base/thread_pool.h"
+
+namespace throng::comm {
+namespace {
+
+constexpr double kFailureGraceSeconds = 0.3;
+
+void check(int code, const char* what) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw system_error("{} failed: {}", what, std::string(text, size_t(length)));
+}
+
+class MpiTransport : public Transport {
+ public:
+  MpiTransport() {
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &data_), "MPI_Comm_dup");
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
+    MPI_Comm_set_errhandler(data_, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(control_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(data_, &rank_);
+    MPI_Comm_size(data_, &size_);
+  }
+  ~MpiTransport() override {
+    while (bytes_in_flight() > 0) ::sched_yield();
+    MPI_Comm_free(&data_);
+    MPI_Comm_free(&control_);
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+
+  void post(int to, Channel channel, Buffer message) override {
+    THRONG_CHECK(message.size() <= kMaxMessageBytes, "a message of {} bytes", message.size());
+    sends_.push_back({std::move(message), MPI_REQUEST_NULL});
+    Send& send = sends_.back();
+    check(MPI_Isend(send.message.data(), int(send.message.size()), MPI_BYTE, to, int(channel), data_, &send.request),
+          "MPI_Isend");
+    in_flight_ += send.message.size() + 1;
+    spins_ = 0;
+  }
+
+  size_t bytes_in_flight() override {
+    for (auto it = sends_.begin(); it != sends_.end();) {
+      int done = 0;
+      check(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (!done) {
+        ++it;
+        continue;
+      }
+      in_flight_ -= it->message.size() + 1;
+      it = sends_.erase(it);
+    }
+    return in_flight_;
+  }
+
+  std::optional<Incoming> poll(int from, Channel channel) override {
+    int found = 0;
+    MPI_Message handle;
+    MPI_Status status;
+    check(MPI_Improbe(from < 0 ? MPI_ANY_SOURCE : from, int(channel), data_, &found, &handle, &status), "MPI_Improbe");
+    if (!found) return {};
+    int count = 0;
+    check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+    Incoming incoming{status.MPI_SOURCE, Buffer(size_t(count))};
+    check(MPI_Mrecv(incoming.message.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
+    spins_ = 0;
+    return incoming;
+  }
+
+  // Spins, then yields, then sleeps: a waiting rank must not take a core from a working one.
+  void idle() override {
+    ++spins_;
+    if (spins_ % 64 == 0) {
+      bytes_in_flight();
+      if (auto error = poll_failure()) throw PeerFailure(*error);
+    }
+    if (spins_ > 20000)
+      ::usleep(100);
+    else if (spins_ > 200)
+      ::sched_yield();
+  }
+
+  void announce_failure(const Error& error) override {
+    std::string packed = error.pack();
+    if (packed.size() > 60000) packed = Error(error.fault(), error.message().substr(0, 50000)).pack();
+    std::vector<MPI_Request> requests;
+    failure_text_ = packed;
+    for (int r = 0; r < size_; ++r) {
+      if (r == rank_) continue;
+      requests.emplace_back();
+      MPI_Isend(failure_text_.data(), int(failure_text_.size()), MPI_BYTE, r, 0, control_, &requests.back());
+    }
+    Stopwatch watch;
+    int done = 0;
+    while (!done && watch.seconds() < 1)
+      MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
+  }
+
+  /// The next failure another rank has announced.
+  std::optional<Error> poll_failure() {
+    int found = 0;
+    MPI_Message handle;
+    MPI_Status status;
+    check(MPI_Improbe(MPI_ANY_SOURCE, 0, control_, &found, &handle, &status), "MPI_Improbe");
+    if (!found) return {};
+    int count = 0;
+    MPI_Get_count(&status, MPI_BYTE, &count);
+    std::string packed(size_t(count), '\0');
+    check(MPI_Mrecv(packed.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
+    return Error::unpack(packed);
+  }
+
+ private:
+  struct Send {
+    Buffer message;
+    MPI_Request request;
+  };
+  MPI_Comm data_{}, control_{};
+  int rank_ = 0, size_ = 1;
+  std::list<Send> sends_;
+  size_t in_flight_ = 0;
+  int spins_ = 0;
+  std::string failure_text_;
+};
+
+[[noreturn]] void end_failed(MpiTransport& transport, Error error, const std::function<void(const Error&)>& report) {
+  if (transport.rank() != 0) {
+    // Rank 0 reports and ends the job; should it be gone, this rank ends it.
+    ::sleep(10);
+    MPI_Abort(MPI_COMM_WORLD, error.exit_code());
+    std::_Exit(error.exit_code());
+  }
+  for (Stopwatch watch; watch.seconds() < kFailureGraceSeconds; ::usleep(1000))
+    while (auto other = transport.poll_failure())
+      if (other->before(error)) error = *other;
+  report(error);
+  MPI_Abort(MPI_COMM_WORLD, error.exit_code());
+  std::_Exit(error.exit_code());
+}
+
+}  // namespace
+
+bool started_by_mpi_launcher() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
+    if (std::getenv(name)) return true;
+  return false;
+}
+
+int run_on_mpi(const std::function<int(Communicator&)>& body, const std::function<void(const Error&)>& report) {
+  int provided = 0;
+  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+    throw system_error("MPI_Init_thread failed");
+  flush_denormals();
+  int code = 0;
+  {
+    auto owned = std::make_unique<MpiTransport>();
+    MpiTransport& transport = *owned;
+    const char* tasks = std::getenv("SLURM_NTASKS");
+    Communicator communicator(std::move(owned));
+    try {
+      if (tasks && std::atoi(tasks) > 1 && communicator.size() == 1 && std::getenv("SLURM_STEP_ID") &&
+          !std::getenv("OMPI_COMM_WORLD_SIZE"))
+        throw system_error("Slurm started {} tasks, but each sees a world of one rank", tasks)
+            .with_hint("start with 'srun --mpi=pmix', or mpirun inside the allocation");
+      code = body(communicator);
+    } catch (const PeerFailure& failure) {
+      end_failed(transport, failure.cause(), report);
+    } catch (...) {
+      Error error = current_error();
+      transport.announce_failure(error);
+      end_failed(transport, error, report);
+    }
+  }
+  MPI_Finalize();
+  return code;
+}
+
+}  // namespace throng::comm

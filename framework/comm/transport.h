@@ -1,0 +1,56 @@
+// What a communicator needs from a backend: whole messages of bounded size, in order per (sender, channel).
+#pragma once
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "framework/base/buffer.h"
+#include "framework/base/error.h"
+
+namespace throng::comm {
+
+/// No message is larger; longer payloads are cut by the communicator (MPI counts are int).
+inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
+
+/// Messages of different channels never match each other.
+enum class Channel : int { kCollective = 0, kExchangeEven = 1, kExchangeOdd = 2 };
+
+struct Incoming {
+  int from = 0;
+  Buffer message;
+};
+
+/// Thrown out of every wait when another rank has failed; carries that rank's error.
+class PeerFailure : public std::exception {
+ public:
+  explicit PeerFailure(Error cause) : cause_(std::move(cause)) {}
+  const char* what() const noexcept override { return cause_.what(); }
+  const Error& cause() const { return cause_; }
+
+ private:
+  Error cause_;
+};
+
+/// One rank's end of a backend. Used by one thread of the rank.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// Begins to send; never blocks. The transport owns the message until it is sent.
+  virtual void post(int to, Channel channel, Buffer message) = 0;
+  /// Bytes posted and not yet handed to the receiver's side.
+  virtual size_t bytes_in_flight() = 0;
+  /// A message that has arrived, from `from` or, where negative, from any rank; nullopt when there is none.
+  virtual std::optional<Incoming> poll(int from, Channel channel) = 0;
+  /// Waits a little for something to happen; throws PeerFailure when another rank has failed.
+  virtual void idle() = 0;
+
+  /// Tells all ranks that this one failed; their waits throw PeerFailure.
+  virtual void announce_failure(const Error& error) = 0;
+};
+
+}  // namespace throng::comm

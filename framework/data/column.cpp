@@ -1,0 +1,214 @@
+#include "framework/data/column.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "framework/base/hash.h"
+
+namespace throng::data {
+
+uint64_t Column::num_bytes() const {
+  return bytes_.size() + 8 * (offsets_.size() + string_offsets_.size()) + valid_.size();
+}
+
+int64_t Column::as_int64(int64_t row) const {
+  switch (type_) {
+    case Type::kBool: return values<uint8_t>()[size_t(row)];
+    case Type::kInt32: return values<int32_t>()[size_t(row)];
+    case Type::kInt64:
+    case Type::kTimestamp: return values<int64_t>()[size_t(row)];
+    default: throw bug("as_int64 of a {} column", type_name(type_));
+  }
+}
+
+double Column::as_double(int64_t row) const {
+  if (type_ == Type::kFloat32) return double(values<float>()[size_t(row)]);
+  if (type_ == Type::kFloat64) return values<double>()[size_t(row)];
+  return double(as_int64(row));
+}
+
+void Column::append_null() {
+  make_valid();
+  if (is_fixed(type_))
+    bytes_.insert(bytes_.end(), value_bytes(type_), std::byte{0});
+  else
+    offsets_.push_back(offsets_.back());
+  valid_.push_back(0);
+  ++rows_;
+}
+
+void Column::set_null(int64_t row) {
+  make_valid();
+  valid_[size_t(row)] = 0;
+  std::memset(bytes_.data() + size_t(row) * value_bytes(type_), 0, value_bytes(type_));
+}
+
+void Column::append_row(const Column& other, int64_t row) { append_slice(other, row, 1); }
+void Column::append_all(const Column& other) { append_slice(other, 0, other.rows_); }
+
+void Column::append_slice(const Column& other, int64_t first, int64_t count) {
+  THRONG_CHECK(other.type_ == type_, "{} rows appended to a {} column", type_name(other.type_), type_name(type_));
+  if (other.has_nulls()) make_valid();
+  if (!valid_.empty()) {
+    if (other.has_nulls())
+      valid_.insert(valid_.end(), other.valid_.begin() + first, other.valid_.begin() + first + count);
+    else
+      valid_.insert(valid_.end(), size_t(count), 1);
+  }
+  rows_ += count;
+  const size_t width = value_bytes(type_);
+  auto copy_bytes = [&](int64_t begin, int64_t end) {
+    append_bytes(bytes_, other.bytes_.data() + size_t(begin) * width, size_t(end - begin) * width);
+  };
+  if (is_fixed(type_)) return copy_bytes(first, first + count);
+
+  auto append_offsets = [](AlignedVector<int64_t>& into, const AlignedVector<int64_t>& from, int64_t begin, int64_t n) {
+    int64_t shift = into.back() - from[size_t(begin)];
+    size_t at = into.size();
+    into.resize(at + size_t(n));
+    for (int64_t i = 0; i < n; ++i) into[at + size_t(i)] = from[size_t(begin + i + 1)] + shift;
+  };
+  int64_t begin = other.offsets_[size_t(first)], end = other.offsets_[size_t(first + count)];
+  append_offsets(offsets_, other.offsets_, first, count);
+  if (type_ == Type::kListString) {
+    append_offsets(string_offsets_, other.string_offsets_, begin, end - begin);
+    begin = other.string_offsets_[size_t(begin)], end = other.string_offsets_[size_t(end)];
+  }
+  copy_bytes(begin, end);
+}
+
+void Column::reserve_rows(int64_t rows) {
+  if (is_fixed(type_))
+    bytes_.reserve(size_t(rows) * value_bytes(type_));
+  else
+    offsets_.reserve(size_t(rows) + 1);
+}
+
+Column Column::zeros(Type type, int64_t rows) {
+  THRONG_CHECK(is_fixed(type), "zeros of a {} column", type_name(type));
+  Column c(type);
+  c.rows_ = rows;
+  c.bytes_.assign(size_t(rows) * value_bytes(type), std::byte{0});
+  return c;
+}
+
+Column Column::take(std::span<const int64_t> rows) const {
+  Column out(type_);
+  out.reserve_rows(int64_t(rows.size()));
+  if (!is_fixed(type_)) {
+    for (int64_t r : rows) out.append_slice(*this, r, 1);
+    return out;
+  }
+  const size_t width = value_bytes(type_);
+  out.bytes_.resize(rows.size() * width);
+  auto gather = [&]<class T>(T) {
+    auto from = values<T>();
+    T* to = reinterpret_cast<T*>(out.bytes_.data());
+    for (size_t i = 0; i < rows.size(); ++i) to[i] = from[size_t(rows[i])];
+  };
+  if (width == 1) gather(uint8_t{});
+  if (width == 4) gather(uint32_t{});
+  if (width == 8) gather(uint64_t{});
+  out.rows_ = int64_t(rows.size());
+  if (has_nulls()) {
+    out.valid_.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) out.valid_[i] = valid_[size_t(rows[i])];
+  }
+  return out;
+}
+
+void Column::hash_rows(std::span<uint64_t> hashes) const {
+  for (int64_t r = 0; r < rows_; ++r) {
+    uint64_t& h = hashes[size_t(r)];
+    if (!is_valid(r)) {
+      h = mix64(h ^ 0x6e756c6cull);
+    } else if (type_ == Type::kString) {
+      h = mix64(h ^ hash64(string(r)));
+    } else if (type_ == Type::kListString) {
+      for (int64_t i = 0; i < list_size(r); ++i) h = mix64(h ^ hash64(list_string(r, i)));
+      h = mix64(h ^ uint64_t(list_size(r)));
+    } else if (is_list(type_)) {
+      auto raw = std::as_bytes(list<uint32_t>(r));
+      h = mix64(h ^ hash64(raw.data(), raw.size()));
+    } else if (type_ == Type::kFloat64) {
+      h = mix64(h ^ std::bit_cast<uint64_t>(values<double>()[size_t(r)] + 0.0));  // -0 and 0 are equal
+    } else if (type_ == Type::kFloat32) {
+      h = mix64(h ^ std::bit_cast<uint32_t>(values<float>()[size_t(r)] + 0.0f));
+    } else {
+      h = mix64(h ^ uint64_t(as_int64(r)));
+    }
+  }
+}
+
+uint64_t Column::content_hash() const {
+  uint64_t h = mix64(uint64_t(type_) + 1) ^ uint64_t(rows_);
+  h = hash64(bytes_.data(), bytes_.size(), h);
+  h = hash64(offsets_.data(), offsets_.size() * 8, h);
+  h = hash64(string_offsets_.data(), string_offsets_.size() * 8, h);
+  bool nulls = std::find(valid_.begin(), valid_.end(), 0) != valid_.end();
+  return nulls ? hash64(valid_.data(), valid_.size(), h) : h;
+}
+
+int Column::compare(const Column& a, int64_t i, const Column& b, int64_t j) {
+  bool va = a.is_valid(i), vb = b.is_valid(j);
+  if (!va || !vb) return int(va) - int(vb);
+  auto three_way = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
+  switch (a.type_) {
+    case Type::kString: return three_way(a.string(i).compare(b.string(j)), 0);
+    case Type::kFloat32:
+    case Type::kFloat64: {
+      double x = a.as_double(i), y = b.as_double(j);
+      if (std::isnan(x) || std::isnan(y)) return int(std::isnan(x)) - int(std::isnan(y));
+      return three_way(x, y);
+    }
+    case Type::kListString: {
+      int64_t n = std::min(a.list_size(i), b.list_size(j));
+      for (int64_t k = 0; k < n; ++k)
+        if (int c = three_way(a.list_string(i, k).compare(b.list_string(j, k)), 0)) return c;
+      return three_way(a.list_size(i), b.list_size(j));
+    }
+    case Type::kListInt32: {
+      auto x = a.list<int32_t>(i), y = b.list<int32_t>(j);
+      return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end())   ? -1
+             : std::lexicographical_compare(y.begin(), y.end(), x.begin(), x.end()) ? 1
+                                                                                    : 0;
+    }
+    case Type::kListFloat32: {
+      auto x = a.list<float>(i), y = b.list<float>(j);
+      return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end())   ? -1
+             : std::lexicographical_compare(y.begin(), y.end(), x.begin(), x.end()) ? 1
+                                                                                    : 0;
+    }
+    default: return three_way(a.as_int64(i), b.as_int64(j));
+  }
+}
+
+Column Column::from_parts(Type type, int64_t rows, Parts parts) {
+  auto sum_up = [](const std::vector<uint32_t>& lengths, AlignedVector<int64_t>& offsets) {
+    offsets.resize(lengths.size() + 1);
+    offsets[0] = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) offsets[i + 1] = offsets[i] + lengths[i];
+  };
+  Column c(type);
+  c.rows_ = rows;
+  c.bytes_ = std::move(parts.bytes);
+  c.valid_ = std::move(parts.valid);
+  int64_t units = int64_t(c.bytes_.size() / value_bytes(type)), expected = rows;
+  bool fits = c.bytes_.size() % value_bytes(type) == 0 && (c.valid_.empty() || int64_t(c.valid_.size()) == rows);
+  if (!is_fixed(type)) {
+    sum_up(parts.lengths, c.offsets_);
+    fits = fits && int64_t(parts.lengths.size()) == rows;
+    expected = c.offsets_.back();
+  }
+  if (type == Type::kListString) {
+    sum_up(parts.string_lengths, c.string_offsets_);
+    fits = fits && int64_t(parts.string_lengths.size()) == expected;
+    expected = c.string_offsets_.back();
+  }
+  if (!fits || units != expected)
+    throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type), rows, units, expected);
+  return c;
+}
+
+}  // namespace throng::data

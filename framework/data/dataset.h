@@ -1,0 +1,106 @@
+// Datasets on disk: a folder with a manifest, HDF5 part files of whole partitions, and one virtual HDF5 file over them.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/comm/communicator.h"
+#include "framework/data/batch.h"
+#include "framework/data/hdf5_file.h"
+
+namespace throng::data {
+
+/// First partition of a rank: partitions are owned in contiguous, even blocks, so that file order is dataset order.
+inline int64_t first_partition(int rank, int num_ranks, int64_t num_partitions) {
+  return num_partitions * rank / num_ranks;
+}
+
+/// Where one column of one partition lies in its part file, and the hash of its content.
+struct ColumnPlace {
+  uint64_t first_value = 0, num_values = 0;  // bytes for strings, elements for numeric lists, rows for fixed types
+  uint64_t first_string = 0, num_strings = 0;  // list<string>: its strings
+  bool nulls = false;
+  uint64_t checksum = 0;
+};
+
+struct PartitionPlace {
+  std::string file;
+  uint64_t first_row = 0;  // in the part file
+  int64_t num_rows = 0;
+  uint64_t num_bytes = 0;
+  std::vector<ColumnPlace> columns;
+};
+
+/// What a dataset is: everything but the values.
+struct Manifest {
+  Schema schema;
+  std::vector<PartitionPlace> partitions;
+  std::string step_key;
+  int64_t num_rows() const;
+  uint64_t num_bytes() const;
+  /// Hash of schema and all values in order; the same however many ranks wrote it.
+  std::string content_hash() const;
+  std::string to_json() const;
+  static Manifest from_json(const std::string& text);
+};
+
+/// Reads partitions; checks each column's checksum. Thread-safe.
+class DatasetReader {
+ public:
+  /// A data error where the folder has no manifest (never finished, or not a dataset).
+  explicit DatasetReader(std::filesystem::path folder);
+  static bool exists(const std::filesystem::path& folder);
+
+  const Manifest& manifest() const { return manifest_; }
+  const Schema& schema() const { return manifest_.schema; }
+  int64_t num_partitions() const { return int64_t(manifest_.partitions.size()); }
+  /// One partition, with the named columns (all when `columns` is empty).
+  Batch read(int64_t partition, const std::vector<std::string>& columns = {}) const;
+  /// The whole dataset in one batch: for small results.
+  Batch read_all(const std::vector<std::string>& columns = {}) const;
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  const Hdf5File& file(const std::string& name) const;
+  Column read_column(const Hdf5File& file, const PartitionPlace& place, size_t column) const;
+
+  std::filesystem::path folder_;
+  Manifest manifest_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Hdf5File> files_;
+};
+
+/// Writes the partitions of one rank in ascending order; nothing is visible before `commit`.
+class DatasetWriter {
+ public:
+  /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away.
+  DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm);
+  /// Local. Appends a partition of this rank; `partition` must ascend.
+  void write(int64_t partition, const Batch& rows);
+  /// Collective. Flushes, agrees with all ranks and makes the dataset visible by one rename. Partitions that no rank
+  /// wrote are empty. Returns the manifest on every rank.
+  Manifest commit(int64_t num_partitions, const std::string& step_key);
+
+ private:
+  void open_part(int64_t partition);
+  void write_virtual(const Manifest& manifest) const;
+
+  std::filesystem::path folder_;
+  Schema schema_;
+  comm::Communicator& comm_;
+  std::optional<Hdf5File> part_;
+  std::string part_name_;
+  uint64_t part_rows_ = 0;
+  std::vector<uint64_t> value_ends_, string_ends_;
+  std::vector<uint8_t> has_validity_;
+  std::map<int64_t, PartitionPlace> places_;
+};
+
+/// Copies a finished dataset to another folder (hard links where the disk allows), visible at once or not at all.
+void copy_dataset(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace throng::data

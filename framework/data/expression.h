@@ -1,0 +1,43 @@
+// Expressions over columns: parsed and type-checked once, evaluated on whole batches. SQL's rules for nulls.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "framework/data/batch.h"
+
+namespace throng::data {
+
+/// For example `action == 'buy' and value > 10`, `hour(ts)`, `lower(text)`, `if(value is null, 0, value * 1.2)`.
+///
+/// Operators: + - * / // (whole division) %, == = != <> < <= > >=, and or not (also && || !), is [not] null,
+/// [not] in (..), [not] between a and b, case when .. then .. else .. end. Numbers, 'text', "text", true, false, null; `column` in backquotes.
+/// Comparing a timestamp with text reads the text as a time. timestamp - timestamp is seconds; timestamp + number adds
+/// seconds. Whole numbers overflow to a data error; x / 0 is null. `functions()` lists the functions.
+class Expression {
+ public:
+  /// A job error with the character's position for syntax, unknown names and wrong types.
+  Expression(const std::string& text, const Schema& schema);
+  ~Expression();
+  Expression(Expression&&) noexcept;
+  Expression& operator=(Expression&&) noexcept;
+
+  Type type() const;
+  /// The columns it reads.
+  std::vector<std::string> columns() const;
+  /// One value per row. Thread-safe.
+  Column evaluate(const Batch& batch) const;
+  /// For bool expressions: 1 where true, 0 where false or null.
+  std::vector<uint8_t> evaluate_filter(const Batch& batch) const;
+
+  /// Signatures and meanings of all functions, for the reference page.
+  static std::vector<std::pair<std::string, std::string>> functions();
+
+  struct Node;
+
+ private:
+  std::unique_ptr<Node> root_;
+  std::string text_;
+};
+
+}  // namespace throng::data

@@ -1,0 +1,46 @@
+// The functions of the expression language: names, types and kernels. Internal to framework/data.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "framework/data/column.h"
+#include "framework/data/time.h"
+
+namespace throng::data {
+
+/// Values of an expression while it is evaluated: whole numbers, bools and timestamps in `i`, floats in `f`, text in
+/// `s`. A constant has one value that stands for every row.
+struct ExpressionValues {
+  Type type = Type::kInt64;
+  bool constant = false;
+  AlignedVector<int64_t> i;
+  AlignedVector<double> f;
+  std::shared_ptr<const Column> s;   // strings and lists
+  AlignedVector<uint8_t> valid;      // empty: all valid
+
+  size_t at(size_t row) const { return constant ? 0 : row; }
+  bool ok(size_t row) const { return valid.empty() || valid[at(row)]; }
+  int64_t whole(size_t row) const { return i[at(row)]; }
+  double number(size_t row) const { return is_float(type) ? f[at(row)] : double(i[at(row)]); }
+  std::string_view text(size_t row) const { return s->string(int64_t(at(row))); }
+};
+
+struct ExpressionFunction {
+  std::string name, signature, meaning;
+  /// Result type for argument types, or nullopt where they do not fit.
+  std::function<std::optional<Type>(const std::vector<Type>&)> result;
+  /// Computes one row; called only for rows where all arguments are valid unless `sees_nulls`. Returns false for null.
+  struct Row {
+    int64_t i = 0;
+    double f = 0;
+    std::string s;
+  };
+  std::function<bool(const std::vector<const ExpressionValues*>&, size_t row, const TimeZone&, Row&)> compute;
+  bool sees_nulls = false;
+};
+
+const ExpressionFunction* find_expression_function(const std::string& name);
+const std::vector<ExpressionFunction>& expression_functions();
+
+}  // namespace throng::data

@@ -1,0 +1,458 @@
+#include "framework/engine/executor.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "framework/base/files.h"
+#include "framework/base/stop_signal.h"
+
+namespace throng::engine {
+
+namespace fs = std::filesystem;
+using data::Batch;
+using nlohmann::json;
+
+namespace {
+
+constexpr int kOriginBits = 40;  // position within a partition
+const std::string kOriginColumn = "__origin";
+
+// The batch's columns under `schema`, by name.
+Batch conform(const Batch& batch, const data::Schema& schema, const std::string& step) {
+  if (batch.schema() == schema) return batch;
+  std::vector<data::ColumnPtr> columns;
+  for (const auto& field : schema.fields()) {
+    int at = batch.schema().find(field.name);
+    THRONG_CHECK(at >= 0, "step '{}' did not make column '{}'", step, field.name);
+    THRONG_CHECK(batch.column(size_t(at)).type() == field.type, "step '{}' made column '{}' as {}", step, field.name,
+                 data::type_name(batch.column(size_t(at)).type()));
+    columns.push_back(batch.column_ptr(size_t(at)));
+  }
+  return Batch(std::make_shared<data::Schema>(schema), std::move(columns), batch.origin);
+}
+
+fs::path spill_folder() {
+  const char* tmp = std::getenv("TMPDIR");
+  return tmp && *tmp ? fs::path(tmp) : fs::path("/tmp");
+}
+
+// The node of a task, and those fused into it.
+std::set<size_t> nodes_of(const Task& task) {
+  std::set<size_t> nodes{task.node};
+  for (const auto& s : task.stages) {
+    if (s.head != Stage::Head::kDataset) nodes.insert(s.head_node);
+    nodes.insert(s.maps.begin(), s.maps.end());
+  }
+  return nodes;
+}
+
+Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partition) {
+  if (error.step() < 0 && error.fault() != Fault::kStopped)
+    error.prefix(fmt::format("step '{}' ({}): ", node.step.id, node.step.op));
+  error.at(step, partition, 0);
+  return error;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------- context of a collective step
+
+class StepContext : public graph::CollectiveContext {
+ public:
+  StepContext(Executor& executor, const Task& task, StepRecord& record)
+      : e_(executor), node_(executor.plan_.graph.nodes[task.node]), record_(record) {
+    for (size_t i = 0; i < node_.inputs.size(); ++i) readers_.push_back(&e_.reader(node_.inputs[i], node_.outputs[i]));
+  }
+
+  comm::Communicator& comm() override { return e_.comm_; }
+  ThreadPool& pool() override { return e_.pool_; }
+  size_t num_inputs() const override { return readers_.size(); }
+  const data::Schema& input_schema(size_t i) const override { return readers_.at(i)->schema(); }
+  int64_t num_partitions(size_t i) const override { return readers_.at(i)->num_partitions(); }
+  int64_t num_rows(size_t i) const override { return readers_.at(i)->manifest().num_rows(); }
+  Batch read(size_t i, int64_t partition, const graph::Names& columns) override { return readers_.at(i)->read(partition, columns); }
+  fs::path input_folder(size_t i) const override { return e_.directory_.step(e_.plan_.graph.nodes[node_.inputs.at(i)].step.id); }
+  std::string input_step(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.id; }
+  std::string input_op(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.op; }
+
+  data::DatasetWriter& output(const std::string& name, data::Schema schema, int64_t num_partitions) override {
+    auto& out = outputs_[name];
+    THRONG_CHECK(!out.writer, "output '{}' of step '{}' is opened twice", name, node_.step.id);
+    out.partitions = num_partitions;
+    out.writer = std::make_unique<data::DatasetWriter>(e_.directory_.dataset(node_.step.id, name), std::move(schema), e_.comm_);
+    return *out.writer;
+  }
+  fs::path folder() const override { return e_.directory_.state(node_.step.id); }
+  void metric(const std::string& name, const std::string& text) override { record_.metrics[name] = json::parse(text); }
+  void progress(double fraction, const std::string& text) override { e_.tell(text, fraction); }
+  bool stop_agreed() override { return e_.comm_.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax) != 0; }
+  graph::Counters& counters() override { return node_.op->counters(); }
+
+  /// Collective. Commits every output in name order.
+  void commit(const std::string& key) {
+    for (auto& [name, out] : outputs_) {
+      auto manifest = out.writer->commit(out.partitions, key);
+      json summary{{"rows", manifest.num_rows()}, {"bytes", manifest.num_bytes()}, {"content_hash", manifest.content_hash()}};
+      if (name.empty()) {
+        record_.rows = manifest.num_rows(), record_.bytes = manifest.num_bytes(), record_.content_hash = manifest.content_hash();
+      } else {
+        record_.outputs[name] = summary;
+      }
+    }
+  }
+
+ private:
+  struct Output {
+    std::unique_ptr<data::DatasetWriter> writer;
+    int64_t partitions = 0;
+  };
+  Executor& e_;
+  graph::Node& node_;
+  StepRecord& record_;
+  std::vector<const data::DatasetReader*> readers_;
+  std::map<std::string, Output> outputs_;
+};
+
+// --------------------------------------------------------------------------------------------------- executor
+
+Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
+    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes) {}
+
+void Executor::run() {
+  for (const auto& task : plan_.tasks) run_task(task);
+}
+
+const data::DatasetReader& Executor::reader(size_t node, const std::string& output) {
+  auto& slot = readers_[{node, output}];
+  if (!slot) slot = std::make_unique<data::DatasetReader>(directory_.dataset(plan_.graph.nodes[node].step.id, output));
+  return *slot;
+}
+
+void Executor::tell(const std::string& text, double fraction, int64_t rows) {
+  if (comm_.rank() != 0 || !options_.progress || !current_) return;
+  const auto& step = plan_.graph.nodes[current_->node].step;
+  options_.progress({step.id, step.op, text, fraction, rows, task_watch_.seconds(), false, false});
+}
+
+void Executor::stop_if_wished() {
+  if (comm_.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax)) throw graph::stopped();
+}
+
+void Executor::run_task(const Task& task) {
+  const auto& node = plan_.graph.nodes[task.node];
+  current_ = &task;
+  task_watch_ = Stopwatch();
+  stop_if_wished();
+
+  // Rank 0 decides whether the task is done; the ranks must not look at the disk each for themselves.
+  std::string decision = "run";
+  if (comm_.rank() == 0) {
+    auto old = directory_.record(node.step.id);
+    bool data_there = true;
+    if (old && old->key == task.key) {
+      if (!old->content_hash.empty()) data_there = data::DatasetReader::exists(directory_.dataset(node.step.id));
+      for (const auto& [name, summary] : old->outputs.items())
+        data_there = data_there && data::DatasetReader::exists(directory_.dataset(node.step.id, name));
+      if (data_there) decision = "skip";
+    }
+    if (decision == "run") {
+      directory_.remove_record(node.step.id);
+      std::error_code ignored;
+      fs::path keyfile = directory_.step(node.step.id) / "started.key";
+      bool same = fs::exists(keyfile) && read_file(keyfile) == task.key;
+      if (!(options_.resume && same)) fs::remove_all(directory_.step(node.step.id), ignored);
+      make_folder(directory_.state(node.step.id));
+      write_file_atomically(keyfile, task.key);
+    }
+  }
+  comm_.broadcast(decision);
+  if (decision == "skip") {
+    if (comm_.rank() == 0) {
+      records_.push_back(*directory_.record(node.step.id));
+      skipped_.insert(node.step.id);
+      if (options_.progress) options_.progress({node.step.id, node.step.op, "unchanged", 1, records_.back().rows, 0, true, true});
+    }
+    return;
+  }
+
+  for (size_t n : nodes_of(task)) plan_.graph.nodes[n].op->folder = directory_.state(plan_.graph.nodes[n].step.id);
+
+  tell("", 0);
+  StepRecord record;
+  record.id = node.step.id, record.op = node.step.op, record.key = task.key;
+  if (task.stages.empty()) {
+    try {
+      run_collective(task, record);
+    } catch (const Error& e) {
+      throw in_step(e, node, int64_t(task.node), -1);
+    }
+  } else {
+    auto manifest = run_stages(task, record);
+    record.rows = manifest.num_rows(), record.bytes = manifest.num_bytes(), record.content_hash = manifest.content_hash();
+  }
+  collect_counts(task, record);
+  record.seconds = task_watch_.seconds();
+  if (comm_.rank() == 0) {
+    directory_.write_record(record);
+    if (auto save = plan_.graph.save.find(node.step.id); save != plan_.graph.save.end() && !record.content_hash.empty())
+      data::copy_dataset(directory_.dataset(node.step.id), save->second);
+    records_.push_back(record);
+    if (options_.progress) options_.progress({node.step.id, node.step.op, "", 1, record.rows, record.seconds, true, false});
+  }
+  comm_.barrier();
+}
+
+void Executor::run_collective(const Task& task, StepRecord& record) {
+  auto& node = plan_.graph.nodes[task.node];
+  auto& op = static_cast<graph::CollectiveOperator&>(*node.op);
+  StepContext context(*this, task, record);
+  if (plan_.replay) {
+    op.load(RunDirectory(options_.learned_from).state(node.step.id));
+    op.replay(context);
+  } else {
+    op.run(context);
+  }
+  context.commit(task.key);
+}
+
+int64_t Executor::num_partitions(const Stage& stage) const {
+  if (stage.head == Stage::Head::kDataset)
+    return const_cast<Executor*>(this)->reader(stage.head_node, stage.head_output).num_partitions();
+  if (stage.head == Stage::Head::kSource)
+    return static_cast<const graph::SourceOperator&>(*plan_.graph.nodes[stage.head_node].op).num_partitions();
+  return plan_.num_partitions[stage.head_node];
+}
+
+data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
+  const auto& node = plan_.graph.nodes[task.node];
+  for (size_t s = 0; s < task.stages.size(); ++s) {
+    const Stage& stage = task.stages[s];
+    if (stage.tail == Stage::Tail::kExchange) {
+      plan_.num_partitions[stage.tail_node] = num_partitions(stage);
+      auto previous = std::move(buckets_);  // a stage that groups and sends reads the buckets of the stage before
+      auto fresh = std::make_unique<Buckets>(budget_, spill_folder());
+      Exchange exchange(comm_, num_partitions(stage), num_exchanges_++, *fresh);
+      buckets_ = std::move(previous);
+      send_stage(stage, exchange, record);
+      buckets_ = std::move(fresh);
+      record.bytes_shuffled += exchange.bytes_sent();
+      record.bytes_spilled += buckets_->spilled_bytes();
+      continue;
+    }
+    data::Schema schema = plan_.schema_of(stage.tail_node);
+    data::DatasetWriter writer(directory_.dataset(node.step.id), schema, comm_);
+    int64_t rows = 0;
+    const int64_t partitions = num_partitions(stage), first = data::first_partition(comm_.rank(), comm_.size(), partitions);
+    const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
+    for_each_partition(stage, [&](int64_t p, Batch batch) {
+      rows += batch.num_rows();
+      writer.write(p, conform(batch, schema, node.step.id));
+      tell("", double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
+    });
+    buckets_.reset();
+    return writer.commit(partitions, task.key);
+  }
+  throw bug("task '{}' writes nothing", node.step.id);
+}
+
+void Executor::count_rows(size_t node, int64_t rows, double seconds) {
+  std::lock_guard lock(counts_mutex_);
+  auto& c = counts_[node];
+  c.first += rows;
+  c.second += seconds;
+}
+
+Batch Executor::apply_maps(const Stage& stage, Batch batch) {
+  for (size_t m : stage.maps) {
+    const auto& node = plan_.graph.nodes[m];
+    Stopwatch watch;
+    try {
+      batch = static_cast<const graph::MapOperator&>(*node.op).map(batch);
+    } catch (const Error& e) {
+      throw in_step(e, node, int64_t(m), batch.origin.partition);
+    }
+    count_rows(m, batch.num_rows(), watch.seconds());
+  }
+  return batch;
+}
+
+Batch Executor::read_groups(const Stage& stage, int64_t partition, std::vector<Buffer> blocks) {
+  const auto& node = plan_.graph.nodes[stage.head_node];
+  auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
+  Stopwatch watch;
+  // What the send stage sent: the prepared schema, pruned, with each row's place in the input at the end.
+  data::Schema input = plan_.schema_of(node.inputs[0]);
+  if (!node.outputs[0].empty()) input = reader(node.inputs[0], node.outputs[0]).schema();
+  auto schema = std::make_shared<data::Schema>(op.prepared_schema(input));
+  schema->add({kOriginColumn, data::Type::kInt64});
+  std::vector<Batch> parts;
+  for (auto& block : blocks) {
+    parts.push_back(Batch::deserialize(block, schema));
+    Buffer().swap(block);
+  }
+  Batch rows = Batch::concat(*schema, parts);
+  parts.clear();
+
+  std::vector<const data::Column*> sort_columns;
+  for (const auto& name : op.key()) sort_columns.push_back(&rows.column(name));
+  const size_t num_key_columns = sort_columns.size();
+  for (const auto& name : op.order()) sort_columns.push_back(&rows.column(name));
+  auto origin = rows.column(kOriginColumn).values<int64_t>();
+  std::vector<int64_t> order(static_cast<size_t>(rows.num_rows()));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    for (const auto* c : sort_columns)
+      if (int k = data::Column::compare(*c, a, *c, b)) return k < 0;
+    return origin[size_t(a)] < origin[size_t(b)];
+  });
+  graph::Names kept = schema->names();
+  kept.pop_back();
+  Batch sorted = rows.take(order).project(kept);
+  sorted.origin = {partition, 0};
+
+  std::vector<int64_t> starts;
+  std::vector<const data::Column*> keys;
+  for (size_t k = 0; k < num_key_columns; ++k) keys.push_back(&sorted.column(op.key()[k]));
+  for (int64_t r = 0; r < sorted.num_rows(); ++r) {
+    bool fresh = r == 0;
+    for (size_t k = 0; k < keys.size() && !fresh; ++k) fresh = data::Column::compare(*keys[k], r - 1, *keys[k], r) != 0;
+    if (fresh) starts.push_back(r);
+  }
+  starts.push_back(sorted.num_rows());
+  Batch out;
+  try {
+    out = op.process(sorted, starts);
+  } catch (const Error& e) {
+    throw in_step(e, node, int64_t(stage.head_node), partition);
+  }
+  out.origin = {partition, 0};
+  count_rows(stage.head_node, out.num_rows(), watch.seconds());
+  return out;
+}
+
+Batch Executor::run_partition(const Stage& stage, int64_t partition) {
+  const auto& node = plan_.graph.nodes[stage.head_node];
+  data::Schema schema = plan_.schema_of(stage.maps.empty() ? stage.head_node : stage.maps.back());
+  if (stage.head == Stage::Head::kDataset) {
+    Stopwatch watch;
+    graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
+    Batch batch = reader(stage.head_node, stage.head_output).read(partition, columns);
+    (void)watch;
+    return apply_maps(stage, std::move(batch));
+  }
+  std::vector<Batch> parts;
+  int64_t row = 0;
+  double seconds = 0;
+  Stopwatch watch;
+  try {
+    static_cast<graph::SourceOperator&>(*node.op).read(partition, plan_.needed[stage.head_node], [&](Batch batch) {
+      batch.origin = {partition, row};
+      row += batch.num_rows();
+      seconds += watch.seconds();
+      count_rows(stage.head_node, batch.num_rows(), 0);
+      parts.push_back(conform(apply_maps(stage, std::move(batch)), schema, node.step.id));
+      watch = Stopwatch();
+    });
+  } catch (const Error& e) {
+    throw in_step(e, node, int64_t(stage.head_node), partition);
+  }
+  count_rows(stage.head_node, 0, seconds + watch.seconds());
+  Batch all = Batch::concat(schema, parts);
+  all.origin = {partition, 0};
+  return all;
+}
+
+void Executor::for_each_partition(const Stage& stage, const std::function<void(int64_t, Batch)>& body) {
+  const int64_t n = num_partitions(stage);
+  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
+  bool sequential = false;
+  if (stage.head == Stage::Head::kSource)
+    sequential = static_cast<const graph::SourceOperator&>(*plan_.graph.nodes[stage.head_node].op).sequential();
+  if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
+  if (stage.head == Stage::Head::kExchange && !plan_.graph.nodes[stage.head_node].outputs[0].empty())
+    reader(plan_.graph.nodes[stage.head_node].inputs[0], plan_.graph.nodes[stage.head_node].outputs[0]);
+  const int64_t group = sequential ? 1 : pool_.num_threads();
+  for (int64_t at = first; at < end; at += group) {
+    std::vector<Batch> results(static_cast<size_t>(std::min(group, end - at)));
+    std::vector<std::vector<Buffer>> blocks(results.size());
+    if (stage.head == Stage::Head::kExchange)
+      for (size_t i = 0; i < results.size(); ++i) blocks[i] = buckets_->take(at + int64_t(i));
+    pool_.parallel_for(results.size(), [&](size_t i) {
+      int64_t p = at + int64_t(i);
+      results[i] = stage.head == Stage::Head::kExchange ? apply_maps(stage, read_groups(stage, p, std::move(blocks[i]))) : run_partition(stage, p);
+    });
+    for (size_t i = 0; i < results.size(); ++i) body(at + int64_t(i), std::move(results[i]));
+  }
+}
+
+void Executor::send_stage(const Stage& stage, Exchange& exchange, StepRecord&) {
+  const auto& node = plan_.graph.nodes[stage.tail_node];
+  auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
+  data::Schema input = plan_.schema_of(node.inputs[0]);
+  if (!node.outputs[0].empty()) input = reader(node.inputs[0], node.outputs[0]).schema();
+  const data::Schema prepared = op.prepared_schema(input);
+  const int64_t partitions = num_partitions(stage);
+  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), partitions);
+  const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
+  int64_t rows = 0;
+
+  for_each_partition(stage, [&](int64_t p, Batch batch) {
+    batch = conform(batch, input, node.step.id);
+    rows += batch.num_rows();
+    try {
+      batch = conform(op.prepare(batch), prepared, node.step.id);
+    } catch (const Error& e) {
+      throw in_step(e, node, int64_t(stage.tail_node), p);
+    }
+    data::Column origin = data::Column::zeros(data::Type::kInt64, batch.num_rows());
+    for (int64_t r = 0; r < batch.num_rows(); ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | r;
+    batch = batch.with({kOriginColumn, data::Type::kInt64}, std::move(origin));
+    auto hashes = batch.hash_rows(op.key());
+    std::map<int64_t, std::vector<int64_t>> by_target;
+    for (size_t r = 0; r < hashes.size(); ++r) by_target[int64_t(hashes[r] % uint64_t(partitions))].push_back(int64_t(r));
+    for (const auto& [target, chosen] : by_target) {
+      Buffer block;
+      batch.take(chosen).serialize(block);
+      exchange.send(target, std::move(block));
+    }
+    tell("shuffling", 0.5 * double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
+  });
+  exchange.finish();
+}
+
+void Executor::collect_counts(const Task& task, StepRecord& record) {
+  // Rows, worker seconds and counters of every node that ran here, summed over ranks.
+  json mine = json::object();
+  for (size_t n : nodes_of(task)) {
+    const auto& node = plan_.graph.nodes[n];
+    json& j = mine[node.step.id];
+    auto [rows, seconds] = counts_[n];
+    j = {{"op", node.step.op}, {"rows", rows}, {"seconds", seconds}, {"counters", node.op->counters().take()}};
+  }
+  counts_.clear();
+  mine["*"] = {{"peak", peak_resident_bytes()}, {"shuffled", record.bytes_shuffled}, {"spilled", record.bytes_spilled}};
+  auto all = comm_.gather(mine.dump());
+  if (comm_.rank() != 0) return;
+  record.bytes_shuffled = record.bytes_spilled = 0;
+  for (const auto& text : all) {
+    json one = json::parse(text);
+    record.peak_memory_bytes = std::max(record.peak_memory_bytes, one["*"]["peak"].get<uint64_t>());
+    record.bytes_shuffled += one["*"]["shuffled"].get<uint64_t>();
+    record.bytes_spilled += one["*"]["spilled"].get<uint64_t>();
+    one.erase("*");
+    for (auto& [id, j] : one.items()) {
+      if (!record.nodes.contains(id)) {
+        record.nodes[id] = j;
+        continue;
+      }
+      json& sum = record.nodes[id];
+      sum["rows"] = sum["rows"].get<int64_t>() + j["rows"].get<int64_t>();
+      sum["seconds"] = sum["seconds"].get<double>() + j["seconds"].get<double>();
+      for (auto& [name, count] : j["counters"].items()) sum["counters"][name] = sum["counters"].value(name, int64_t{0}) + count.get<int64_t>();
+    }
+  }
+  // Steps whose rows no map counted: the task's own result.
+  if (record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
+}
+
+}  // namespace throng::engine

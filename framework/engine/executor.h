@@ -1,0 +1,82 @@
+// Runs the tasks of a plan on one rank.
+#pragma once
+#include <functional>
+#include <memory>
+#include <set>
+
+#include "framework/base/clock.h"
+#include "framework/base/memory.h"
+#include "framework/base/thread_pool.h"
+#include "framework/engine/exchange.h"
+#include "framework/engine/plan.h"
+#include "framework/engine/run_directory.h"
+
+namespace throng::engine {
+
+/// Progress for people: what a step is doing. Called on rank 0 by the thread that runs it.
+struct Progress {
+  std::string step, op, text;
+  double fraction = 0;  ///< 0 to 1
+  int64_t rows = 0;
+  double seconds = 0;
+  bool finished = false, skipped = false;
+};
+using ProgressSink = std::function<void(const Progress&)>;
+
+struct ExecutorOptions {
+  int threads = 1;
+  uint64_t memory_bytes = uint64_t{1} << 30;
+  /// Keep the checkpoints of a task that did not finish.
+  bool resume = false;
+  /// Where learned state is read from when the plan replays a run.
+  std::filesystem::path learned_from;
+  ProgressSink progress;
+};
+
+class Executor {
+ public:
+  Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options);
+  /// Collective. Runs or skips every task in order.
+  void run();
+  /// Records of this run's tasks, in order (rank 0).
+  const std::vector<StepRecord>& records() const { return records_; }
+  const std::set<std::string>& skipped() const { return skipped_; }
+
+ private:
+  friend class StepContext;
+  struct NodeCount;
+
+  void run_task(const Task& task);
+  data::Manifest run_stages(const Task& task, StepRecord& record);
+  void run_collective(const Task& task, StepRecord& record);
+  void send_stage(const Stage& stage, Exchange& exchange, StepRecord& record);
+  data::Batch apply_maps(const Stage& stage, data::Batch batch);
+  data::Batch read_groups(const Stage& stage, int64_t partition, std::vector<Buffer> blocks);
+  /// Calls `body` with each owned partition's rows after the maps, partitions in order.
+  void for_each_partition(const Stage& stage, const std::function<void(int64_t, data::Batch)>& body);
+  data::Batch run_partition(const Stage& stage, int64_t partition);
+  int64_t num_partitions(const Stage& stage) const;
+  void collect_counts(const Task& task, StepRecord& record);
+  void tell(const std::string& text, double fraction, int64_t rows = 0);
+  void stop_if_wished();
+  const data::DatasetReader& reader(size_t node, const std::string& output);
+  void count_rows(size_t node, int64_t rows, double seconds);
+
+  Plan& plan_;
+  comm::Communicator& comm_;
+  RunDirectory directory_;
+  ExecutorOptions options_;
+  ThreadPool pool_;
+  MemoryBudget budget_;
+  std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
+  std::unique_ptr<Buckets> buckets_;  // between a send stage and the stage that groups
+  std::mutex counts_mutex_;
+  std::map<size_t, std::pair<int64_t, double>> counts_;  // node -> rows, seconds of worker time
+  uint64_t num_exchanges_ = 0;
+  std::vector<StepRecord> records_;
+  std::set<std::string> skipped_;
+  const Task* current_ = nullptr;
+  Stopwatch task_watch_;
+};
+
+}  // namespace throng::engine

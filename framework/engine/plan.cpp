@@ -1,0 +1,222 @@
+#include "framework/engine/plan.h"
+
+#include <algorithm>
+
+#include "framework/base/hash.h"
+
+namespace throng::engine {
+
+using graph::Names;
+using graph::Node;
+using graph::Shape;
+
+namespace {
+
+// Brings rows of one key together for a collective operator that asks for it.
+class CoLocate : public graph::KeyedOperator {
+ public:
+  CoLocate(Names key, Names order) : key_(std::move(key)), order_(std::move(order)) {}
+  data::Schema bind(const std::vector<data::Schema>& inputs) override { return inputs.at(0); }
+  Names needed_columns(size_t, const data::Schema&, const Names& wanted) const override {
+    Names all = wanted;
+    for (const auto* extra : {&key_, &order_})
+      for (const auto& name : *extra)
+        if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    return all;
+  }
+  Names key() const override { return key_; }
+  Names order() const override { return order_; }
+  data::Batch process(const data::Batch& rows, std::span<const int64_t>) const override { return rows; }
+
+ private:
+  Names key_, order_;
+};
+
+// True when the node's rows already come grouped and ordered as the contract asks.
+bool already_grouped(const Node& node, const graph::CollectiveOperator::Contract& contract) {
+  auto* keyed = dynamic_cast<const graph::KeyedOperator*>(node.op.get());
+  return keyed && keyed->key() == contract.key && keyed->order() == contract.order;
+}
+
+void add_contracts(graph::Graph& graph) {
+  static const graph::OperatorInfo info = [] {
+    graph::OperatorInfo i;
+    i.name = "(co-locate)";
+    i.shape = Shape::kKeyed;
+    i.complete = [](const graph::Value& v) { return v; };
+    return i;
+  }();
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    auto* collective = dynamic_cast<graph::CollectiveOperator*>(graph.nodes[n].op.get());
+    if (!collective) continue;
+    for (size_t i = 0; i < graph.nodes[n].inputs.size(); ++i) {
+      auto contract = collective->contract(i);
+      size_t from = graph.nodes[n].inputs[i];
+      if (contract.key.empty() || already_grouped(graph.nodes[from], contract)) continue;
+      Node node;
+      node.step.id = graph.nodes[n].step.id + ".by_" + fmt::format("{}", fmt::join(contract.key, "_"));
+      node.step.op = info.name;
+      node.step.params.set("key", graph::ParamType<Names>::write(contract.key));
+      node.step.params.set("order", graph::ParamType<Names>::write(contract.order));
+      node.info = &info;
+      node.op = std::make_unique<CoLocate>(contract.key, contract.order);
+      node.inputs = {from};
+      node.outputs = {graph.nodes[n].outputs[i]};
+      node.schema = graph.nodes[from].schema;
+      node.bound = true;
+      // Inserted right before its consumer, so that inputs still come first.
+      graph.nodes.insert(graph.nodes.begin() + ptrdiff_t(n), std::move(node));
+      for (size_t m = n + 1; m < graph.nodes.size(); ++m)
+        for (auto& input : graph.nodes[m].inputs)
+          if (input >= n) ++input;
+      ++n;
+      graph.nodes[n].inputs[i] = n - 1;
+      graph.nodes[n].outputs[i].clear();
+    }
+  }
+}
+
+void merge_names(Names& into, const Names& more) {
+  for (const auto& name : more)
+    if (std::find(into.begin(), into.end(), name) == into.end()) into.push_back(name);
+}
+
+}  // namespace
+
+data::Schema Plan::schema_of(size_t node) const { return graph.nodes[node].schema.project(needed[node]); }
+
+Plan make_plan(graph::Graph graph, bool replay) {
+  add_contracts(graph);
+  Plan plan;
+  plan.replay = replay;
+  plan.graph = std::move(graph);
+  auto& nodes = plan.graph.nodes;
+  const size_t n = nodes.size();
+
+  // Who reads what.
+  std::vector<std::vector<std::pair<size_t, size_t>>> readers(n);  // (node, input)
+  for (size_t i = 0; i < n; ++i)
+    for (size_t k = 0; k < nodes[i].inputs.size(); ++k) readers[nodes[i].inputs[k]].emplace_back(i, k);
+
+  plan.materialised.assign(n, 0);
+  plan.needed.resize(n);
+  plan.num_partitions.assign(n, -1);
+  for (size_t i = n; i-- > 0;) {
+    const Node& node = nodes[i];
+    bool saved = plan.graph.save.count(node.step.id) > 0;
+    bool collective = node.info->shape == Shape::kCollective;
+    bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].info->shape == Shape::kCollective; });
+    plan.materialised[i] = saved || collective || readers[i].size() != 1 || read_by_collective;
+    if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
+    for (auto [reader, input] : readers[i]) {
+      const auto& wanted = plan.needed[reader];
+      merge_names(plan.needed[i], nodes[reader].op->needed_columns(input, node.schema, wanted));
+    }
+    Names existing;  // in schema order; operators may name columns that are optional
+    for (const auto& name : node.schema.names())
+      if (std::find(plan.needed[i].begin(), plan.needed[i].end(), name) != plan.needed[i].end()) existing.push_back(name);
+    if (existing.empty() && node.schema.size() > 0) existing.push_back(node.schema[0].name);  // rows must be counted by something
+    plan.needed[i] = std::move(existing);
+  }
+
+  for (size_t i = 0; i < n; ++i) {
+    const Node& node = nodes[i];
+    if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get()))
+      plan.num_partitions[i] = source->num_partitions();
+    else if (node.info->shape != Shape::kCollective && plan.num_partitions[node.inputs[0]] >= 0 && node.outputs[0].empty())
+      plan.num_partitions[i] = plan.num_partitions[node.inputs[0]];
+  }
+
+  // Keys: operator, version, parameters, seed, inputs, and for sources what they read.
+  for (size_t i = 0; i < n; ++i) {
+    const Node& node = nodes[i];
+    std::string text = fmt::format("{} v{} {} seed {} replay {}", node.step.op, node.info->version,
+                                   node.info->complete(node.step.params).canonical(), node.op->seed, replay);
+    if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) text += " reads " + source->fingerprint();
+    for (size_t k = 0; k < node.inputs.size(); ++k) text += " from " + plan.keys[node.inputs[k]] + "." + node.outputs[k];
+    plan.keys.push_back(hash128_hex(text));
+  }
+
+  for (size_t i = 0; i < n; ++i) {
+    if (!plan.materialised[i]) continue;
+    Task task;
+    task.node = i;
+    task.key = hash128_hex(plan.keys[i] + " columns " + fmt::format("{}", fmt::join(plan.needed[i], ",")));
+    if (nodes[i].info->shape != Shape::kCollective) {
+      // Walk up to where rows come from; an exchange on the way cuts the walk in two stages.
+      Stage stage;
+      stage.tail = Stage::Tail::kDataset;
+      stage.tail_node = i;
+      size_t at = i;
+      for (;;) {
+        const Node& node = nodes[at];
+        if (node.info->shape == Shape::kSource) {
+          stage.head = Stage::Head::kSource, stage.head_node = at;
+        } else if (at != i && plan.materialised[at]) {
+          stage.head = Stage::Head::kDataset, stage.head_node = at;
+        } else if (node.info->shape == Shape::kMap) {
+          stage.maps.insert(stage.maps.begin(), at);
+          stage.head_output = node.outputs[0];
+          at = node.inputs[0];
+          continue;
+        } else {
+          stage.head = Stage::Head::kExchange, stage.head_node = at;
+          task.stages.insert(task.stages.begin(), stage);
+          stage = Stage();
+          stage.tail = Stage::Tail::kExchange, stage.tail_node = at;
+          stage.head_output = node.outputs[0];
+          at = node.inputs[0];
+          if (plan.materialised[at]) {
+            stage.head = Stage::Head::kDataset, stage.head_node = at;
+            break;
+          }
+          continue;
+        }
+        break;
+      }
+      task.stages.insert(task.stages.begin(), stage);
+    }
+    plan.tasks.push_back(std::move(task));
+  }
+  return plan;
+}
+
+std::string Plan::text() const {
+  auto id = [&](size_t node) { return graph.nodes[node].step.id; };
+  auto op = [&](size_t node) { return fmt::format("{} ({})", id(node), graph.nodes[node].step.op); };
+  std::string text = fmt::format("job {}: {} steps, {} tasks, seed {}\n", graph.name, graph.nodes.size(), tasks.size(), graph.seed);
+  int number = 0;
+  for (const auto& task : tasks) {
+    if (task.stages.empty()) {
+      std::string inputs;
+      for (size_t k : graph.nodes[task.node].inputs) inputs += (inputs.empty() ? "" : ", ") + id(k);
+      text += fmt::format("{:3}. {}: collective on all ranks, reads {}\n", ++number, op(task.node), inputs);
+    }
+    for (const auto& s : task.stages) {
+      std::string head = s.head == Stage::Head::kSource     ? "read " + op(s.head_node)
+                         : s.head == Stage::Head::kDataset  ? "dataset " + id(s.head_node) + (s.head_output.empty() ? "" : "." + s.head_output)
+                                                            : "group " + op(s.head_node);
+      std::string maps;
+      for (size_t m : s.maps) maps += " -> " + op(m);
+      std::string tail;
+      if (s.tail == Stage::Tail::kDataset) {
+        tail = fmt::format("write [{}]", fmt::join(needed[s.tail_node], ", "));
+      } else {
+        auto* keyed = static_cast<const graph::KeyedOperator*>(graph.nodes[s.tail_node].op.get());
+        tail = fmt::format("shuffle by [{}]", fmt::join(keyed->key(), ", "));
+      }
+      std::string columns;
+      if (s.head == Stage::Head::kSource) columns = fmt::format(" columns [{}]", fmt::join(needed[s.head_node], ", "));
+      text += fmt::format("{:3}. {}{}{} -> {}\n", ++number, head, columns, maps, tail);
+    }
+  }
+  return text;
+}
+
+std::string Plan::hash() const {
+  std::string all = text();
+  for (const auto& t : tasks) all += t.key;
+  return hash128_hex(all);
+}
+
+}  // namespace throng::engine

@@ -1,0 +1,179 @@
+#include "framework/engine/run.h"
+
+#include <unistd.h>
+
+#include <ctime>
+
+#include "framework/base/files.h"
+#include "framework/base/hash.h"
+
+namespace throng::engine {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay) {
+  graph::Graph graph = graph::build_graph(job, faults);
+  // What each source found, or why it could not look.
+  json found = json::object();
+  if (comm.rank() == 0) {
+    for (auto& node : graph.nodes) {
+      auto* source = dynamic_cast<graph::SourceOperator*>(node.op.get());
+      if (!source) continue;
+      try {
+        found[node.step.id] = {{"found", source->discover()}};
+      } catch (const Error& e) {
+        if (e.fault() != Fault::kJob && faults.empty()) {
+          Error named = e;
+          named.prefix(fmt::format("step '{}' ({}): ", node.step.id, node.step.op));
+          throw named;
+        }
+        found[node.step.id] = {{"fault", fmt::format("step '{}': {}", node.step.id, e.message())}, {"hint", e.hint()}};
+      }
+    }
+  }
+  std::string text = found.dump(-1, ' ', false, json::error_handler_t::replace);
+  comm.broadcast(text);
+  found = json::parse(text);
+  for (auto& node : graph.nodes) {
+    if (!found.contains(node.step.id)) continue;
+    const json& one = found[node.step.id];
+    if (one.contains("found")) {
+      static_cast<graph::SourceOperator&>(*node.op).adopt(one["found"].get<std::string>());
+    } else {
+      faults.add(node.step.place, one["fault"].get<std::string>(), one["hint"].get<std::string>());
+      node.op.reset();
+    }
+  }
+  graph::bind_schemas(graph, faults, replay);
+  faults.throw_if_any();
+  Plan plan = make_plan(std::move(graph), replay);
+  for (const auto& other : comm.allgather(plan.hash()))
+    if (other != plan.hash()) throw bug("ranks made different plans: {} and {}", plan.hash(), other);
+  return plan;
+}
+
+namespace {
+
+uint64_t memory_for_rank(comm::Communicator& comm) {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  uint64_t ranks_here = 0;
+  for (const auto& other : comm.allgather(host)) ranks_here += other == host;
+  return uint64_t(0.8 * double(host_memory_limit())) / std::max<uint64_t>(1, ranks_here);
+}
+
+std::string now_text() {
+  std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+void open_directory(const graph::Job& job, const Plan& plan, const RunOptions& options) {
+  if (options.resume && !fs::exists(options.out / "job.yaml"))
+    throw job_error("{}: holds no run to resume", options.out.string()).with_hint("name the run's directory with --out, or leave --resume out");
+  if (fs::exists(options.out) && !fs::is_directory(options.out)) throw job_error("{}: is not a folder", options.out.string());
+  if (fs::exists(options.out) && !fs::is_empty(options.out) && !fs::exists(options.out / "job.yaml"))
+    throw job_error("{}: holds files, but no run", options.out.string()).with_hint("name an empty folder, or one that does not exist");
+  make_folder(options.out / "steps");
+  write_file_atomically(options.out / "job.yaml", job.text.empty() ? "# built by a C++ program\n" + plan.graph.canonical() : job.text);
+  write_file_atomically(options.out / "plan.txt", plan.text());
+  std::error_code ignored;
+  fs::remove(options.out / "error.json", ignored);
+}
+
+}  // namespace
+
+RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options) {
+  Stopwatch watch;
+  RunResult result;
+  result.plan_text = plan.text();
+  RunDirectory directory(options.out);
+  if (comm.rank() == 0) open_directory(job, plan, options);
+  for (auto& [step, path] : plan.graph.save) path = (options.out / path).lexically_normal().string();
+  comm.barrier();
+  if (options.memory_bytes == 0) options.memory_bytes = memory_for_rank(comm);
+
+  json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
+             {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
+             {"overrides", job.overrides}, {"seed", job.seed},  {"steps", json::object()}};
+  json order = json::array();
+  for (const auto& t : plan.tasks) order.push_back(plan.graph.nodes[t.node].step.id);
+  state["order"] = order;
+  // The graph as the report draws it: every step, also those fused into others.
+  json graph = json::array();
+  for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
+    const auto& n = plan.graph.nodes[i];
+    json inputs = json::array();
+    for (size_t k : n.inputs) inputs.push_back(plan.graph.nodes[k].step.id);
+    graph.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.info->shape)}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}});
+  }
+  state["graph"] = graph;
+
+  ExecutorOptions executor_options{options.threads, options.memory_bytes, options.resume, options.learned_from, {}};
+  Stopwatch since_state;
+  executor_options.progress = [&](const Progress& p) {
+    auto& step = state["steps"][p.step];
+    step = {{"op", p.op}, {"rows", p.rows}, {"seconds", p.seconds}, {"fraction", p.fraction}, {"text", p.text},
+            {"state", p.skipped ? "unchanged" : p.finished ? "done" : "running"}};
+    if (p.finished || since_state.seconds() > 1) {
+      directory.write_state(state);
+      since_state = Stopwatch();
+    }
+    if (p.finished) directory.append_log(fmt::format("step {} ({}) {}: {} rows in {:.2f} s", p.step, p.op, p.skipped ? "unchanged" : "done", p.rows, p.seconds));
+    if (options.progress) options.progress(p);
+  };
+  if (comm.rank() == 0) {
+    directory.write_state(state);
+    directory.append_log(fmt::format("run of job {} on {} ranks, {} threads each", job.name, comm.size(), options.threads));
+  }
+
+  Executor executor(plan, comm, directory, executor_options);
+  try {
+    executor.run();
+  } catch (const Error& e) {
+    if (comm.rank() == 0 && e.fault() == Fault::kStopped) {
+      state["state"] = "stopped";
+      directory.write_state(state);
+      directory.append_log(e.message());
+    }
+    throw;
+  }
+  result.steps = executor.records();
+  result.seconds = watch.seconds();
+  if (comm.rank() == 0) {
+    state["state"] = "done";
+    state["seconds"] = result.seconds;
+    state["finished"] = now_text();
+    directory.write_state(state);
+    directory.append_log(fmt::format("done in {:.2f} s", result.seconds));
+  }
+  return result;
+}
+
+graph::Job job_for_new_events(const graph::Job& job, const std::string& new_events) {
+  graph::Job fresh = job;
+  fresh.save.clear();
+  fresh.steps.clear();
+  std::set<std::string> kept;
+  size_t num_sources = 0;
+  for (graph::Step step : job.steps) {
+    const auto* info = graph::registry().find(step.op);
+    if (!info) throw job_error("unknown op '{}'", step.op);
+    if (info->shape == graph::Shape::kCollective && !info->learns) continue;
+    bool inputs_kept = std::all_of(step.inputs.begin(), step.inputs.end(), [&](const auto& i) { return kept.count(i.step) && i.output.empty(); });
+    if (!inputs_kept) continue;
+    if (info->shape == graph::Shape::kSource) {
+      ++num_sources;
+      step.params.set("path", graph::ParamType<std::vector<std::string>>::write({new_events}));
+    }
+    kept.insert(step.id);
+    fresh.steps.push_back(std::move(step));
+  }
+  if (num_sources != 1) throw job_error("the job has {} sources; new events can stand for one", num_sources);
+  return fresh;
+}
+
+}  // namespace throng::engine

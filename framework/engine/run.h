@@ -1,0 +1,33 @@
+// One run of a job on the ranks of a communicator.
+#pragma once
+#include "framework/engine/executor.h"
+
+namespace throng::engine {
+
+struct RunOptions {
+  std::filesystem::path out;  ///< the run directory itself
+  int threads = 1;
+  uint64_t memory_bytes = 0;  ///< per rank; 0: 0.8 of the host's limit, shared by the ranks on this host
+  bool resume = false;        ///< the directory must hold a run of this job
+  std::filesystem::path learned_from;  ///< replay a finished run's frozen chain on new rows
+  ProgressSink progress;
+};
+
+struct RunResult {
+  std::vector<StepRecord> steps;  ///< rank 0 only
+  std::string plan_text;
+  double seconds = 0;
+};
+
+/// Collective. Builds, checks and plans the job: rank 0 looks at the inputs, all ranks make the same plan. One job error
+/// lists all faults (those already found in `faults` too).
+Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay = false);
+
+/// Collective. Runs the plan in the run directory; finished steps with unchanged keys are skipped.
+RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options);
+
+/// A new job for `throng apply`: the same steps with the source's path replaced, without steps that neither map rows nor
+/// learn (reports). A job error where the job has several sources.
+graph::Job job_for_new_events(const graph::Job& job, const std::string& new_events);
+
+}  // namespace throng::engine

@@ -1,0 +1,164 @@
+// The four shapes of operators. The shape is the communication contract: the engine needs to know nothing else.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "framework/base/thread_pool.h"
+#include "framework/comm/communicator.h"
+#include "framework/data/batch.h"
+#include "framework/data/dataset.h"
+#include "framework/graph/counters.h"
+
+namespace throng::graph {
+
+enum class Shape { kSource, kMap, kKeyed, kCollective };
+std::string_view shape_name(Shape shape);
+
+/// Rows where this bool column is true are held out: no operator that learns may fit on them.
+inline constexpr std::string_view kHoldoutColumn = "holdout";
+/// 1 for each row an operator may learn from: all rows where the batch has no holdout column.
+std::vector<uint8_t> training_rows(const data::Batch& batch);
+
+using Names = std::vector<std::string>;
+
+/// One use of an operator. Made on every rank from the same parameters. `bind` is called before anything else.
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  virtual Shape shape() const = 0;
+
+  /// Checks the input schemas and returns the output's; a job error for a missing or ill-typed column.
+  virtual data::Schema bind(const std::vector<data::Schema>& inputs) = 0;
+  /// Columns of input `input` that are needed to make the output columns `wanted`.
+  virtual Names needed_columns(size_t input, const data::Schema& schema, const Names& wanted) const {
+    (void)input, (void)wanted;
+    return schema.names();
+  }
+  Counters& counters() const { return counters_; }
+  /// The run's seed, mixed with the step's id: set by the engine before the first row.
+  uint64_t seed = 0;
+  /// Relative paths in parameters start here (the job file's folder).
+  std::filesystem::path base_folder;
+  /// The step's own folder, for files beside its datasets (quarantined rows): set by the engine before the first row.
+  std::filesystem::path folder;
+
+ private:
+  mutable Counters counters_;
+};
+
+/// Makes rows from outside, cut in partitions that follow from the input alone.
+class SourceOperator : public Operator {
+ public:
+  Shape shape() const override { return Shape::kSource; }
+  /// Rank 0 only: looks at the input and returns what all ranks must know. A data error where it is missing or damaged.
+  virtual std::string discover() = 0;
+  /// Every rank: takes what rank 0 found. Called before `bind`.
+  virtual void adopt(const std::string& discovered) = 0;
+  virtual int64_t num_partitions() const = 0;
+  /// Identity of the input's content, part of the step key.
+  virtual std::string fingerprint() const = 0;
+  /// Reads the partition's rows, the named columns only, in batches. Called by several threads at once for different
+  /// partitions unless `sequential`; then in ascending order by one thread.
+  virtual void read(int64_t partition, const Names& columns, const std::function<void(data::Batch)>& emit) = 0;
+  virtual bool sequential() const { return false; }
+  virtual uint64_t estimated_bytes() const { return 0; }
+};
+
+/// Row-local work: fused with its neighbours into one pass.
+class MapOperator : public Operator {
+ public:
+  Shape shape() const override { return Shape::kMap; }
+  /// Called by several threads at once. May drop rows; keeps their order.
+  virtual data::Batch map(const data::Batch& batch) const = 0;
+};
+
+/// Work on rows that share a key.
+class KeyedOperator : public Operator {
+ public:
+  Shape shape() const override { return Shape::kKeyed; }
+  /// Row-local part before the exchange: partial aggregation, exploding lists. Called by several threads at once.
+  virtual data::Batch prepare(const data::Batch& batch) const { return batch; }
+  virtual data::Schema prepared_schema(const data::Schema& input) const { return input; }
+  /// Columns of the prepared schema. Rows of one key come together; within a key rows are ordered by `order`, ties by
+  /// their place in the input.
+  virtual Names key() const = 0;
+  virtual Names order() const { return {}; }
+  /// `rows` holds whole groups, ascending by key; group g is [starts[g], starts[g + 1]). Called by several threads at once.
+  virtual data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const = 0;
+};
+
+/// What a collective operator may use while it runs; the engine's side.
+class CollectiveContext {
+ public:
+  virtual ~CollectiveContext() = default;
+  virtual comm::Communicator& comm() = 0;
+  virtual ThreadPool& pool() = 0;
+
+  virtual size_t num_inputs() const = 0;
+  virtual const data::Schema& input_schema(size_t input) const = 0;
+  virtual int64_t num_partitions(size_t input) const = 0;
+  virtual int64_t num_rows(size_t input) const = 0;
+  /// Local, thread-safe. Any partition may be read by any rank; normally each reads the ones it owns.
+  virtual data::Batch read(size_t input, int64_t partition, const Names& columns = {}) = 0;
+  /// The step folder of an input (its secondary outputs and files), for operators that summarise other steps.
+  virtual std::filesystem::path input_folder(size_t input) const = 0;
+  virtual std::string input_step(size_t input) const = 0;
+  virtual std::string input_op(size_t input) const = 0;
+  int64_t first_owned(size_t input) { return data::first_partition(comm().rank(), comm().size(), num_partitions(input)); }
+  int64_t end_owned(size_t input) { return data::first_partition(comm().rank() + 1, comm().size(), num_partitions(input)); }
+
+  /// Collective. The writer of an output ("" is the main one); rank-local writes follow, the engine commits.
+  virtual data::DatasetWriter& output(const std::string& name, data::Schema schema, int64_t num_partitions) = 0;
+  /// The step's own folder, shared by all ranks: learned state and checkpoints live there.
+  virtual std::filesystem::path folder() const = 0;
+  /// Rank 0: a number or curve of the result, as JSON text; shown in the report and by `inspect`.
+  virtual void metric(const std::string& name, const std::string& json) = 0;
+  /// Fraction done and a short text, for people.
+  virtual void progress(double fraction, const std::string& text) = 0;
+  /// Collective. True on every rank when any was asked to stop: write a checkpoint, then throw `stopped()`.
+  virtual bool stop_agreed() = 0;
+  virtual Counters& counters() = 0;
+};
+
+/// The error of a run that stopped at a checkpoint (exit code 75).
+Error stopped();
+
+/// Work that needs all ranks: training, topics, reports.
+class CollectiveOperator : public Operator {
+ public:
+  Shape shape() const override { return Shape::kCollective; }
+  /// Where `key` is not empty the engine shuffles and sorts input `input` by key and order first.
+  struct Contract {
+    Names key, order;
+  };
+  virtual Contract contract(size_t input) const {
+    (void)input;
+    return {};
+  }
+  /// Schemas of the named outputs beside the main one; called after `bind`.
+  virtual std::map<std::string, data::Schema> side_outputs() const { return {}; }
+  /// Collective. Throws for bad data; may be called again after a crash and then goes on from its checkpoint.
+  virtual void run(CollectiveContext& context) = 0;
+
+  /// Operators that learn: `load` reads the state that `run` saved, `apply` maps new rows with it, unchanged.
+  virtual bool learns() const { return false; }
+  virtual void load(const std::filesystem::path& folder) { (void)folder; }
+  virtual data::Schema apply_schema(const data::Schema& input) { return input; }
+  virtual data::Batch apply(const data::Batch& batch) const { return batch; }
+  /// Collective. What `throng apply` runs instead of `run`: by default writes `apply` of every partition.
+  virtual void replay(CollectiveContext& context);
+};
+
+/// Collective. Writes `map` of every owned partition of an input to an output, partitions in order, on all workers.
+void map_partitions(CollectiveContext& context, size_t input, const Names& columns, data::DatasetWriter& output,
+                    const std::function<data::Batch(const data::Batch&)>& map);
+/// Calls `body` for every owned partition of an input on all workers, in any order.
+void for_each_partition(CollectiveContext& context, size_t input, const Names& columns,
+                        const std::function<void(const data::Batch&)>& body);
+
+}  // namespace throng::graph

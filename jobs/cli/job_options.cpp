@@ -1,0 +1,37 @@
+#include "jobs/cli/job_options.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "framework/engine/run_directory.h"
+#include "jobs/spec/yaml_job.h"
+
+namespace throng::cli {
+namespace fs = std::filesystem;
+
+void JobOptions::add_to(CLI::App& command) {
+  command.add_option("JOB", job, "job file (YAML), or a run directory")->required();
+  command.add_option("--set", set, "step.param=value: overrides a parameter (may be repeated)")->take_all()->expected(1)->allow_extra_args(false);
+  command.add_option("--plugin", plugins, "shared library with operators of your own (may be repeated)")->expected(1)->allow_extra_args(false)->take_all();
+  command.add_option_function<uint64_t>("--seed", [this](const uint64_t& s) { seed = s, seed_given = true; }, "seed of all random numbers (default: the job's)");
+}
+
+graph::Job job_of_run(const std::string& run, graph::Faults& faults) {
+  engine::RunDirectory directory(run);
+  if (!fs::exists(fs::path(run) / "job.yaml")) throw job_error("{}: holds no run (no job.yaml)", run);
+  auto state = directory.state();
+  std::vector<std::string> overrides;
+  if (state.is_object()) overrides = state.value("overrides", overrides);
+  graph::Job job = spec::read_job((fs::path(run) / "job.yaml").string(), overrides, faults);
+  if (state.is_object()) job.folder = state.value("folder", job.folder), job.seed = state.value("seed", job.seed);
+  return job;
+}
+
+graph::Job JobOptions::read(graph::Faults& faults) const {
+  for (const auto& p : plugins) graph::load_plugin(p);
+  graph::Job j = fs::is_directory(job) ? job_of_run(job, faults) : spec::read_job(job, set, faults);
+  if (seed_given) j.seed = seed;
+  return j;
+}
+
+}  // namespace throng::cli

@@ -1,0 +1,44 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "framework/base/error.h"
+#include "jobs/cli/commands.h"
+
+namespace throng::cli {
+
+int main(int argc, char** argv) {
+  std::vector<std::string> arguments(argv, argv + argc);
+  CLI::App app("Throng: from raw logs of what people post and do to embeddings, sequence models, topics, trends and a report.", "throng");
+  app.set_version_flag("--version", "throng 0.1.0");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  throng init events.csv                 look at a file and write a job for it\n"
+      "  throng run job.yaml -n 4               run it on 4 ranks, results in runs/<job>\n"
+      "  throng inspect runs/<job>              what came out\n"
+      "\n"
+      "Exit codes: 0 done, 2 job file or flags, 3 data, 4 system, 70 a bug of ours, 75 stopped at a checkpoint.");
+  Action action;
+  add_init(app, action);
+  add_run(app, action, arguments);
+  add_plan(app, action);
+  add_operators(app, action);
+  add_inspect(app, action);
+  add_generate(app, action);
+  add_export(app, action);
+  add_report(app, action);
+  add_apply(app, action, arguments);
+  try {
+    app.parse(argc, argv);
+    return action ? action() : 0;
+  } catch (const CLI::ParseError& e) {
+    int code = app.exit(e);
+    return code == 0 ? 0 : int(Fault::kJob);
+  } catch (...) {
+    Error error = current_error();
+    std::fprintf(stderr, "throng: %s\n", error.text().c_str());
+    return error.exit_code();
+  }
+}
+
+}  // namespace throng::cli

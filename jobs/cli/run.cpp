@@ -1,0 +1,82 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/units.h"
+#include "framework/engine/run.h"
+#include "framework/engine/run_report.h"
+#include "jobs/cli/commands.h"
+#include "jobs/cli/job_options.h"
+#include "jobs/cli/ranks.h"
+
+namespace throng::cli {
+namespace {
+
+struct Options {
+  JobOptions job;
+  RankOptions ranks;
+  std::string out, memory;
+  bool resume = false, json = false;
+};
+
+void print_result(const engine::RunResult& result, const Options& options, const std::string& out) {
+  if (options.json) {
+    nlohmann::json steps = nlohmann::json::array();
+    for (const auto& s : result.steps) steps.push_back(s.to_json());
+    std::printf("%s\n", nlohmann::json{{"run", out}, {"seconds", result.seconds}, {"steps", steps}}.dump(1).c_str());
+    return;
+  }
+  std::printf("\n");
+  for (const auto& sentence : engine::report_sentences(out)) std::printf("  %s\n", sentence.c_str());
+  std::printf("\ndone in %s; report: %s\n", format_seconds(result.seconds).c_str(), (std::filesystem::path(out) / "report.html").c_str());
+}
+
+int run(const Options& options, const std::vector<std::string>& arguments) {
+  return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) {
+    graph::Faults faults;
+    graph::Job job = options.job.read(faults);
+    engine::RunOptions run_options;
+    run_options.out = !options.out.empty()                                ? options.out
+                      : std::filesystem::is_directory(options.job.job) ? options.job.job
+                                                                          : (std::filesystem::path("runs") / job.name).string();
+    run_options.threads = options.ranks.threads;
+    run_options.resume = options.resume;
+    if (!options.memory.empty()) {
+      auto bytes = parse_bytes(options.memory);
+      if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("--memory is '{}'; expected at least 1MiB, for example 4GiB", options.memory);
+      run_options.memory_bytes = bytes->count;
+    }
+    run_options.progress = progress_lines(options.json);
+    auto plan = engine::prepare(job, comm, std::move(faults));
+    auto result = engine::run(job, std::move(plan), comm, run_options);
+    if (comm.rank() == 0) {
+      engine::write_report(run_options.out);
+      print_result(result, options, run_options.out.string());
+    }
+  });
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action, const std::vector<std::string>& arguments) {
+  auto options = std::make_shared<Options>();
+  auto* command = app.add_subcommand("run", "Run a job; finished steps that did not change are kept");
+  options->job.add_to(*command);
+  command->add_option("-n,--ranks", options->ranks.num_ranks, "MPI ranks to start (default 1)")->check(CLI::Range(1, 100000));
+  command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
+  command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
+  command->add_option("--memory", options->memory, "memory budget of each rank's exchanges, such as 4GiB (default: 0.8 of the host's limit, shared)");
+  command->add_option("--backend", options->ranks.backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
+  command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
+  command->add_flag("--json", options->json, "print the result as JSON instead of progress");
+  command->footer(
+      "Examples:\n"
+      "  throng run job.yaml -n 4 --out out/today\n"
+      "  throng run job.yaml --set next.epochs=5 --set topics.k=30\n"
+      "  throng run out/today --resume -n 2      go on with a stopped run, on another number of ranks");
+  command->callback([options, &action, arguments] { action = [options, arguments] { return run(*options, arguments); }; });
+}
+
+}  // namespace throng::cli

@@ -1,0 +1,6 @@
+// The test library's headers, compiled once.
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "framework/base/precompiled.h"
