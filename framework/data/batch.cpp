@@ -111,9 +111,9 @@ Batch Batch::concat(const Schema& schema, std::span<const Batch> parts) {
   return Batch(schema, std::move(columns), parts.empty() ? Origin{} : parts[0].origin);
 }
 
-std::vector<uint64_t> Batch::hash_rows(const std::vector<std::string>& names) const {
-  std::vector<uint64_t> hashes(size_t(rows_), 0x7468726f6e67ull);
-  for (const auto& name : names) column(name).hash_rows(hashes);
+std::vector<uint64_t> Batch::hash_rows(const std::vector<std::string>& names, uint64_t seed) const {
+  std::vector<uint64_t> hashes(size_t(rows_), 0x7468726f6e67ull ^ seed);
+  for (const auto& name : names) column(name).hash_rows(hashes, seed);
   return hashes;
 }
 

@@ -47,7 +47,7 @@ class Batch {
   /// All rows of the parts in order; `parts` may be empty.
   static Batch concat(const Schema& schema, std::span<const Batch> parts);
   /// Hash per row over the named columns.
-  std::vector<uint64_t> hash_rows(const std::vector<std::string>& names) const;
+  std::vector<uint64_t> hash_rows(const std::vector<std::string>& names, uint64_t seed = 0) const;
 
   /// The wire and spill form; `deserialize` throws a data error on damage.
   void serialize(Buffer& into) const;

@@ -49,8 +49,8 @@ void Column::append_all(const Column& other) { append_slice(other, 0, other.rows
 
 void Column::append_slice(const Column& other, int64_t first, int64_t count) {
   THRONG_CHECK(other.type_ == type_, "{} rows appended to a {} column", type_name(other.type_), type_name(type_));
-  if (other.has_nulls()) make_valid();
-  if (!valid_.empty()) {
+  if (!valid_.empty() || other.has_nulls()) {
+    valid_.resize(size_t(rows_), 1);  // also where this column is still empty
     if (other.has_nulls())
       valid_.insert(valid_.end(), other.valid_.begin() + first, other.valid_.begin() + first + count);
     else
@@ -118,19 +118,19 @@ Column Column::take(std::span<const int64_t> rows) const {
   return out;
 }
 
-void Column::hash_rows(std::span<uint64_t> hashes) const {
+void Column::hash_rows(std::span<uint64_t> hashes, uint64_t seed) const {
   for (int64_t r = 0; r < rows_; ++r) {
     uint64_t& h = hashes[size_t(r)];
     if (!is_valid(r)) {
       h = mix64(h ^ 0x6e756c6cull);
     } else if (type_ == Type::kString) {
-      h = mix64(h ^ hash64(string(r)));
+      h = mix64(h ^ hash64(string(r), seed));
     } else if (type_ == Type::kListString) {
-      for (int64_t i = 0; i < list_size(r); ++i) h = mix64(h ^ hash64(list_string(r, i)));
+      for (int64_t i = 0; i < list_size(r); ++i) h = mix64(h ^ hash64(list_string(r, i), seed));
       h = mix64(h ^ uint64_t(list_size(r)));
     } else if (is_list(type_)) {
       auto raw = std::as_bytes(list<uint32_t>(r));
-      h = mix64(h ^ hash64(raw.data(), raw.size()));
+      h = mix64(h ^ hash64(raw.data(), raw.size(), seed));
     } else if (type_ == Type::kFloat64) {
       h = mix64(h ^ std::bit_cast<uint64_t>(values<double>()[size_t(r)] + 0.0));  // -0 and 0 are equal
     } else if (type_ == Type::kFloat32) {

@@ -94,7 +94,7 @@ class Column {
   /// The rows named, in that order.
   Column take(std::span<const int64_t> rows) const;
   /// Mixes each row's value into hashes[row]; equal values of equal types hash alike everywhere.
-  void hash_rows(std::span<uint64_t> hashes) const;
+  void hash_rows(std::span<uint64_t> hashes, uint64_t seed = 0) const;
   /// Hash of the whole column, independent of how it was cut into batches.
   uint64_t content_hash() const;
   /// Less than, equal to or greater than zero; nulls come first, NaN last; types must be equal.

@@ -331,6 +331,44 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
   return Manifest::from_json(text);
 }
 
+void write_single_file(const DatasetReader& reader, const fs::path& path) {
+  Hdf5File out = Hdf5File::create(path);
+  const Schema& schema = reader.schema();
+  std::vector<uint8_t> nulls(schema.size(), 0);
+  for (const auto& p : reader.manifest().partitions)
+    for (size_t i = 0; i < p.columns.size(); ++i) nulls[i] |= p.columns[i].nulls;
+  for (size_t i = 0; i < schema.size(); ++i) {
+    const Field& f = schema[i];
+    out.make_growing(value_path(f), value_array(f.type));
+    if (!is_fixed(f.type)) out.make_growing(length_path(f), ArrayType::kUInt32);
+    if (f.type == Type::kListString) out.make_growing(string_length_path(f), ArrayType::kUInt32);
+    if (nulls[i]) out.make_growing(valid_path(f), ArrayType::kUInt8);
+    out.set_attribute(is_fixed(f.type) ? value_path(f) : "/" + f.name, "type", std::string(type_name(f.type)));
+  }
+  for (int64_t p = 0; p < reader.num_partitions(); ++p) {
+    Batch rows = reader.read(p);
+    for (size_t i = 0; i < schema.size(); ++i) {
+      const Field& f = schema[i];
+      const Column& c = rows.column(i);
+      out.append(value_path(f), value_array(f.type), c.bytes().data(), c.bytes().size() / value_bytes(f.type));
+      if (!is_fixed(f.type)) {
+        auto lengths = lengths_of(c.offsets());
+        out.append(length_path(f), ArrayType::kUInt32, lengths.data(), lengths.size());
+      }
+      if (f.type == Type::kListString) {
+        auto lengths = lengths_of(c.string_offsets());
+        out.append(string_length_path(f), ArrayType::kUInt32, lengths.data(), lengths.size());
+      }
+      if (nulls[i]) {
+        std::vector<uint8_t> valid(c.valid().begin(), c.valid().end());
+        valid.resize(size_t(rows.num_rows()), 1);
+        out.append(valid_path(f), ArrayType::kUInt8, valid.data(), valid.size());
+      }
+    }
+  }
+  out.close();
+}
+
 void copy_dataset(const fs::path& from, const fs::path& to) {
   DatasetReader check(from);
   fs::path staging = to;

@@ -15,27 +15,41 @@ namespace {
 // Brings rows of one key together for a collective operator that asks for it.
 class CoLocate : public graph::KeyedOperator {
  public:
-  CoLocate(Names key, Names order) : key_(std::move(key)), order_(std::move(order)) {}
-  data::Schema bind(const std::vector<data::Schema>& inputs) override { return inputs.at(0); }
-  Names needed_columns(size_t, const data::Schema&, const Names& wanted) const override {
+  CoLocate(graph::CollectiveOperator::Contract contract, const graph::CollectiveOperator& reader, size_t input)
+      : contract_(std::move(contract)), reader_(reader), input_(input) {}
+  data::Schema bind(const std::vector<data::Schema>& inputs) override { return prepared_schema(inputs.at(0)); }
+  Names needed_columns(size_t, const data::Schema& schema, const Names& wanted) const override {
+    if (contract_.prepare) return reader_.needed_columns(input_, schema, wanted);
     Names all = wanted;
-    for (const auto* extra : {&key_, &order_})
+    for (const auto* extra : {&contract_.key, &contract_.order})
       for (const auto& name : *extra)
         if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
     return all;
   }
-  Names key() const override { return key_; }
-  Names order() const override { return order_; }
+  data::Batch prepare(const data::Batch& batch) const override { return contract_.prepare ? contract_.prepare(batch) : batch; }
+  data::Schema prepared_schema(const data::Schema& input) const override { return contract_.prepare ? contract_.prepared : input; }
+  Names key() const override { return contract_.key; }
+  Names order() const override { return contract_.order; }
   data::Batch process(const data::Batch& rows, std::span<const int64_t>) const override { return rows; }
+  bool prepares() const { return bool(contract_.prepare); }
 
  private:
-  Names key_, order_;
+  graph::CollectiveOperator::Contract contract_;
+  const graph::CollectiveOperator& reader_;
+  size_t input_;
 };
 
 // True when the node's rows already come grouped and ordered as the contract asks.
 bool already_grouped(const Node& node, const graph::CollectiveOperator::Contract& contract) {
   auto* keyed = dynamic_cast<const graph::KeyedOperator*>(node.op.get());
-  return keyed && keyed->key() == contract.key && keyed->order() == contract.order;
+  return keyed && !contract.prepare && keyed->key() == contract.key && keyed->order() == contract.order;
+}
+
+data::Schema input_schema(const graph::Graph& graph, size_t node, size_t input) {
+  const Node& from = graph.nodes[graph.nodes[node].inputs[input]];
+  const std::string& output = graph.nodes[node].outputs[input];
+  if (output.empty()) return from.schema;
+  return static_cast<const graph::CollectiveOperator&>(*from.op).side_outputs().at(output);
 }
 
 void add_contracts(graph::Graph& graph) {
@@ -57,12 +71,14 @@ void add_contracts(graph::Graph& graph) {
       node.step.id = graph.nodes[n].step.id + ".by_" + fmt::format("{}", fmt::join(contract.key, "_"));
       node.step.op = info.name;
       node.step.params.set("key", graph::ParamType<Names>::write(contract.key));
+      if (contract.prepare) node.step.params.set("for", graph.nodes[n].info->complete(graph.nodes[n].step.params));
       node.step.params.set("order", graph::ParamType<Names>::write(contract.order));
       node.info = &info;
-      node.op = std::make_unique<CoLocate>(contract.key, contract.order);
+      auto co_locate = std::make_unique<CoLocate>(contract, *collective, i);
       node.inputs = {from};
       node.outputs = {graph.nodes[n].outputs[i]};
-      node.schema = graph.nodes[from].schema;
+      node.schema = co_locate->prepared_schema(input_schema(graph, n, i));
+      node.op = std::move(co_locate);
       node.bound = true;
       // Inserted right before its consumer, so that inputs still come first.
       graph.nodes.insert(graph.nodes.begin() + ptrdiff_t(n), std::move(node));
@@ -110,7 +126,9 @@ Plan make_plan(graph::Graph graph, bool replay) {
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
     for (auto [reader, input] : readers[i]) {
       const auto& wanted = plan.needed[reader];
-      merge_names(plan.needed[i], nodes[reader].op->needed_columns(input, node.schema, wanted));
+      auto* co_locate = dynamic_cast<const CoLocate*>(node.op.get());
+      bool prepared = co_locate && co_locate->prepares();  // its columns are the reader's own
+      merge_names(plan.needed[i], prepared ? node.schema.names() : nodes[reader].op->needed_columns(input, node.schema, wanted));
     }
     Names existing;  // in schema order; operators may name columns that are optional
     for (const auto& name : node.schema.names())

@@ -135,6 +135,9 @@ class CollectiveOperator : public Operator {
   /// Where `key` is not empty the engine shuffles and sorts input `input` by key and order first.
   struct Contract {
     Names key, order;
+    /// Row-local work before the shuffle (exploding, partial aggregation); `run` then sees the prepared rows.
+    std::function<data::Batch(const data::Batch&)> prepare;
+    data::Schema prepared;
   };
   virtual Contract contract(size_t input) const {
     (void)input;

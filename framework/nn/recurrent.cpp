@@ -1,0 +1,164 @@
+#include "framework/nn/recurrent.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "framework/base/error.h"
+#include "framework/tensor/gemm.h"
+
+namespace throng::nn {
+
+using tensor::gemm;
+using tensor::Side;
+
+namespace {
+template <class T>
+T sigmoid(T x) {
+  return T(1) / (T(1) + std::exp(-x));
+}
+}  // namespace
+
+Packing Packing::of(std::span<const size_t> lengths) {
+  Packing p;
+  p.offsets.push_back(0);
+  const size_t steps = lengths.empty() ? 0 : lengths[0];
+  size_t alive = lengths.size();
+  for (size_t t = 0; t < steps; ++t) {
+    while (alive > 0 && lengths[alive - 1] <= t) --alive;
+    p.sizes.push_back(alive);
+    p.offsets.push_back(p.offsets.back() + alive);
+  }
+  for (size_t j = 1; j < lengths.size(); ++j) THRONG_CHECK(lengths[j] <= lengths[j - 1], "length {} after {}", lengths[j], lengths[j - 1]);
+  return p;
+}
+
+template <class T>
+void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const {
+  const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
+  const T* w_ih = weights;
+  const T* w_hh = w_ih + G * inputs_;
+  const T* b_ih = w_hh + G * H;
+  const T* b_hh = b_ih + G;
+  cache.gates.resize(N * G);
+  cache.before.assign(N * H, T(0));
+  if (cell_ == Cell::kLstm) cache.cells.resize(N * H);
+  if (cell_ == Cell::kGru) cache.inner.resize(N * H);
+
+  // One product for the inputs of all steps.
+  for (size_t r = 0; r < N; ++r) std::memcpy(&cache.gates[r * G], b_ih, G * sizeof(T));
+  gemm(Side::kPlain, Side::kTransposed, N, G, inputs_, T(1), x, w_ih, T(1), cache.gates.data());
+
+  std::vector<T> recurrent(packing.num_steps() ? packing.sizes[0] * G : 0);
+  for (size_t t = 0; t < packing.num_steps(); ++t) {
+    const size_t rows = packing.sizes[t], at = packing.offsets[t];
+    for (size_t j = 0; j < rows; ++j) std::memcpy(&recurrent[j * G], b_hh, G * sizeof(T));
+    if (t > 0) {
+      std::memcpy(&cache.before[at * H], h + packing.offsets[t - 1] * H, rows * H * sizeof(T));
+      gemm(Side::kPlain, Side::kTransposed, rows, G, H, T(1), &cache.before[at * H], w_hh, T(1), recurrent.data());
+    }
+    for (size_t j = 0; j < rows; ++j) {
+      T* gate = &cache.gates[(at + j) * G];
+      const T* rec = &recurrent[j * G];
+      const T* h_before = &cache.before[(at + j) * H];
+      T* out = h + (at + j) * H;
+      if (cell_ == Cell::kRnn) {
+        for (size_t i = 0; i < H; ++i) out[i] = gate[i] = std::tanh(gate[i] + rec[i]);
+      } else if (cell_ == Cell::kLstm) {
+        T* c = &cache.cells[(at + j) * H];
+        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr;
+        for (size_t i = 0; i < H; ++i) {
+          T in = gate[i] = sigmoid(gate[i] + rec[i]);
+          T forget = gate[H + i] = sigmoid(gate[H + i] + rec[H + i]);
+          T candidate = gate[2 * H + i] = std::tanh(gate[2 * H + i] + rec[2 * H + i]);
+          T output = gate[3 * H + i] = sigmoid(gate[3 * H + i] + rec[3 * H + i]);
+          c[i] = (c_before ? forget * c_before[i] : T(0)) + in * candidate;
+          out[i] = output * std::tanh(c[i]);
+        }
+      } else {
+        T* inner = &cache.inner[(at + j) * H];
+        for (size_t i = 0; i < H; ++i) {
+          T reset = gate[i] = sigmoid(gate[i] + rec[i]);
+          T update = gate[H + i] = sigmoid(gate[H + i] + rec[H + i]);
+          inner[i] = rec[2 * H + i];
+          T candidate = gate[2 * H + i] = std::tanh(gate[2 * H + i] + reset * inner[i]);
+          out[i] = (T(1) - update) * candidate + update * h_before[i];
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const T* x, const T*, const Cache& cache, const T* dh, T* dweights,
+                                 T* dx) const {
+  const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
+  const T* w_ih = weights;
+  const T* w_hh = w_ih + G * inputs_;
+  if (N == 0) return;
+  const size_t widest = packing.sizes[0];
+  // Gradients of the gates before activation: on the input side, and (GRU's candidate differs) on the recurrent side.
+  std::vector<T> d_input(N * G), d_recurrent(cell_ == Cell::kGru ? N * G : 0);
+  std::vector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H);
+
+  for (size_t t = packing.num_steps(); t-- > 0;) {
+    const size_t rows = packing.sizes[t], at = packing.offsets[t];
+    for (size_t k = 0; k < rows * H; ++k) total[k] = dh[at * H + k] + carry[k];
+    for (size_t j = 0; j < rows; ++j) {
+      const T* gate = &cache.gates[(at + j) * G];
+      T* d = &d_input[(at + j) * G];
+      const T* d_out = &total[j * H];
+      const T* h_before = &cache.before[(at + j) * H];
+      if (cell_ == Cell::kRnn) {
+        for (size_t i = 0; i < H; ++i) d[i] = d_out[i] * (T(1) - gate[i] * gate[i]);
+      } else if (cell_ == Cell::kLstm) {
+        const T* c = &cache.cells[(at + j) * H];
+        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr;
+        T* dc_carry = &carry_cell[j * H];
+        for (size_t i = 0; i < H; ++i) {
+          T in = gate[i], forget = gate[H + i], candidate = gate[2 * H + i], output = gate[3 * H + i], squashed = std::tanh(c[i]);
+          T dc = dc_carry[i] + d_out[i] * output * (T(1) - squashed * squashed);
+          d[i] = dc * candidate * in * (T(1) - in);
+          d[H + i] = (c_before ? dc * c_before[i] : T(0)) * forget * (T(1) - forget);
+          d[2 * H + i] = dc * in * (T(1) - candidate * candidate);
+          d[3 * H + i] = d_out[i] * squashed * output * (T(1) - output);
+          dc_carry[i] = dc * forget;
+        }
+      } else {
+        const T* inner = &cache.inner[(at + j) * H];
+        T* d_rec = &d_recurrent[(at + j) * G];
+        for (size_t i = 0; i < H; ++i) {
+          T reset = gate[i], update = gate[H + i], candidate = gate[2 * H + i];
+          T d_candidate = d_out[i] * (T(1) - update) * (T(1) - candidate * candidate);
+          d[i] = d_rec[i] = d_candidate * inner[i] * reset * (T(1) - reset);
+          d[H + i] = d_rec[H + i] = d_out[i] * (h_before[i] - candidate) * update * (T(1) - update);
+          d[2 * H + i] = d_candidate;
+          d_rec[2 * H + i] = d_candidate * reset;
+        }
+      }
+    }
+    // What flows to the state before: sequences that end here keep a zero for the step after.
+    if (t > 0) {
+      const T* d_rec = cell_ == Cell::kGru ? &d_recurrent[at * G] : &d_input[at * G];
+      gemm(Side::kPlain, Side::kPlain, rows, H, G, T(1), d_rec, w_hh, T(0), carry.data());
+      if (cell_ == Cell::kGru)
+        for (size_t j = 0; j < rows; ++j)
+          for (size_t i = 0; i < H; ++i) carry[j * H + i] += total[j * H + i] * cache.gates[(at + j) * G + H + i];
+    }
+  }
+
+  T* dw_ih = dweights;
+  T* dw_hh = dw_ih + G * inputs_;
+  T* db_ih = dw_hh + G * H;
+  T* db_hh = db_ih + G;
+  const T* d_rec = cell_ == Cell::kGru ? d_recurrent.data() : d_input.data();
+  gemm(Side::kTransposed, Side::kPlain, G, inputs_, N, T(1), d_input.data(), x, T(1), dw_ih);
+  gemm(Side::kTransposed, Side::kPlain, G, H, N, T(1), d_rec, cache.before.data(), T(1), dw_hh);
+  for (size_t r = 0; r < N; ++r)
+    for (size_t g = 0; g < G; ++g) db_ih[g] += d_input[r * G + g], db_hh[g] += d_rec[r * G + g];
+  if (dx) gemm(Side::kPlain, Side::kPlain, N, inputs_, G, T(1), d_input.data(), w_ih, T(0), dx);
+}
+
+template class RecurrentLayer<float>;
+template class RecurrentLayer<double>;
+
+}  // namespace throng::nn

@@ -1,0 +1,56 @@
+// Recurrent layers over packed sequences: RNN (tanh), LSTM, GRU. Equations and weight order as in PyTorch.
+#pragma once
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace throng::nn {
+
+enum class Cell { kRnn, kLstm, kGru };
+constexpr size_t num_gates(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+
+/// Sequences of falling length, time-major: row offsets[t] + j is step t of sequence j.
+struct Packing {
+  std::vector<size_t> sizes;    ///< sequences alive at each step; never rises
+  std::vector<size_t> offsets;  ///< steps + 1
+  /// `lengths` must not rise.
+  static Packing of(std::span<const size_t> lengths);
+  size_t num_steps() const { return sizes.size(); }
+  size_t num_rows() const { return offsets.back(); }
+};
+
+/// One layer. T is float or double. Weights of a layer lie one after another in one array:
+/// W_ih (G*H, I), W_hh (G*H, H), b_ih (G*H), b_hh (G*H), with gates ordered LSTM i f g o, GRU r z n.
+///   LSTM: c' = f c + i g, h' = o tanh(c')      GRU (reset after the product): n = tanh(W_in x + b_in + r (W_hn h + b_hn)),
+///   h' = (1 - z) n + z h                        RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
+/// Initial states are zero. Thread-safe: all state is in the arguments.
+template <class T>
+class RecurrentLayer {
+ public:
+  RecurrentLayer(Cell cell, size_t inputs, size_t hidden) : cell_(cell), inputs_(inputs), hidden_(hidden) {}
+  size_t inputs() const { return inputs_; }
+  size_t hidden() const { return hidden_; }
+  size_t num_weights() const { return num_gates(cell_) * hidden_ * (inputs_ + hidden_ + 2); }
+
+  /// What the backward pass needs.
+  struct Cache {
+    std::vector<T> gates;  // (N, G*H), activated
+    std::vector<T> cells;  // LSTM: (N, H)
+    std::vector<T> inner;  // GRU: W_hn h + b_hn, (N, H)
+    std::vector<T> before; // (N, H): the state each step began with
+  };
+  /// x (N, I) to h (N, H).
+  void forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const;
+  /// From dh (N, H), the gradient of every output, adds to dweights and, unless null, writes dx (N, I).
+  void backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
+
+ private:
+  Cell cell_;
+  size_t inputs_, hidden_;
+};
+
+extern template class RecurrentLayer<float>;
+extern template class RecurrentLayer<double>;
+
+}  // namespace throng::nn

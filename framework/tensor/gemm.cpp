@@ -1,0 +1,29 @@
+#include "framework/tensor/gemm.h"
+
+#include <cblas.h>
+
+namespace throng::tensor {
+namespace {
+
+// A bit pattern must not depend on how many threads BLAS would like to use.
+const int one_thread = [] {
+  openblas_set_num_threads(1);
+  return 1;
+}();
+
+CBLAS_TRANSPOSE side(Side s) { return s == Side::kPlain ? CblasNoTrans : CblasTrans; }
+
+}  // namespace
+
+void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const float* a, const float* b, float beta, float* c) {
+  if (m == 0 || n == 0) return;
+  cblas_sgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
+              int(bs == Side::kPlain ? n : k), beta, c, int(n));
+}
+void gemm(Side as, Side bs, size_t m, size_t n, size_t k, double alpha, const double* a, const double* b, double beta, double* c) {
+  if (m == 0 || n == 0) return;
+  cblas_dgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
+              int(bs == Side::kPlain ? n : k), beta, c, int(n));
+}
+
+}  // namespace throng::tensor

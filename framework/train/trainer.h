@@ -1,0 +1,48 @@
+// Data-parallel training with the same bits on any number of ranks: gradients by logical shard, summed in a fixed tree.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "framework/base/thread_pool.h"
+#include "framework/comm/communicator.h"
+#include "framework/nn/adam.h"
+
+namespace throng::train {
+
+/// Loss and number of targets behind a gradient.
+struct ShardLoss {
+  double loss = 0;
+  int64_t targets = 0;
+};
+
+/// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual size_t num_weights() const = 0;
+  virtual void initialize(std::vector<float>& weights) const = 0;
+  /// Steps of an epoch; the same on every rank.
+  virtual int64_t steps_per_epoch() const = 0;
+  /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed.
+  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) = 0;
+  /// Collective. Called after each epoch.
+  virtual void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
+};
+
+struct TrainerOptions {
+  int64_t epochs = 1;
+  int shards = 8;  ///< a power of two, at least the number of ranks that shall work
+  double lr = 1e-3, clip = 5, weight_decay = 0;
+  int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
+  std::filesystem::path folder;         ///< checkpoint.h5 lives here
+  std::function<void(double fraction, const std::string& text)> progress;
+  std::function<bool()> stop_agreed;    ///< collective; true: write a checkpoint and throw
+};
+
+/// Collective. Trains from the checkpoint in `folder`, or from the start, and returns the final weights, the same on every
+/// rank. A data error names the step where the loss is no longer finite.
+std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options);
+
+}  // namespace throng::train

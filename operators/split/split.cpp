@@ -1,0 +1,101 @@
+#include "operators/split/split.h"
+
+#include <algorithm>
+
+#include "framework/base/hash.h"
+#include "framework/data/array_store.h"
+#include "framework/data/time.h"
+#include "framework/graph/registry.h"
+
+namespace throng::op {
+namespace {
+
+class SplitOperator : public graph::CollectiveOperator {
+ public:
+  explicit SplitOperator(Split params) : params_(std::move(params)) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    const data::Schema& input = inputs[0];
+    if (params_.by == "time") {
+      const auto& ts = input.at("ts");
+      if (ts.type != data::Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(ts.type));
+      if (!params_.at.empty()) {
+        auto cut = data::parse_time(params_.at, data::TimeZone(ts.time_zone));
+        if (!cut) throw job_error("'at' is not a time: '{}'", params_.at);
+        cut_ = *cut;
+      }
+    } else if (input.at(params_.user).type != data::Type::kString) {
+      throw job_error("column '{}' is {}; expected string", params_.user, data::type_name(input.at(params_.user).type));
+    }
+    return apply_schema(input);
+  }
+  bool learns() const override { return true; }
+  data::Schema apply_schema(const data::Schema& input) override {
+    data::Schema schema = input;
+    schema.set({std::string(graph::kHoldoutColumn), data::Type::kBool});
+    return schema;
+  }
+
+  void run(graph::CollectiveContext& context) override {
+    if (params_.by == "time" && params_.at.empty()) cut_ = find_cut(context);
+    if (context.comm().rank() == 0) {
+      data::ArrayStore state;
+      state.put("cut", std::vector<int64_t>{cut_});
+      state.save(context.folder() / "split.h5");
+      if (params_.by == "time") context.metric("holdout_from", "\"" + data::TimeZone().format(cut_) + "\"");
+    }
+    replay(context);
+  }
+  void load(const std::filesystem::path& folder) override { cut_ = data::ArrayStore::load(folder / "split.h5").integers("cut").at(0); }
+
+  data::Batch apply(const data::Batch& batch) const override {
+    data::Column held = data::Column::zeros(data::Type::kBool, batch.num_rows());
+    auto out = held.mutable_values<uint8_t>();
+    int64_t count = 0;
+    if (params_.by == "time") {
+      auto ts = batch.column("ts").values<int64_t>();
+      for (size_t r = 0; r < out.size(); ++r) count += out[r] = ts[r] >= cut_;
+    } else {
+      const auto& users = batch.column(params_.user);
+      const double limit = params_.fraction * 0x1p64;
+      for (size_t r = 0; r < out.size(); ++r) count += out[r] = double(hash64(users.string(int64_t(r)), seed)) < limit;
+    }
+    counters().add("rows_held_out", count);
+    return batch.with({std::string(graph::kHoldoutColumn), data::Type::kBool}, std::move(held));
+  }
+
+ private:
+  // The smallest time such that at most `fraction` of the rows are at or after it: bisection on exact counts.
+  int64_t find_cut(graph::CollectiveContext& context) {
+    std::vector<int64_t> times;
+    std::mutex mutex;
+    graph::for_each_partition(context, 0, {"ts"}, [&](const data::Batch& batch) {
+      auto ts = batch.column("ts").values<int64_t>();
+      std::lock_guard lock(mutex);
+      times.insert(times.end(), ts.begin(), ts.end());
+    });
+    std::sort(times.begin(), times.end());
+    auto& comm = context.comm();
+    int64_t total = comm.allreduce(int64_t(times.size()));
+    int64_t low = comm.allreduce(times.empty() ? INT64_MAX : times.front(), comm::Op::kMin);
+    int64_t high = comm.allreduce(times.empty() ? INT64_MIN : times.back(), comm::Op::kMax);
+    if (total == 0) return 0;
+    high = high == INT64_MAX ? high : high + 1;
+    const int64_t allowed = int64_t(params_.fraction * double(total));
+    while (low < high) {
+      int64_t middle = low + (high - low) / 2;
+      int64_t after = times.end() - std::lower_bound(times.begin(), times.end(), middle);
+      if (comm.allreduce(after) <= allowed) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  Split params_;
+  int64_t cut_ = 0;
+};
+
+}  // namespace
+}  // namespace throng::op
+
+void register_split(throng::graph::Registry& registry) { registry.add<throng::op::Split, throng::op::SplitOperator>(); }

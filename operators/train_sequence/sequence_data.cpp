@@ -1,0 +1,109 @@
+#include "operators/train_sequence/sequence_data.h"
+
+#include "framework/base/hash.h"
+
+namespace throng::op {
+
+using data::Type;
+
+std::string category_text(const data::Column& column, int64_t row) {
+  if (column.type() == Type::kString) return std::string(column.string(row));
+  if (column.type() == Type::kBool) return column.as_int64(row) ? "true" : "false";
+  return std::to_string(column.as_int64(row));
+}
+
+std::vector<uint8_t> training_mask(const SequenceEncoding& encoding, const data::Batch& batch, uint64_t holdout_seed) {
+  if (batch.schema().has(graph::kHoldoutColumn)) return graph::training_rows(batch);
+  auto hashes = batch.hash_rows({encoding.by}, holdout_seed);
+  std::vector<uint8_t> train(hashes.size());
+  for (size_t r = 0; r < hashes.size(); ++r) train[r] = mix64(hashes[r] ^ holdout_seed) % 10 != 0;
+  return train;
+}
+
+EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uint64_t holdout_seed, std::map<std::string, int64_t>* unseen) {
+  EncodedRows out;
+  const size_t n = size_t(batch.num_rows()), floats = e.num_floats();
+  const auto& by = batch.column(e.by);
+  auto ts = batch.column("ts").values<int64_t>();
+  int sequence_at = batch.schema().find("sequence");
+  const data::Column* sequence = sequence_at >= 0 && batch.schema()[size_t(sequence_at)].type == Type::kInt64 ? &batch.column(size_t(sequence_at)) : nullptr;
+
+  for (size_t r = 0; r < n; ++r) {
+    int64_t i = int64_t(r);
+    bool fresh = r == 0 || data::Column::compare(by, i - 1, by, i) != 0 || (sequence && sequence->as_int64(i - 1) != sequence->as_int64(i));
+    if (fresh) out.starts.push_back(r);
+  }
+  out.starts.push_back(n);
+
+  for (size_t k = 0; k < e.categories.size(); ++k) {
+    const auto& column = batch.column(e.categories[k]);
+    auto& codes = out.categories.emplace_back(n, 0);
+    int64_t unknown = 0;
+    for (size_t r = 0; r < n; ++r) {
+      if (!column.is_valid(int64_t(r))) continue;
+      codes[r] = e.vocabularies[k].find(category_text(column, int64_t(r))) + 1;
+      unknown += codes[r] == 0;
+    }
+    if (unseen && unknown) (*unseen)["unseen_" + e.categories[k]] += unknown;
+  }
+
+  out.floats.assign(n * floats, 0.0f);
+  for (size_t k = 0; k < e.numbers.size(); ++k) {
+    const auto& column = batch.column(e.numbers[k]);
+    for (size_t r = 0; r < n; ++r)
+      if (column.is_valid(int64_t(r))) out.floats[r * floats + k] = float((column.as_double(int64_t(r)) - e.means[k]) / e.deviations[k]);
+  }
+  if (e.gaps)
+    for (size_t s = 0; s + 1 < out.starts.size(); ++s)
+      for (size_t r = out.starts[s]; r < out.starts[s + 1]; ++r) {
+        double gap = r == out.starts[s] ? 0 : std::max(0.0, double(ts[r] - ts[r - 1]) / 1e6);
+        out.floats[r * floats + e.numbers.size()] = float((std::log1p(gap) - e.means.back()) / e.deviations.back());
+      }
+
+  // What follows each row.
+  const auto& target = batch.column(e.target);
+  auto train = training_mask(e, batch, holdout_seed);
+  out.use.assign(n, EncodedRows::kNone);
+  out.target_class.assign(n, -1), out.current_class.assign(n, -1);
+  out.target_number.assign(n, 0.0f), out.current_number.assign(n, 0.0f);
+  for (size_t r = 0; r < n; ++r) {
+    if (!target.is_valid(int64_t(r))) continue;
+    if (e.task == Task::kNumber)
+      out.current_number[r] = float((target.as_double(int64_t(r)) - e.target_mean) / e.target_deviation);
+    else if (e.task == Task::kCategory)
+      out.current_class[r] = e.classes.find(category_text(target, int64_t(r)));
+    else
+      out.current_number[r] = category_text(target, int64_t(r)) == e.event ? 1.0f : 0.0f;
+  }
+  for (size_t s = 0; s + 1 < out.starts.size(); ++s) {
+    const size_t begin = out.starts[s], end = out.starts[s + 1];
+    if (e.task != Task::kEvent) {
+      for (size_t r = begin; r + 1 < end; ++r) {
+        if (!target.is_valid(int64_t(r + 1))) continue;
+        out.target_class[r] = out.current_class[r + 1];
+        out.target_number[r] = out.current_number[r + 1];
+        out.use[r] = train[r + 1] ? EncodedRows::kTrain : EncodedRows::kHoldout;
+      }
+      continue;
+    }
+    // An event counts for training only when it happened in the training rows; "nothing happened" is known only when the
+    // whole wait lies before the last training row (or, for held-out rows, before the end of the data).
+    int64_t next_any = INT64_MAX, next_training = INT64_MAX;
+    for (size_t r = end; r-- > begin;) {
+      const bool learn = train[r] != 0;
+      int64_t next = learn ? next_training : next_any, known_until = learn ? e.last_training_us : e.last_us;
+      bool happens = next != INT64_MAX && next - ts[r] <= e.within_us;
+      if (happens || known_until - ts[r] >= e.within_us) {
+        out.target_number[r] = happens;
+        out.use[r] = learn ? EncodedRows::kTrain : EncodedRows::kHoldout;
+      }
+      if (out.current_number[r] > 0) {
+        next_any = ts[r];
+        if (learn) next_training = ts[r];
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace throng::op

@@ -1,0 +1,53 @@
+// Rows encoded as numbers, in sequences, with what is to be predicted after each. Internal to train_sequence.
+#pragma once
+#include <cmath>
+
+#include "framework/data/vocabulary.h"
+#include "framework/graph/operator.h"
+#include "operators/train_sequence/train_sequence.h"
+
+namespace throng::op {
+
+enum class Task { kCategory, kNumber, kEvent };
+
+/// What the encoding has learned from training rows, or needs to know of the columns.
+struct SequenceEncoding {
+  Task task = Task::kCategory;
+  std::string by, target, event;
+  int64_t within_us = 0;
+  bool gaps = true;
+  std::vector<std::string> categories, numbers;      ///< input columns
+  std::vector<data::Vocabulary> vocabularies;        ///< one per category; value v is vocabulary index + 1, 0 is unknown
+  std::vector<double> means, deviations;             ///< one per number, then one of the log gap
+  data::Vocabulary classes;                          ///< of the target, for categories
+  double target_mean = 0, target_deviation = 1;      ///< for numbers
+  int64_t last_training_us = INT64_MAX, last_us = INT64_MAX;
+
+  size_t num_floats() const { return numbers.size() + (gaps ? 1 : 0); }
+};
+
+/// Text of a category column's value: numbers and bools as written.
+std::string category_text(const data::Column& column, int64_t row);
+
+/// Rows of one partition. Sequence s is rows [starts[s], starts[s + 1]).
+struct EncodedRows {
+  enum Use : uint8_t { kNone = 0, kTrain = 1, kHoldout = 2 };
+  std::vector<size_t> starts;
+  std::vector<std::vector<int32_t>> categories;  ///< per category column
+  std::vector<float> floats;                     ///< (rows, num_floats)
+  std::vector<uint8_t> use;                      ///< of the prediction made after this row
+  std::vector<int32_t> target_class;             ///< of the next row; -1: not among the classes
+  std::vector<int32_t> current_class;            ///< of this row's target; -1: not among the classes
+  std::vector<float> target_number;              ///< standardised number, or 0/1 for events
+  std::vector<float> current_number;
+  size_t num_rows() const { return use.size(); }
+  size_t num_sequences() const { return starts.size() - 1; }
+};
+
+/// Encodes a partition whose rows are grouped by user and ordered by time. `unseen` counts values no vocabulary knows.
+EncodedRows encode_rows(const SequenceEncoding& encoding, const data::Batch& batch, uint64_t holdout_seed, std::map<std::string, int64_t>* unseen);
+
+/// 1 for rows that may be learned from: by `holdout`, or without it by user.
+std::vector<uint8_t> training_mask(const SequenceEncoding& encoding, const data::Batch& batch, uint64_t holdout_seed);
+
+}  // namespace throng::op

@@ -1,0 +1,406 @@
+#include "operators/train_sequence/train_sequence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/files.h"
+#include "framework/base/hash.h"
+#include "framework/graph/registry.h"
+#include "framework/train/trainer.h"
+#include "operators/train_sequence/judge.h"
+#include "operators/train_sequence/sequence_model.h"
+
+namespace throng::op {
+namespace {
+
+using data::Type;
+using nlohmann::json;
+
+bool is_category(Type t) { return t == Type::kString || t == Type::kBool || is_integer(t); }
+
+// One logical shard: its partitions, encoded, and its pieces.
+struct Shard {
+  std::vector<std::unique_ptr<EncodedRows>> partitions;
+  std::vector<int64_t> numbers;  // of the partitions
+  std::vector<Piece> pieces;     // with something to learn, in order
+};
+
+class TrainSequenceOperator : public graph::CollectiveOperator, public train::Model {
+ public:
+  explicit TrainSequenceOperator(TrainSequence params) : params_(std::move(params)) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    const data::Schema& input = inputs[0];
+    if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
+    if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
+    if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
+    by_field_ = input.at(params_.by);
+    const auto& target = input.at(params_.target);
+    auto& e = encoding_;
+    e = SequenceEncoding();
+    e.by = params_.by, e.target = params_.target, e.event = params_.event, e.within_us = params_.within.microseconds, e.gaps = params_.gaps;
+    std::string task = params_.task;
+    if (task == "auto") task = !params_.event.empty() ? "event" : is_float(target.type) ? "number" : "category";
+    e.task = task == "event" ? Task::kEvent : task == "number" ? Task::kNumber : Task::kCategory;
+    if (e.task == Task::kNumber ? !is_number(target.type) : !is_category(target.type))
+      throw job_error("column '{}' is {}; it cannot be the target of task {}", target.name, data::type_name(target.type), task);
+    if (e.task == Task::kEvent && params_.event.empty()) throw job_error("task event needs the parameter 'event': a value of '{}'", target.name);
+    if (e.task == Task::kEvent && e.within_us <= 0) throw job_error("'within' is 0; expected a duration such as 7d");
+
+    graph::Names names = params_.inputs;
+    if (names.empty()) {
+      names.push_back(target.name);
+      for (const char* more : {"action", "item", "value"})
+        if (input.has(more) && more != target.name) names.push_back(more);
+    }
+    for (const auto& name : names) {
+      Type type = input.at(name).type;
+      if (is_category(type)) e.categories.push_back(name);
+      else if (is_float(type)) e.numbers.push_back(name);
+      else throw job_error("column '{}' is {}; inputs are categories and numbers", name, data::type_name(type));
+    }
+    prediction_schema_ = data::Schema{by_field_, input.at("ts")};
+    if (e.task == Task::kCategory) {
+      for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kString});
+      prediction_schema_.set({"probability", Type::kFloat64});
+    } else {
+      for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kFloat64});
+    }
+    return prediction_schema_;
+  }
+
+  graph::Names needed_columns(size_t, const data::Schema&, const graph::Names& wanted) const override {
+    graph::Names names{encoding_.by, "ts", encoding_.target, "sequence", std::string(graph::kHoldoutColumn)};
+    for (const auto* more : {&encoding_.categories, &encoding_.numbers, &wanted}) names.insert(names.end(), more->begin(), more->end());
+    return names;
+  }
+  Contract contract(size_t) const override { return {{encoding_.by}, {"ts"}, {}, {}}; }
+
+  // -------------------------------------------------------------------------------------------- training
+
+  void run(graph::CollectiveContext& context) override {
+    context_ = &context;
+    if (params_.shards < context.comm().size() && context.comm().rank() == 0)
+      context.metric("note", json(fmt::format("{} of {} ranks idle: 'shards' is {}", context.comm().size() - params_.shards, context.comm().size(), params_.shards)).dump());
+    learn_encoding(context);
+    if (encoding_.task == Task::kCategory && encoding_.classes.size() < 2)
+      throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
+          .with_hint("is 'target' the right column? are all rows held out?");
+    network_ = std::make_unique<SequenceModel>(layer_sizes(), encoding_.task);
+    load_shards(context);
+    curve_path_ = context.folder() / "curve.json";
+    curve_ = json::array();
+    std::string old_curve;
+    if (context.comm().rank() == 0 && std::filesystem::exists(curve_path_) && std::filesystem::exists(context.folder() / "checkpoint.h5")) old_curve = read_file(curve_path_);
+    context.comm().broadcast(old_curve);
+    if (!old_curve.empty()) curve_ = json::parse(old_curve);
+
+    train::TrainerOptions options;
+    options.epochs = params_.epochs, options.shards = params_.shards, options.lr = params_.lr, options.clip = params_.clip;
+    options.weight_decay = params_.weight_decay, options.checkpoint_every = params_.checkpoint_every, options.folder = context.folder();
+    options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
+    options.stop_agreed = [&] { return context.stop_agreed(); };
+    weights_ = train::train(*this, context.comm(), context.pool(), options);
+    judge(context);
+    save(context);
+  }
+
+  size_t num_weights() const override { return network_->num_weights(); }
+  void initialize(std::vector<float>& weights) const override { network_->initialize(weights, seed); }
+  int64_t steps_per_epoch() const override { return steps_; }
+
+  train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) override {
+    Shard& s = shards_.at(size_t(shard - first_shard_));
+    // The shard's pieces in this epoch's order: by a hash of epoch and piece, the same whichever rank holds it.
+    std::vector<std::pair<uint64_t, size_t>>& order = orders_.at(size_t(shard - first_shard_));
+    if (order_epoch_.at(size_t(shard - first_shard_)) != epoch) {
+      order.clear();
+      for (size_t i = 0; i < s.pieces.size(); ++i) order.emplace_back(mix64(seed ^ mix64(uint64_t(epoch) * 0x9E37 + uint64_t(shard)) ^ mix64(i)), i);
+      std::sort(order.begin(), order.end());
+      order_epoch_[size_t(shard - first_shard_)] = epoch;
+    }
+    const size_t per_shard = size_t(params_.batch / params_.shards);
+    std::vector<Piece> pieces;
+    for (size_t i = size_t(step) * per_shard; i < std::min(order.size(), (size_t(step) + 1) * per_shard); ++i) pieces.push_back(s.pieces[order[i].second]);
+    train::ShardLoss loss;
+    loss.loss = network_->gradient(weights, std::move(pieces), EncodedRows::kTrain, gradient, loss.targets);
+    return loss;
+  }
+
+  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override {
+    double holdout = holdout_loss(weights);
+    while (int64_t(curve_.size()) > epoch) curve_.erase(curve_.size() - 1);
+    json point{{"epoch", epoch + 1}, {"loss", training_loss}};
+    point["holdout_loss"] = std::isfinite(holdout) ? json(holdout) : json(nullptr);
+    curve_.push_back(point);
+    if (context_->comm().rank() == 0) write_file_atomically(curve_path_, curve_.dump());
+  }
+
+  // ------------------------------------------------------------------------------------------ replaying
+
+  bool learns() const override { return true; }
+  data::Schema apply_schema(const data::Schema& input) override {
+    data::Schema schema = input;
+    schema.set({"predicted", encoding_.task == Task::kCategory ? Type::kString : Type::kFloat64});
+    if (encoding_.task == Task::kCategory) schema.set({"probability", Type::kFloat64});
+    return schema;
+  }
+  void load(const std::filesystem::path& folder) override {
+    auto store = data::ArrayStore::load(folder / "model.h5");
+    auto& e = encoding_;
+    e.vocabularies.clear();
+    for (size_t k = 0; k < e.categories.size(); ++k) e.vocabularies.push_back(data::Vocabulary::load(store, "input_" + std::to_string(k)));
+    if (e.task == Task::kCategory) e.classes = data::Vocabulary::load(store, "classes");
+    const auto& numbers = store.doubles("numbers");
+    e.means.clear(), e.deviations.clear();
+    for (size_t k = 0; k < e.num_floats(); ++k) e.means.push_back(numbers.at(2 * k)), e.deviations.push_back(numbers.at(2 * k + 1));
+    e.target_mean = numbers.at(2 * e.num_floats()), e.target_deviation = numbers.at(2 * e.num_floats() + 1);
+    network_ = std::make_unique<SequenceModel>(layer_sizes(), e.task);
+    weights_ = store.floats("weights");
+    if (weights_.size() != network_->num_weights()) throw data_error("{}: belongs to another model", (folder / "model.h5").string());
+  }
+  data::Batch apply(const data::Batch& batch) const override {
+    std::map<std::string, int64_t> unseen;
+    EncodedRows rows = encode_rows(encoding_, batch, seed, &unseen);
+    for (const auto& [name, count] : unseen) counters().add(name, count);
+    const size_t n = rows.num_rows();
+    std::vector<int32_t> best(n, 0);
+    std::vector<double> value(n, 0);
+    network_->predict(weights_, whole_sequences(rows), [&](const Piece&, size_t row, std::span<const float> out) {
+      if (encoding_.task == Task::kCategory) {
+        best[row] = int32_t(std::max_element(out.begin(), out.end()) - out.begin());
+        value[row] = Judge::probability(out, size_t(best[row]));
+      } else {
+        value[row] = output_value(out[0]);
+      }
+    });
+    data::Column predicted(encoding_.task == Task::kCategory ? Type::kString : Type::kFloat64), probability(Type::kFloat64);
+    for (size_t r = 0; r < n; ++r) {
+      if (encoding_.task == Task::kCategory) predicted.append_string(encoding_.classes.word(size_t(best[r]))), probability.append(value[r]);
+      else predicted.append(value[r]);
+    }
+    data::Batch out = batch.with({"predicted", predicted.type()}, std::move(predicted));
+    return encoding_.task == Task::kCategory ? out.with({"probability", Type::kFloat64}, std::move(probability)) : out;
+  }
+
+ private:
+  static std::vector<Piece> whole_sequences(const EncodedRows& rows) {
+    std::vector<Piece> pieces;
+    for (size_t s = 0; s < rows.num_sequences(); ++s)
+      if (rows.starts[s] < rows.starts[s + 1]) pieces.push_back({&rows, rows.starts[s], rows.starts[s + 1]});
+    return pieces;
+  }
+  double output_value(float out) const {
+    if (encoding_.task == Task::kEvent) return 1.0 / (1.0 + std::exp(-double(out)));
+    return double(out) * encoding_.target_deviation + encoding_.target_mean;
+  }
+  LayerSizes layer_sizes() const {
+    LayerSizes s;
+    s.cell = params_.model == "rnn" ? nn::Cell::kRnn : params_.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;
+    for (const auto& v : encoding_.vocabularies) s.category_sizes.push_back(v.size() + 1);
+    s.embedding = size_t(params_.embedding), s.hidden = size_t(params_.hidden), s.layers = size_t(params_.layers);
+    s.num_floats = encoding_.num_floats();
+    s.outputs = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
+    return s;
+  }
+
+  // Vocabularies and scales, from training rows only.
+  void learn_encoding(graph::CollectiveContext& context) {
+    auto& e = encoding_;
+    auto& comm = context.comm();
+    const int64_t first = context.first_owned(0);
+    const size_t numbers = e.numbers.size(), width = 2 * (numbers + 2) + numbers + 2;
+    std::vector<data::TextMap<data::ValueCount>> counts(e.categories.size() + 1);
+    std::vector<std::vector<double>> sums(size_t(context.end_owned(0) - first), std::vector<double>(width));
+    int64_t last_training = INT64_MIN, last = INT64_MIN;
+    std::mutex mutex;
+    graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
+      auto train = training_mask(e, batch, seed);
+      auto ts = batch.column("ts").values<int64_t>();
+      auto& sum = sums[size_t(batch.origin.partition - first)];
+      auto see = [&](size_t at, double v) { sum[3 * at] += 1, sum[3 * at + 1] += v, sum[3 * at + 2] += v * v; };
+      std::vector<data::TextMap<data::ValueCount>> local(counts.size());
+      int64_t newest_training = INT64_MIN, newest = INT64_MIN;
+      const auto& by = batch.column(e.by);
+      for (int64_t r = 0; r < batch.num_rows(); ++r) {
+        newest = std::max(newest, ts[size_t(r)]);
+        if (!train[size_t(r)]) continue;
+        newest_training = std::max(newest_training, ts[size_t(r)]);
+        for (size_t k = 0; k < numbers; ++k)
+          if (batch.column(e.numbers[k]).is_valid(r)) see(k, batch.column(e.numbers[k]).as_double(r));
+        if (r > 0 && data::Column::compare(by, r - 1, by, r) == 0) see(numbers, std::log1p(std::max(0.0, double(ts[size_t(r)] - ts[size_t(r - 1)]) / 1e6)));
+        if (e.task == Task::kNumber && batch.column(e.target).is_valid(r)) see(numbers + 1, batch.column(e.target).as_double(r));
+        for (size_t k = 0; k <= e.categories.size(); ++k) {
+          if (k == e.categories.size() && e.task != Task::kCategory) continue;
+          const auto& column = batch.column(k < e.categories.size() ? e.categories[k] : e.target);
+          if (column.is_valid(r)) ++local[k][category_text(column, r)].count;
+        }
+      }
+      std::lock_guard lock(mutex);
+      last_training = std::max(last_training, newest_training), last = std::max(last, newest);
+      for (size_t k = 0; k < local.size(); ++k)
+        for (const auto& [value, c] : local[k]) counts[k][value].count += c.count;
+    });
+    e.last_training_us = comm.allreduce(last_training, comm::Op::kMax);
+    e.last_us = comm.allreduce(last, comm::Op::kMax);
+    auto total = data::sum_over_partitions(comm, sums, width);
+    auto scale = [&](size_t at) {
+      double n = total[3 * at], mean = n > 0 ? total[3 * at + 1] / n : 0;
+      double variance = n > 0 ? total[3 * at + 2] / n - mean * mean : 0;
+      return std::pair(mean, variance > 1e-12 * (1 + mean * mean) ? std::sqrt(variance) : 1.0);
+    };
+    e.means.clear(), e.deviations.clear();
+    for (size_t k = 0; k < e.num_floats(); ++k) {
+      auto [mean, deviation] = scale(k);
+      e.means.push_back(mean), e.deviations.push_back(deviation);
+    }
+    std::tie(e.target_mean, e.target_deviation) = scale(numbers + 1);
+    e.vocabularies.clear();
+    for (size_t k = 0; k < e.categories.size(); ++k) e.vocabularies.push_back(data::Vocabulary::build(comm, counts[k], params_.min_count, params_.max_classes));
+    if (e.task == Task::kCategory) e.classes = data::Vocabulary::build(comm, counts.back(), params_.min_count, params_.max_classes);
+  }
+
+  void load_shards(graph::CollectiveContext& context) {
+    auto& comm = context.comm();
+    first_shard_ = comm.first_shard(comm.rank(), params_.shards);
+    const int end = comm.first_shard(comm.rank() + 1, params_.shards);
+    const int64_t partitions = context.num_partitions(0);
+    shards_.clear();
+    shards_.resize(size_t(end - first_shard_));
+    context.pool().parallel_for(shards_.size(), [&](size_t s) {
+      Shard& shard = shards_[s];
+      int64_t from = partitions * (first_shard_ + int(s)) / params_.shards, to = partitions * (first_shard_ + int(s) + 1) / params_.shards;
+      for (int64_t p = from; p < to; ++p) {
+        shard.numbers.push_back(p);
+        shard.partitions.push_back(std::make_unique<EncodedRows>(encode_rows(encoding_, context.read(0, p, {}), seed, nullptr)));
+        const EncodedRows& rows = *shard.partitions.back();
+        for (size_t q = 0; q < rows.num_sequences(); ++q)
+          for (size_t begin = rows.starts[q]; begin < rows.starts[q + 1]; begin += size_t(params_.max_length)) {
+            size_t stop = std::min(rows.starts[q + 1], begin + size_t(params_.max_length));
+            if (std::any_of(rows.use.begin() + ptrdiff_t(begin), rows.use.begin() + ptrdiff_t(stop), [](uint8_t u) { return u == EncodedRows::kTrain; }))
+              shard.pieces.push_back({&rows, begin, stop});
+          }
+      }
+    });
+    const int64_t per_shard = params_.batch / params_.shards;
+    int64_t most = 0;
+    for (const auto& s : shards_) most = std::max(most, int64_t(s.pieces.size()));
+    steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard - 1) / per_shard;
+    orders_.assign(shards_.size(), {});
+    order_epoch_.assign(shards_.size(), -1);
+    if (steps_ == 0) throw data_error("no training examples: no user has two events before the held-out rows").with_hint("are all rows held out?");
+  }
+
+  // Partitions this rank holds, in order.
+  std::vector<std::pair<int64_t, const EncodedRows*>> held_partitions() const {
+    std::vector<std::pair<int64_t, const EncodedRows*>> all;
+    for (const auto& s : shards_)
+      for (size_t i = 0; i < s.partitions.size(); ++i) all.emplace_back(s.numbers[i], s.partitions[i].get());
+    return all;
+  }
+  std::vector<Piece> sequences_with_holdout(const EncodedRows& rows) const {
+    std::vector<Piece> pieces;
+    for (const auto& p : whole_sequences(rows))
+      if (std::any_of(rows.use.begin() + ptrdiff_t(p.begin), rows.use.begin() + ptrdiff_t(p.end), [](uint8_t u) { return u == EncodedRows::kHoldout; })) pieces.push_back(p);
+    return pieces;
+  }
+
+  double holdout_loss(const std::vector<float>& weights) {
+    auto held = held_partitions();
+    std::vector<std::vector<double>> sums(held.size(), std::vector<double>(2));
+    context_->pool().parallel_for(held.size(), [&](size_t i) {
+      auto pieces = sequences_with_holdout(*held[i].second);
+      for (size_t at = 0; at < pieces.size(); at += 32) {
+        int64_t targets = 0;
+        std::vector<Piece> group(pieces.begin() + ptrdiff_t(at), pieces.begin() + ptrdiff_t(std::min(pieces.size(), at + 32)));
+        sums[i][0] += network_->gradient(weights, group, EncodedRows::kHoldout, {}, targets);
+        sums[i][1] += double(targets);
+      }
+    });
+    auto total = data::sum_over_partitions(context_->comm(), sums, 2);
+    return total[1] > 0 ? total[0] / total[1] : std::numeric_limits<double>::quiet_NaN();
+  }
+
+  // Scores model and baselines on the held-out rows, and writes the predictions.
+  void judge(graph::CollectiveContext& context) {
+    Judge judge(encoding_, context.comm());
+    auto held = held_partitions();
+    for (const auto& [number, rows] : held) judge.see_training(*rows);
+    judge.learn_baselines();
+    auto& output = context.output("", prediction_schema_, context.num_partitions(0));
+    std::vector<std::vector<double>> sums(held.size());
+    std::mutex mutex;
+    const size_t group = size_t(context.pool().num_threads());
+    for (size_t first = 0; first < held.size(); first += group) {
+      std::vector<data::Batch> results(std::min(group, held.size() - first));
+      context.pool().parallel_for(results.size(), [&](size_t i) {
+        const auto& [number, rows] = held[first + i];
+        data::Batch batch = context.read(0, number, {encoding_.by, "ts"});
+        Judge::Partition part(judge, *rows);
+        network_->predict(weights_, sequences_with_holdout(*rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
+          if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
+        });
+        results[i] = part.predictions(batch, prediction_schema_);
+        sums[first + i] = part.sums();
+        std::lock_guard lock(mutex);
+        judge.add(part);
+      });
+      for (size_t i = 0; i < results.size(); ++i) output.write(held[first + i].first, results[i]);
+    }
+    json result = judge.result(data::sum_over_partitions(context.comm(), sums, Judge::kNumSums));
+    int64_t training = 0, pieces = 0;
+    for (const auto& s : shards_) {
+      pieces += int64_t(s.pieces.size());
+      for (const auto& rows : s.partitions) training += std::count(rows->use.begin(), rows->use.end(), uint8_t(EncodedRows::kTrain));
+    }
+    training = context.comm().allreduce(training);
+    pieces = context.comm().allreduce(pieces);
+    if (context.comm().rank() != 0) return;
+    result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->num_weights();
+    result["model"] = params_.model, result["target"] = params_.target;
+    result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
+    context.metric("result", result.dump());
+    context.metric("curve", curve_.dump());
+  }
+
+  void save(graph::CollectiveContext& context) {
+    if (context.comm().rank() == 0) {
+      data::ArrayStore store;
+      const auto& e = encoding_;
+      for (size_t k = 0; k < e.vocabularies.size(); ++k) e.vocabularies[k].save(store, "input_" + std::to_string(k));
+      if (e.task == Task::kCategory) e.classes.save(store, "classes");
+      std::vector<double> numbers;
+      for (size_t k = 0; k < e.num_floats(); ++k) numbers.push_back(e.means[k]), numbers.push_back(e.deviations[k]);
+      numbers.push_back(e.target_mean), numbers.push_back(e.target_deviation);
+      store.put("numbers", numbers);
+      store.put("weights", weights_);
+      store.save(context.folder() / "model.h5");
+      std::error_code ignored;
+      std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
+    }
+    shards_.clear();
+    context.comm().barrier();
+  }
+
+  TrainSequence params_;
+  data::Field by_field_;
+  data::Schema prediction_schema_;
+  SequenceEncoding encoding_;
+  std::unique_ptr<SequenceModel> network_;
+  std::vector<float> weights_;
+  std::vector<Shard> shards_;
+  std::vector<std::vector<std::pair<uint64_t, size_t>>> orders_;
+  std::vector<int64_t> order_epoch_;
+  int first_shard_ = 0;
+  int64_t steps_ = 0;
+  graph::CollectiveContext* context_ = nullptr;
+  std::filesystem::path curve_path_;
+  json curve_;
+};
+
+}  // namespace
+}  // namespace throng::op
+
+void register_train_sequence(throng::graph::Registry& registry) { registry.add<throng::op::TrainSequence, throng::op::TrainSequenceOperator>(); }

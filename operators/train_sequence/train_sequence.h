@@ -1,0 +1,62 @@
+// operators/train_sequence: what a user does next.
+#pragma once
+#include "framework/graph/params.h"
+
+namespace throng::op {
+
+/// Trains a recurrent network on each user's events in time order, and judges it on held-out rows beside three baselines.
+/// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
+/// `event` within `within`. Rows with `holdout` are not learned from; without that column a tenth of the users is held out.
+struct TrainSequence {
+  std::string by = "user";
+  std::string target = "action";
+  std::string task = "auto";
+  std::string event;
+  Duration within{7 * 86'400'000'000};
+  std::vector<std::string> inputs;
+  bool gaps = true;
+  std::string model = "gru";
+  int embedding = 32;
+  int hidden = 64;
+  int layers = 1;
+  int64_t max_classes = 2000;
+  int64_t min_count = 1;
+  int64_t max_length = 50;
+  int64_t epochs = 5;
+  int64_t batch = 64;
+  double lr = 0.003;
+  double clip = 5;
+  double weight_decay = 0;
+  int shards = 8;
+  int64_t checkpoint_every = 200;
+
+  static constexpr auto kOp = "train_sequence";
+  static constexpr auto kSummary = "trains an RNN, LSTM or GRU to predict each user's next event";
+  static constexpr bool kLearns = true;
+  static auto fields() {
+    return graph::fields(
+        graph::field("by", &TrainSequence::by, "column whose values own the sequences"),
+        graph::field("target", &TrainSequence::target, "column to predict of the next event"),
+        graph::field("task", &TrainSequence::task, "category, number, or event; auto: event where `event` is given, number for floats").one_of({"auto", "category", "number", "event"}),
+        graph::field("event", &TrainSequence::event, "task event: the value of `target` to wait for"),
+        graph::field("within", &TrainSequence::within, "task event: how long to wait"),
+        graph::field("inputs", &TrainSequence::inputs, "columns the model sees, categories and numbers; empty: target, and action, item, value where there are"),
+        graph::field("gaps", &TrainSequence::gaps, "the model also sees the time since the event before"),
+        graph::field("model", &TrainSequence::model, "rnn, lstm or gru").one_of({"rnn", "lstm", "gru"}),
+        graph::field("embedding", &TrainSequence::embedding, "size of each category's vector").min(1).max(4096),
+        graph::field("hidden", &TrainSequence::hidden, "size of the state").min(1).max(8192),
+        graph::field("layers", &TrainSequence::layers, "recurrent layers").min(1).max(16),
+        graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
+        graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
+        graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events").min(2),
+        graph::field("epochs", &TrainSequence::epochs, "passes over the training rows").min(1),
+        graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
+        graph::field("lr", &TrainSequence::lr, "learning rate of Adam").min(0),
+        graph::field("clip", &TrainSequence::clip, "longest gradient allowed; 0: no limit").min(0),
+        graph::field("weight_decay", &TrainSequence::weight_decay, "decoupled weight decay (AdamW)").min(0),
+        graph::field("shards", &TrainSequence::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
+        graph::field("checkpoint_every", &TrainSequence::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+  }
+};
+
+}  // namespace throng::op
