@@ -1,0 +1,260 @@
+// What people talk about, and what rose.
+#include <algorithm>
+#include <mutex>
+
+#include "framework/base/files.h"
+#include "framework/base/units.h"
+#include "operators/report/findings.h"
+
+namespace throng::op {
+
+using data::Type;
+using nlohmann::json;
+
+namespace {
+
+constexpr size_t kShownTopics = 12, kShownRisers = 12;
+constexpr size_t kPostBytes = 400;
+
+json post_of(const data::Batch& batch, int64_t row, const Report& params, const data::TimeZone& zone) {
+  json post{{"text", std::string(batch.column(params.text).string(row)).substr(0, kPostBytes)}, {"time", zone.format(batch.column("ts").as_int64(row))}};
+  int user = batch.schema().find(params.user);
+  if (user >= 0 && batch.schema()[size_t(user)].type == Type::kString && batch.column(size_t(user)).is_valid(row))
+    post["user"] = std::string(batch.column(size_t(user)).string(row));
+  return post;
+}
+
+// Keeps the few best posts: highest score, then first in the dataset.
+class BestPosts {
+ public:
+  explicit BestPosts(size_t wanted) : wanted_(wanted) {}
+  bool would_take(double score, int64_t place) const { return wanted_ > 0 && (posts_.size() < wanted_ || std::pair(-score, place) < posts_.back().first); }
+  void take(double score, int64_t place, json post) {
+    std::pair key(-score, place);
+    auto at = std::upper_bound(posts_.begin(), posts_.end(), key, [](const auto& k, const auto& p) { return k < p.first; });
+    posts_.insert(at, {key, std::move(post)});
+    if (posts_.size() > wanted_) posts_.pop_back();
+  }
+  json to_json() const {
+    json j = json::array();
+    for (const auto& [key, post] : posts_) j.push_back({{"score", -key.first}, {"place", key.second}, {"post", post}});
+    return j;
+  }
+  void merge(const json& j) {
+    for (const auto& p : j)
+      if (would_take(p["score"], p["place"])) take(p["score"], p["place"], p["post"]);
+  }
+  json posts() const {
+    json j = json::array();
+    std::vector<std::string> seen;
+    for (const auto& [key, post] : posts_) j.push_back(post);
+    return j;
+  }
+
+ private:
+  size_t wanted_;
+  std::vector<std::pair<std::pair<double, int64_t>, json>> posts_;
+};
+
+std::string dumped(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+int64_t place_of(const data::Batch& batch, int64_t row) { return batch.origin.partition << 40 | row; }
+
+}  // namespace
+
+json find_topics(graph::CollectiveContext& context, size_t input, const Report& params, const data::TimeZone& zone) {
+  auto& comm = context.comm();
+  const auto& schema = context.input_schema(input);
+  const bool has_text = schema.has(params.text) && schema.at(params.text).type == Type::kString;
+  data::DatasetReader summary(context.input_folder(input) / "summary"), words(context.input_folder(input) / "words");
+  data::Batch shares = summary.read_all(), list = words.read_all();
+  const size_t k = size_t(shares.num_rows());
+
+  int64_t first = INT64_MAX, last = INT64_MIN;
+  std::map<int64_t, std::vector<int64_t>> by_time;
+  std::vector<BestPosts> best(k, BestPosts(size_t(params.posts)));
+  std::mutex mutex;
+  graph::for_each_partition(context, input, {"ts"}, [&](const data::Batch& batch) {
+    auto ts = batch.column("ts").values<int64_t>();
+    if (ts.empty()) return;
+    auto [low, high] = std::minmax_element(ts.begin(), ts.end());
+    std::lock_guard lock(mutex);
+    first = std::min(first, *low), last = std::max(last, *high);
+  });
+  first = comm.allreduce(first, comm::Op::kMin), last = comm.allreduce(last, comm::Op::kMax);
+  const int64_t width = first <= last ? std::max<int64_t>(bucket_width(first, last), (last - first) / 40) : 1;
+  const int64_t rounded = width > 86'400'000'000 ? (width / 86'400'000'000) * 86'400'000'000 : width;
+  graph::for_each_partition(context, input, {}, [&](const data::Batch& batch) {
+    auto ts = batch.column("ts").values<int64_t>();
+    const auto& topic = batch.column("topic");
+    const auto& weight = batch.column("topic_weight");
+    std::map<int64_t, std::vector<int64_t>> local;
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      if (!topic.is_valid(r)) continue;
+      auto& counts = local[zone.window_start(ts[size_t(r)], rounded)];
+      counts.resize(k);
+      ++counts[size_t(topic.as_int64(r))];
+    }
+    std::lock_guard lock(mutex);
+    for (auto& [t, counts] : local) {
+      auto& sum = by_time[t];
+      sum.resize(k);
+      for (size_t i = 0; i < k; ++i) sum[i] += counts[i];
+    }
+    if (!has_text) return;
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      if (!topic.is_valid(r) || !batch.column(params.text).is_valid(r)) continue;
+      auto& b = best[size_t(topic.as_int64(r))];
+      if (b.would_take(weight.as_double(r), place_of(batch, r))) b.take(weight.as_double(r), place_of(batch, r), post_of(batch, r, params, zone));
+    }
+  });
+  json mine{{"time", json::object()}, {"posts", json::array()}};
+  for (const auto& [t, counts] : by_time) mine["time"][std::to_string(t)] = counts;
+  for (const auto& b : best) mine["posts"].push_back(b.to_json());
+  auto all = comm.gather(dumped(mine));
+  if (comm.rank() != 0) return nullptr;
+  by_time.clear();
+  best.assign(k, BestPosts(size_t(params.posts)));
+  for (const auto& text : all) {
+    json part = json::parse(text);
+    for (const auto& [t, counts] : part["time"].items()) {
+      auto& sum = by_time[std::stoll(t)];
+      sum.resize(k);
+      for (size_t i = 0; i < k; ++i) sum[i] += counts[i].get<int64_t>();
+    }
+    for (size_t i = 0; i < k; ++i) best[i].merge(part["posts"][i]);
+  }
+
+  std::vector<size_t> order(k);
+  for (size_t i = 0; i < k; ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return shares.column("share").as_double(int64_t(a)) > shares.column("share").as_double(int64_t(b)); });
+  json result{{"k", k}, {"list", json::array()}, {"times", json::array()}, {"series", json::array()}};
+  for (const auto& [t, counts] : by_time) result["times"].push_back(zone.format_as(t, "%Y-%m-%d %H:%M"));
+  for (size_t i : order) {
+    if (result["list"].size() >= kShownTopics) break;
+    json top = json::array();
+    for (int64_t r = 0; r < list.num_rows(); ++r)
+      if (size_t(list.column("topic").as_int64(r)) == i) top.push_back(std::string(list.column("word").string(r)));
+    result["list"].push_back({{"topic", i}, {"share", shares.column("share").as_double(int64_t(i))}, {"label", std::string(shares.column("label").string(int64_t(i)))}, {"words", top}, {"posts", best[i].posts()}});
+    json series = json::array();
+    for (const auto& [t, counts] : by_time) {
+      int64_t total = 0;
+      for (int64_t n : counts) total += n;
+      series.push_back(total > 0 ? double(counts[i]) / double(total) : 0.0);
+    }
+    result["series"].push_back(series);
+  }
+  return result;
+}
+
+json find_trends(graph::CollectiveContext& context, size_t input, const Report& params, const data::TimeZone& zone) {
+  auto& comm = context.comm();
+  data::Batch risers = data::DatasetReader(context.input_folder(input) / "risers").read_all();
+  json record = json::parse(read_file(context.input_folder(input) / "step.json"));
+  const auto window = parse_duration(record["metrics"].value("window", "1d"));
+  const std::string by = record["metrics"].value("by", "");
+  const size_t shown = std::min<size_t>(kShownRisers, size_t(risers.num_rows()));
+  std::map<std::string, size_t> keys;
+  for (size_t i = 0; i < shown; ++i) keys[std::string(risers.column("key").string(int64_t(i)))] = i;
+
+  std::vector<std::map<int64_t, int64_t>> series(shown);
+  std::mutex mutex;
+  graph::for_each_partition(context, input, {"key", "window", "count"}, [&](const data::Batch& batch) {
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      auto it = keys.find(std::string(batch.column("key").string(r)));
+      if (it == keys.end()) continue;
+      std::lock_guard lock(mutex);
+      series[it->second][batch.column("window").as_int64(r)] = batch.column("count").as_int64(r);
+    }
+  });
+  // Posts that hold the riser in its best window: from the events.
+  std::vector<BestPosts> best(shown, BestPosts(size_t(params.posts)));
+  const auto& events = context.input_schema(0);
+  const bool has_text = events.has(params.text) && events.at(params.text).type == Type::kString;
+  if (has_text && window)
+    graph::for_each_partition(context, 0, {"ts", params.text, params.user}, [&](const data::Batch& batch) {
+      auto ts = batch.column("ts").values<int64_t>();
+      const auto& text = batch.column(params.text);
+      for (int64_t r = 0; r < batch.num_rows(); ++r) {
+        if (!text.is_valid(r) || text.string(r).empty()) continue;
+        for (size_t i = 0; i < shown; ++i) {
+          int64_t start = risers.column("window").as_int64(int64_t(i));
+          if (ts[size_t(r)] < start || ts[size_t(r)] >= start + window->microseconds || text.string(r).find(risers.column("key").string(int64_t(i))) == std::string_view::npos) continue;
+          std::lock_guard lock(mutex);
+          if (best[i].would_take(0, place_of(batch, r))) best[i].take(0, place_of(batch, r), post_of(batch, r, params, zone));
+        }
+      }
+    });
+  json mine = json::array();
+  for (size_t i = 0; i < shown; ++i) {
+    json points = json::object();
+    for (auto [t, n] : series[i]) points[std::to_string(t)] = n;
+    mine.push_back({{"points", points}, {"posts", best[i].to_json()}});
+  }
+  auto all = comm.gather(dumped(mine));
+  if (comm.rank() != 0) return nullptr;
+  best.assign(shown, BestPosts(size_t(params.posts)));
+  std::map<int64_t, std::vector<int64_t>> by_time;
+  for (const auto& text : all) {
+    json part = json::parse(text);
+    for (size_t i = 0; i < shown; ++i) {
+      for (const auto& [t, n] : part[i]["points"].items()) {
+        auto& row = by_time[std::stoll(t)];
+        row.resize(shown);
+        row[i] = n.get<int64_t>();
+      }
+      best[i].merge(part[i]["posts"]);
+    }
+  }
+  json result{{"by", by}, {"window", record["metrics"].value("window", "")}, {"risers", json::array()}, {"times", json::array()}};
+  for (const auto& [t, row] : by_time) result["times"].push_back(zone.format_as(t, "%Y-%m-%d %H:%M"));
+  for (size_t i = 0; i < shown; ++i) {
+    int64_t r = int64_t(i);
+    json counts = json::array();
+    for (const auto& [t, row] : by_time) counts.push_back(row[i]);
+    const char* form = window && window->microseconds % 86'400'000'000 == 0 ? "%Y-%m-%d" : "%Y-%m-%d %H:%M";
+    result["risers"].push_back({{"key", std::string(risers.column("key").string(r))},
+                                {"window", zone.format_as(risers.column("window").as_int64(r), form)},
+                                {"count", risers.column("count").as_int64(r)},
+                                {"users", risers.column("users").as_int64(r)},
+                                {"mean_before", risers.column("mean_before").as_double(r)},
+                                {"z", risers.column("z").as_double(r)},
+                                {"total", risers.column("total").as_int64(r)},
+                                {"series", counts},
+                                {"posts", best[i].posts()}});
+  }
+  return result;
+}
+
+json find_next(graph::CollectiveContext& context, size_t input) {
+  json record = json::parse(read_file(context.input_folder(input) / "step.json"));
+  json next{{"step", context.input_step(input)}, {"result", record["metrics"]["result"]}, {"curve", record["metrics"]["curve"]}};
+  next["examples"] = json::array();
+  for (int64_t p = 0; p < context.num_partitions(input) && next["examples"].size() < 3; ++p) {
+    data::Batch batch = context.read(input, p, {});
+    for (int64_t r = 0; r < batch.num_rows() && next["examples"].size() < 3; ++r) {
+      if (batch.column("actual").type() != Type::kString || !batch.column("actual").is_valid(r) || !batch.column("last").is_valid(r)) continue;
+      if (batch.column("actual").string(r) == batch.column("last").string(r) || batch.column("actual").string(r) != batch.column("predicted").string(r)) continue;
+      const auto& by = batch.column(0);
+      next["examples"].push_back({{"user", by.type() == Type::kString ? std::string(by.string(r)) : std::to_string(by.as_int64(r))},
+                                  {"time", data::TimeZone(batch.schema().at("ts").time_zone).format(batch.column("ts").as_int64(r))},
+                                  {"text", fmt::format("{} → {} ({:.0f} %)", batch.column("last").string(r), batch.column("actual").string(r), 100 * batch.column("probability").as_double(r))}});
+    }
+  }
+  return next;
+}
+
+json find_quality(graph::CollectiveContext& context) {
+  json steps = json::array();
+  std::map<std::string, json> by_name;  // a folder's order is not the same everywhere
+  for (const auto& entry : std::filesystem::directory_iterator(context.folder().parent_path().parent_path())) {
+    auto path = entry.path() / "step.json";
+    if (std::filesystem::exists(path)) by_name[entry.path().filename().string()] = json::parse(read_file(path));
+  }
+  for (const auto& [name, record] : by_name)
+    for (const auto& [id, node] : record["nodes"].items())
+      if (!node["counters"].empty()) steps.push_back({{"step", id}, {"op", node["op"]}, {"counters", node["counters"]}});
+  return steps;
+}
+
+}  // namespace throng::op
