@@ -1,5 +1,7 @@
 #include "operators/train_sequence/sequence_data.h"
 
+#include <algorithm>
+
 #include "framework/base/hash.h"
 
 namespace throng::op {
@@ -75,6 +77,17 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
     else
       out.current_number[r] = category_text(target, int64_t(r)) == e.event ? 1.0f : 0.0f;
   }
+  out.recent.assign(n * e.recent, -1);
+  for (size_t s = 0; s + 1 < out.starts.size() && e.recent > 0; ++s)
+    for (size_t r = out.starts[s]; r < out.starts[s + 1]; ++r) {
+      int32_t* now = &out.recent[r * e.recent];
+      if (r > out.starts[s]) std::copy_n(now - e.recent, e.recent, now);
+      const int32_t value = out.current_class[r];
+      if (value < 0) continue;
+      int32_t* old = std::find(now, now + e.recent - 1, value);  // moves to the front; the oldest falls out
+      std::copy_backward(now, old, old + 1);
+      now[0] = value;
+    }
   for (size_t s = 0; s + 1 < out.starts.size(); ++s) {
     const size_t begin = out.starts[s], end = out.starts[s + 1];
     if (e.task != Task::kEvent) {

@@ -16,6 +16,7 @@ struct SequenceEncoding {
   std::string by, target, event;
   int64_t within_us = 0;
   bool gaps = true;
+  size_t recent = 0;                                 ///< recent distinct targets kept per row
   std::vector<std::string> categories, numbers;      ///< input columns
   std::vector<data::Vocabulary> vocabularies;        ///< one per category; value v is vocabulary index + 1, 0 is unknown
   std::vector<double> means, deviations;             ///< one per number, then one of the log gap
@@ -38,6 +39,7 @@ struct EncodedRows {
   std::vector<uint8_t> use;                      ///< of the prediction made after this row
   std::vector<int32_t> target_class;             ///< of the next row; -1: not among the classes
   std::vector<int32_t> current_class;            ///< of this row's target; -1: not among the classes
+  std::vector<int32_t> recent;                   ///< (rows, recent): distinct target values up to this row, newest first; -1: fewer
   std::vector<float> target_number;              ///< standardised number, or 0/1 for events
   std::vector<float> current_number;
   size_t num_rows() const { return use.size(); }

@@ -7,6 +7,7 @@
 #include "framework/base/random.h"
 #include "framework/nn/losses.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::op {
 
@@ -34,7 +35,8 @@ SequenceModel::SequenceModel(LayerSizes sizes, Task task) : sizes_(std::move(siz
     at += layers_.back().num_weights();
   }
   output_at_ = at;
-  num_weights_ = at + sizes_.outputs * (sizes_.hidden + 1);
+  copy_at_ = at + sizes_.outputs * (sizes_.hidden + 1);
+  num_weights_ = copy_at_ + sizes_.recent * (sizes_.hidden + 1);
 }
 
 void SequenceModel::initialize(std::vector<float>& weights, uint64_t seed) const {
@@ -44,6 +46,15 @@ void SequenceModel::initialize(std::vector<float>& weights, uint64_t seed) const
   Random random(seed, 0x1717);
   for (size_t i = 0; i < weights.size(); ++i)
     weights[i] = i < embeddings ? 0.1f * float(random.normal()) : bound * (2 * random.uniform_float() - 1);
+}
+
+void SequenceModel::add_copy_scores(const float* weights, const float* h, const EncodedRows& rows, size_t row, float* out) const {
+  const size_t H = sizes_.hidden;
+  for (size_t k = 0; k < sizes_.recent; ++k) {
+    int32_t value = rows.recent[row * sizes_.recent + k];
+    const float* w = weights + copy_at_ + k * (H + 1);
+    if (value >= 0) out[value] += tensor::dot(w, h, H) + w[H];
+  }
 }
 
 void SequenceModel::forward(const std::vector<float>& weights, std::vector<Piece>& pieces, Run& run) const {
@@ -101,6 +112,10 @@ double SequenceModel::gradient(const std::vector<float>& weights, std::vector<Pi
     std::copy_n(b_out, K, &out[m * K]);
   }
   gemm(Side::kPlain, Side::kTransposed, M, K, H, 1.0f, h.data(), w_out, 1.0f, out.data());
+  for (size_t m = 0; m < M; ++m) {
+    const auto& [piece, row] = run.place[chosen[m]];
+    add_copy_scores(weights.data(), &h[m * H], *pieces[piece].rows, row, &out[m * K]);
+  }
   double loss = task_ == Task::kCategory ? nn::softmax_cross_entropy(out.data(), classes.data(), M, K, 1.0f)
                 : task_ == Task::kEvent  ? nn::binary_cross_entropy(out.data(), numbers.data(), M, 1.0f)
                                          : nn::squared_error(out.data(), numbers.data(), M, 1.0f);
@@ -112,6 +127,18 @@ double SequenceModel::gradient(const std::vector<float>& weights, std::vector<Pi
     for (size_t k = 0; k < K; ++k) db[k] += out[m * K + k];
   std::vector<float> dh_chosen(M * H);
   gemm(Side::kPlain, Side::kPlain, M, H, K, 1.0f, out.data(), w_out, 0.0f, dh_chosen.data());
+  for (size_t m = 0; m < M; ++m) {
+    const auto& [piece, row] = run.place[chosen[m]];
+    for (size_t k = 0; k < sizes_.recent; ++k) {
+      const int32_t value = pieces[piece].rows->recent[row * sizes_.recent + k];
+      if (value < 0) continue;
+      const float d = out[m * K + size_t(value)];
+      const size_t gate = copy_at_ + k * (H + 1);
+      tensor::axpy(d, &h[m * H], &grad[gate], H);
+      grad[gate + H] += d;
+      tensor::axpy(d, &weights[gate], &dh_chosen[m * H], H);
+    }
+  }
   std::vector<float> dh(N * H, 0.0f), dx;
   for (size_t m = 0; m < M; ++m) std::copy_n(&dh_chosen[m * H], H, &dh[chosen[m] * H]);
   for (size_t l = layers_.size(); l-- > 0;) {
@@ -148,6 +175,10 @@ void SequenceModel::predict(const std::vector<float>& weights, std::vector<Piece
       out.resize(rows * K);
       for (size_t m = 0; m < rows; ++m) std::copy_n(w_out + K * H, K, &out[m * K]);
       gemm(Side::kPlain, Side::kTransposed, rows, K, H, 1.0f, &run.h.back()[at * H], w_out, 1.0f, out.data());
+      for (size_t m = 0; m < rows; ++m) {
+        const auto& [piece, row] = run.place[at + m];
+        add_copy_scores(weights.data(), &run.h.back()[(at + m) * H], *group[piece].rows, row, &out[m * K]);
+      }
       for (size_t m = 0; m < rows; ++m) visit(group[run.place[at + m].first], run.place[at + m].second, {&out[m * K], K});
     }
   }

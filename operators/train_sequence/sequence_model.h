@@ -18,10 +18,13 @@ struct LayerSizes {
   nn::Cell cell = nn::Cell::kGru;
   std::vector<size_t> category_sizes;  ///< values of each category column, unknown included
   size_t embedding = 32, num_floats = 0, hidden = 64, layers = 1;
+  size_t recent = 0;                   ///< recent distinct values with a copy gate
   size_t outputs = 2;                  ///< classes, or 1
 };
 
-/// Weights are one array: embeddings (values, E) by column, recurrent layers, output (K, H), output bias (K).
+/// Weights are one array: embeddings (values, E) by column, recurrent layers, output (K, H), output bias (K), and for
+/// categories copy gates (R, H + 1): the k-th most recent distinct value of the sequence gets w_k h + b_k on top of its score,
+/// since people return to what they did more than a softmax over many values learns from few rows.
 class SequenceModel {
  public:
   SequenceModel(LayerSizes sizes, Task task);
@@ -40,7 +43,9 @@ class SequenceModel {
 
   LayerSizes sizes_;
   Task task_;
-  size_t input_size_ = 0, output_at_ = 0, num_weights_ = 0;
+  void add_copy_scores(const float* weights, const float* h, const EncodedRows& rows, size_t row, float* out) const;
+
+  size_t input_size_ = 0, output_at_ = 0, copy_at_ = 0, num_weights_ = 0;
   std::vector<size_t> embedding_at_, layer_at_;
   std::vector<nn::RecurrentLayer<float>> layers_;
 };

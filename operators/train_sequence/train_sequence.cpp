@@ -49,6 +49,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     if (e.task == Task::kEvent && params_.event.empty()) throw job_error("task event needs the parameter 'event': a value of '{}'", target.name);
     if (e.task == Task::kEvent && e.within_us <= 0) throw job_error("'within' is 0; expected a duration such as 7d");
 
+    e.recent = e.task == Task::kCategory ? size_t(params_.recent) : 0;
+
     graph::Names names = params_.inputs;
     if (names.empty()) {
       names.push_back(target.name);
@@ -202,6 +204,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     for (const auto& v : encoding_.vocabularies) s.category_sizes.push_back(v.size() + 1);
     s.embedding = size_t(params_.embedding), s.hidden = size_t(params_.hidden), s.layers = size_t(params_.layers);
     s.num_floats = encoding_.num_floats();
+    s.recent = encoding_.recent;
     s.outputs = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     return s;
   }

@@ -19,6 +19,7 @@ struct TrainSequence {
   int embedding = 32;
   int hidden = 64;
   int layers = 1;
+  int recent = 8;
   int64_t max_classes = 2000;
   int64_t min_count = 1;
   int64_t max_length = 50;
@@ -46,6 +47,7 @@ struct TrainSequence {
         graph::field("embedding", &TrainSequence::embedding, "size of each category's vector").min(1).max(4096),
         graph::field("hidden", &TrainSequence::hidden, "size of the state").min(1).max(8192),
         graph::field("layers", &TrainSequence::layers, "recurrent layers").min(1).max(16),
+        graph::field("recent", &TrainSequence::recent, "category: so many of the user's recent distinct values get a learned score for coming back; 0: none").min(0).max(64),
         graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
         graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
         graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events").min(2),

@@ -88,7 +88,7 @@ void SkipGram::sentence(std::span<const int32_t> words, float lr, Random& random
       for (size_t k = 0; k < num_targets; ++k) {
         float p = logistic(tensor::dot(input, targets[k], dim_));
         float g = (labels[k] - p) * lr;
-        loss_ -= std::log(std::max(1e-6f, labels[k] > 0 ? p : 1 - p));
+        if (k == 0) loss_ -= std::log(std::max(1e-6f, p));
         tensor::axpy(g, targets[k], input_change_.data(), dim_);
         tensor::axpy(g, input, targets[k], dim_);
       }

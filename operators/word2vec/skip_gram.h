@@ -49,6 +49,7 @@ class SkipGram {
   void sentence(std::span<const int32_t> words, float lr, Random& random, const AliasTable& negatives);
   /// What changed since `begin`, rows ascending.
   Changes end();
+  /// Sum of -log p over the true pairs (the drawn ones are left out: their logarithms cost more than they tell).
   double loss() const { return loss_; }
   int64_t pairs() const { return pairs_; }
 
