@@ -97,13 +97,14 @@ int64_t length(std::string_view text) {
 }
 
 std::string_view substring(std::string_view text, int64_t first, int64_t count) {
+  const int64_t last = count > INT64_MAX - std::max<int64_t>(first, 0) ? INT64_MAX : first + count;
   int64_t index = -1;
   size_t begin = text.size(), end = text.size();
   for (size_t i = 0; i < text.size(); ++i) {
     if ((uint8_t(text[i]) & 0xC0) == 0x80) continue;
     ++index;
     if (index == std::max<int64_t>(first, 0)) begin = i;
-    if (index >= first + count) {
+    if (index >= last) {
       end = i;
       break;
     }
