@@ -26,14 +26,26 @@ ArrayType value_array(Type type) {
   }
 }
 
+// The name of a column as one HDF5 link: %2F for a slash, %2E where a dot would mean a place or a validity array.
+std::string link_name(const std::string& name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    std::string_view rest = std::string_view(name).substr(i);
+    bool escape_like = rest.starts_with("%2F") || rest.starts_with("%2E") || rest.starts_with("%25");
+    bool bad_dot = rest == ".valid" || (i == 0 && (rest == "." || rest == ".."));
+    out += rest[0] == '/' ? "%2F" : escape_like ? "%25" : bad_dot ? "%2E" : std::string(1, rest[0]);
+  }
+  return out;
+}
+
 // The HDF5 paths of a column: fixed types are one dataset, the others a group.
 std::string value_path(const Field& f) {
-  if (is_fixed(f.type)) return "/" + f.name;
-  return "/" + f.name + (f.type == Type::kString || f.type == Type::kListString ? "/bytes" : "/values");
+  if (is_fixed(f.type)) return "/" + link_name(f.name);
+  return "/" + link_name(f.name) + (f.type == Type::kString || f.type == Type::kListString ? "/bytes" : "/values");
 }
-std::string length_path(const Field& f) { return "/" + f.name + (f.type == Type::kListString ? "/counts" : "/lengths"); }
-std::string string_length_path(const Field& f) { return "/" + f.name + "/lengths"; }
-std::string valid_path(const Field& f) { return "/" + f.name + (is_fixed(f.type) ? ".valid" : "/valid"); }
+std::string length_path(const Field& f) { return "/" + link_name(f.name) + (f.type == Type::kListString ? "/counts" : "/lengths"); }
+std::string string_length_path(const Field& f) { return "/" + link_name(f.name) + "/lengths"; }
+std::string valid_path(const Field& f) { return "/" + link_name(f.name) + (is_fixed(f.type) ? ".valid" : "/valid"); }
 
 std::vector<uint32_t> lengths_of(const AlignedVector<int64_t>& offsets) {
   std::vector<uint32_t> lengths(offsets.size() - 1);
@@ -283,7 +295,7 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
       out.make_virtual(valid_path(f), ArrayType::kUInt8, sources(rows, true), 1);
       break;
     }
-    out.set_attribute(is_fixed(f.type) ? value_path(f) : "/" + f.name, "type", std::string(type_name(f.type)));
+    out.set_attribute("/" + link_name(f.name), "type", std::string(type_name(f.type)));
   }
   out.close();
 }
