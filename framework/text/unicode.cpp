@@ -119,6 +119,10 @@ bool is_emoji(uint32_t c) {
 
 bool is_han(uint32_t c) { return u_hasBinaryProperty(UChar32(c), UCHAR_IDEOGRAPHIC); }
 
+bool is_word_part(uint32_t c) {
+  return u_hasBinaryProperty(UChar32(c), UCHAR_POSIX_ALNUM) || (U_GET_GC_MASK(UChar32(c)) & U_GC_M_MASK) != 0;
+}
+
 uint32_t next_code_point(std::string_view text, size_t& at) {
   int32_t i = int32_t(at);
   UChar32 c;

@@ -82,6 +82,8 @@ TEST(Unicode, KnowsKinds) {
   EXPECT_FALSE(is_emoji('1'));
   EXPECT_TRUE(is_han(0x4E2D));
   EXPECT_FALSE(is_han('a'));
+  for (uint32_t c : {uint32_t{'a'}, uint32_t{'7'}, 0xE9u, 0x4E2Du, 0xD55Cu, 0x0301u, 0x094Du}) EXPECT_TRUE(is_word_part(c)) << c;
+  for (uint32_t c : {uint32_t{' '}, uint32_t{'#'}, 0xFF0Cu, 0x3002u, 0x1F600u, 0x00D7u}) EXPECT_FALSE(is_word_part(c)) << c;
 }
 
 }  // namespace
