@@ -58,7 +58,7 @@ for count in f["tags/counts"][:]:
     at += count
 assert rows == [e["tags"] or [] for e in expected] and at == len(words)
 assert (f["tags/valid"][:] == ~null("tags")).all()
-types = {k: v.attrs["type"] for k, v in f.items() if "type" in v.attrs}
+types = {k: v.attrs["type"].decode() for k, v in f.items() if "type" in v.attrs}
 assert types["tags"] == "list<string>" and types["ts"] == "timestamp" and types["flag"] == "bool", types
 parts = {s.file_name for s in f["ts"].virtual_sources()}
 assert len(parts) == 3, parts
