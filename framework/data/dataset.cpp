@@ -343,20 +343,21 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
   return Manifest::from_json(text);
 }
 
-void copy_dataset(const fs::path& from, const fs::path& to) {
+void copy_dataset(const fs::path& from, const fs::path& target) {
   DatasetReader check(from);
+  const fs::path to = target.has_filename() ? target : target.parent_path();  // "out/" is "out"
   fs::path staging = to;
   staging += ".partial";
   std::error_code code;
   fs::remove_all(staging, code);
   make_folder(staging);
   for (const auto& entry : fs::directory_iterator(from)) {
-    fs::path target = staging / entry.path().filename();
-    fs::create_hard_link(entry.path(), target, code);
+    fs::path copy = staging / entry.path().filename();
+    fs::create_hard_link(entry.path(), copy, code);
     if (code) {
       std::error_code copied;
-      fs::copy_file(entry.path(), target, copied);
-      if (copied) throw system_error("{}: cannot be written: {}", target.string(), copied.message());
+      fs::copy_file(entry.path(), copy, copied);
+      if (copied) throw system_error("{}: cannot be written: {}", copy.string(), copied.message());
     }
   }
   if (fs::exists(to) && !DatasetReader::exists(to) && !fs::is_empty(to)) {

@@ -100,7 +100,7 @@ class DatasetWriter {
   std::map<int64_t, PartitionPlace> places_;
 };
 
-/// Copies a finished dataset to another folder (hard links where the disk allows), visible at once or not at all.
-void copy_dataset(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Copies a finished dataset to the folder `target` (hard links where the disk allows), visible at once or not at all.
+void copy_dataset(const std::filesystem::path& from, const std::filesystem::path& target);
 
 }  // namespace throng::data

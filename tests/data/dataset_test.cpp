@@ -165,6 +165,10 @@ TEST(Dataset, CopiesAreWholeAndOverwriteOnlyDatasets) {
   copy_dataset(folder / "d", folder / "out/copy");
   copy_dataset(folder / "d", folder / "out/copy");
   EXPECT_TRUE(same(DatasetReader(folder / "out/copy").read_all(), DatasetReader(folder / "d").read_all()));
+  copy_dataset(folder / "d", folder.path() / "slash1/");
+  EXPECT_TRUE(same(DatasetReader(folder / "slash1").read_all(), DatasetReader(folder / "d").read_all()));
+  copy_dataset(folder / "d", folder.path() / "slash1/");
+  EXPECT_TRUE(DatasetReader::exists(folder / "slash1"));
   folder.write("mine/thesis.txt", "years of work");
   Error e = error_of([&] { copy_dataset(folder / "d", folder / "mine"); });
   EXPECT_EQ(e.fault(), Fault::kJob);
