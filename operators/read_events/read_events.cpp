@@ -63,14 +63,21 @@ class ReadEventsOperator : public graph::SourceOperator {
     uint64_t sample_bytes = 0;
     const bool has_header = !json_lines && params_.columns.empty();
     std::string header_of;
+    std::vector<std::string> header, first_header;
     for (size_t f = 0; f < (has_header ? files_.size() : std::min(files_.size(), kSampledFiles)); ++f) {
       auto part = sample_records(files_[f].path, quoting, f < kSampledFiles ? kSampleRecords : 1);
       if (part.empty()) continue;
       if (has_header && !sample.empty()) {
-        if (part[0] != sample[0]) throw data_error("{}: its header differs from that of {}", files_[f].path, header_of);
+        split_fields(part[0], delimiter, quoting, header);
+        if (header != first_header) throw data_error("{}: its header differs from that of {}", files_[f].path, header_of);
         part.erase(part.begin());
       }
-      if (header_of.empty()) header_of = files_[f].path;
+      if (has_header && sample.empty()) {
+        if (part.size() == 1 && part[0].find('\r') != std::string::npos)
+          throw data_error("{}: its lines end with a carriage return alone", files_[f].path).with_hint("convert it first: tr '\\r' '\\n' < old > new");
+        split_fields(part[0], delimiter, quoting, first_header);
+        header_of = files_[f].path;
+      }
       for (auto& line : part) sample_bytes += line.size() + 1, sample.push_back(std::move(line));
     }
     RecordFormat format;

@@ -231,6 +231,8 @@ TEST(ReadEvents, ManyFilesAreOneInput) {
   }
   folder.write("empty.csv", "");
   EXPECT_EQ(rows(folder, "path: [in/00.csv, empty.csv]").num_rows(), 1) << "an empty file has no rows";
+  folder.write("quoted.csv", "\"ts\",\"text\"\r\n1,\"a\"\r\n");
+  EXPECT_EQ(rows(folder, "path: [in/00.csv, quoted.csv]").num_rows(), 2) << "the same header, written otherwise";
   for (const char* late : {"in/01.csv", "in/19.csv"}) {  // a file far down the list is looked at too
     folder.write(late, "text,ts\nx,1700000000\n");
     EXPECT_THAT(error_of(folder, "path: in").message(), HasSubstr("its header differs")) << late;
@@ -241,6 +243,7 @@ TEST(ReadEvents, ManyFilesAreOneInput) {
 TEST(ReadEvents, FaultsOfTheInputAreClear) {
   TemporaryFolder folder;
   folder.write("empty.csv", "");
+  folder.write("mac.csv", "ts,text\r1,a\r2,b\r");
   folder.write("twice.csv", "ts,a,a\n1,2,3\n");
   std::string text = quoted_csv(3000, "\n");
   std::string whole = read_file(folder / packed(folder, "w.csv.gz", text));
@@ -254,6 +257,7 @@ TEST(ReadEvents, FaultsOfTheInputAreClear) {
                                          {"path: nothing", "the folder holds no files"},
                                          {"path: empty.csv", "has no header line"},
                                          {"path: twice.csv", "two columns are called 'a'"},
+                                         {"path: mac.csv", "lines end with a carriage return alone"},
                                          {"path: cut.csv.gz", "the gzip data ends in the middle"},
                                          {"path: twice.csv, delimiter: ab", "expected one character"},
                                          {"path: []", "'path'"},
