@@ -18,7 +18,12 @@ namespace fs = std::filesystem;
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw system_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
-  std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::string text;
+  try {
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  } catch (const std::ios_base::failure&) {  // libstdc++ throws for a folder whatever the stream's mask
+    in.setstate(std::ios_base::badbit);
+  }
   if (in.bad()) throw system_error("{}: reading failed: {}", path.string(), std::strerror(errno));
   return text;
 }

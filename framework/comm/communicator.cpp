@@ -8,7 +8,7 @@ namespace {
 
 Buffer to_buffer(std::string_view text) {
   Buffer b(text.size());
-  std::memcpy(b.data(), text.data(), text.size());
+  if (!text.empty()) std::memcpy(b.data(), text.data(), text.size());
   return b;
 }
 std::string to_string(const Buffer& b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }

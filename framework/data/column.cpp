@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "framework/base/hash.h"
 
@@ -118,6 +119,14 @@ Column Column::take(std::span<const int64_t> rows) const {
   return out;
 }
 
+namespace {
+// Values that compare as equal have one representative: 0 for -0, one NaN for all.
+template <class T>
+T representative(T value) {
+  return std::isnan(value) ? std::numeric_limits<T>::quiet_NaN() : value + T(0);
+}
+}  // namespace
+
 void Column::hash_rows(std::span<uint64_t> hashes, uint64_t seed) const {
   for (int64_t r = 0; r < rows_; ++r) {
     uint64_t& h = hashes[size_t(r)];
@@ -132,9 +141,9 @@ void Column::hash_rows(std::span<uint64_t> hashes, uint64_t seed) const {
       auto raw = std::as_bytes(list<uint32_t>(r));
       h = mix64(h ^ hash64(raw.data(), raw.size(), seed));
     } else if (type_ == Type::kFloat64) {
-      h = mix64(h ^ std::bit_cast<uint64_t>(values<double>()[size_t(r)] + 0.0));  // -0 and 0 are equal
+      h = mix64(h ^ std::bit_cast<uint64_t>(representative(values<double>()[size_t(r)])));
     } else if (type_ == Type::kFloat32) {
-      h = mix64(h ^ std::bit_cast<uint32_t>(values<float>()[size_t(r)] + 0.0f));
+      h = mix64(h ^ std::bit_cast<uint32_t>(representative(values<float>()[size_t(r)])));
     } else {
       h = mix64(h ^ uint64_t(as_int64(r)));
     }

@@ -26,14 +26,26 @@ ArrayType value_array(Type type) {
   }
 }
 
+// The name of a column as one HDF5 link: %2F for a slash, %2E where a dot would mean a place or a validity array.
+std::string link_name(const std::string& name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    std::string_view rest = std::string_view(name).substr(i);
+    bool escape_like = rest.starts_with("%2F") || rest.starts_with("%2E") || rest.starts_with("%25");
+    bool bad_dot = rest == ".valid" || (i == 0 && (rest == "." || rest == ".."));
+    out += rest[0] == '/' ? "%2F" : escape_like ? "%25" : bad_dot ? "%2E" : std::string(1, rest[0]);
+  }
+  return out;
+}
+
 // The HDF5 paths of a column: fixed types are one dataset, the others a group.
 std::string value_path(const Field& f) {
-  if (is_fixed(f.type)) return "/" + f.name;
-  return "/" + f.name + (f.type == Type::kString || f.type == Type::kListString ? "/bytes" : "/values");
+  if (is_fixed(f.type)) return "/" + link_name(f.name);
+  return "/" + link_name(f.name) + (f.type == Type::kString || f.type == Type::kListString ? "/bytes" : "/values");
 }
-std::string length_path(const Field& f) { return "/" + f.name + (f.type == Type::kListString ? "/counts" : "/lengths"); }
-std::string string_length_path(const Field& f) { return "/" + f.name + "/lengths"; }
-std::string valid_path(const Field& f) { return "/" + f.name + (is_fixed(f.type) ? ".valid" : "/valid"); }
+std::string length_path(const Field& f) { return "/" + link_name(f.name) + (f.type == Type::kListString ? "/counts" : "/lengths"); }
+std::string string_length_path(const Field& f) { return "/" + link_name(f.name) + "/lengths"; }
+std::string valid_path(const Field& f) { return "/" + link_name(f.name) + (is_fixed(f.type) ? ".valid" : "/valid"); }
 
 std::vector<uint32_t> lengths_of(const AlignedVector<int64_t>& offsets) {
   std::vector<uint32_t> lengths(offsets.size() - 1);
@@ -283,7 +295,7 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
       out.make_virtual(valid_path(f), ArrayType::kUInt8, sources(rows, true), 1);
       break;
     }
-    out.set_attribute(is_fixed(f.type) ? value_path(f) : "/" + f.name, "type", std::string(type_name(f.type)));
+    out.set_attribute("/" + link_name(f.name), "type", std::string(type_name(f.type)));
   }
   out.close();
 }
@@ -343,7 +355,7 @@ void write_single_file(const DatasetReader& reader, const fs::path& path) {
     if (!is_fixed(f.type)) out.make_growing(length_path(f), ArrayType::kUInt32);
     if (f.type == Type::kListString) out.make_growing(string_length_path(f), ArrayType::kUInt32);
     if (nulls[i]) out.make_growing(valid_path(f), ArrayType::kUInt8);
-    out.set_attribute(is_fixed(f.type) ? value_path(f) : "/" + f.name, "type", std::string(type_name(f.type)));
+    out.set_attribute("/" + link_name(f.name), "type", std::string(type_name(f.type)));
   }
   for (int64_t p = 0; p < reader.num_partitions(); ++p) {
     Batch rows = reader.read(p);
@@ -369,20 +381,21 @@ void write_single_file(const DatasetReader& reader, const fs::path& path) {
   out.close();
 }
 
-void copy_dataset(const fs::path& from, const fs::path& to) {
+void copy_dataset(const fs::path& from, const fs::path& target) {
   DatasetReader check(from);
+  const fs::path to = target.has_filename() ? target : target.parent_path();  // "out/" is "out"
   fs::path staging = to;
   staging += ".partial";
   std::error_code code;
   fs::remove_all(staging, code);
   make_folder(staging);
   for (const auto& entry : fs::directory_iterator(from)) {
-    fs::path target = staging / entry.path().filename();
-    fs::create_hard_link(entry.path(), target, code);
+    fs::path copy = staging / entry.path().filename();
+    fs::create_hard_link(entry.path(), copy, code);
     if (code) {
       std::error_code copied;
-      fs::copy_file(entry.path(), target, copied);
-      if (copied) throw system_error("{}: cannot be written: {}", target.string(), copied.message());
+      fs::copy_file(entry.path(), copy, copied);
+      if (copied) throw system_error("{}: cannot be written: {}", copy.string(), copied.message());
     }
   }
   if (fs::exists(to) && !DatasetReader::exists(to) && !fs::is_empty(to)) {

@@ -310,7 +310,10 @@ class Checker {
         if (n.name == "not" ? n.type != Type::kBool : !is_number(n.type))
           parser_.fail(n.at, fmt::format("'{}' of a {}", n.name, type_name(n.type)));
         return;
-      case Node::Kind::kIsNull: n.type = Type::kBool; return;
+      case Node::Kind::kIsNull:
+        give_null(*n.args[0], Type::kInt64);
+        n.type = Type::kBool;
+        return;
       case Node::Kind::kIn:
         for (size_t i = 1; i < n.args.size(); ++i) comparable(n, *n.args[0], *n.args[i]);
         n.type = Type::kBool;
@@ -491,7 +494,15 @@ Values arithmetic(const Node& node, const Values& a, const Values& b, size_t n) 
     for (size_t r = 0; r < n; ++r) out.f[r] = double(a.whole(r) - b.whole(r)) / 1e6;
   } else if (a.type == Type::kTimestamp) {
     out.i.resize(n);
-    for (size_t r = 0; r < n; ++r) out.i[r] = a.whole(r) + (op == '-' ? -1 : 1) * int64_t(std::llround(b.number(r) * 1e6));
+    for (size_t r = 0; r < n; ++r) {
+      if (!out.valid.empty() && !out.valid[r]) {
+        out.i[r] = 0;
+        continue;
+      }
+      double shift = (op == '-' ? -1 : 1) * b.number(r) * 1e6;
+      if (!(std::fabs(shift) < 9e18) || __builtin_add_overflow(a.whole(r), int64_t(std::llround(shift)), &out.i[r]))
+        throw data_error("a time {} {} seconds is out of range", op, b.number(r));
+    }
   } else if (out.type == Type::kFloat64) {
     out.f.resize(n);
     for (size_t r = 0; r < n; ++r) {
@@ -596,8 +607,10 @@ Values evaluate_node(const Node& node, const Batch& batch) {
       for (size_t r = 0; r < n; ++r) {
         bool hit = false, unknown = !args[0].ok(r);
         if (node.name == "between") {
-          unknown = unknown || !args[1].ok(r) || !args[2].ok(r);
-          hit = !unknown && compare_values(args[0], args[1], r) >= 0 && compare_values(args[0], args[2], r) <= 0;
+          bool outside = !unknown && ((args[1].ok(r) && compare_values(args[0], args[1], r) < 0) ||
+                                      (args[2].ok(r) && compare_values(args[0], args[2], r) > 0));
+          unknown = !outside && (unknown || !args[1].ok(r) || !args[2].ok(r));
+          hit = !outside && !unknown;
         } else if (!unknown) {
           for (size_t k = 1; k < args.size() && !hit; ++k) {
             if (!args[k].ok(r)) unknown = true;

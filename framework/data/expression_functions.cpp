@@ -1,5 +1,6 @@
 #include "framework/data/expression_functions.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -14,13 +15,13 @@ using Types = std::vector<Type>;
 
 bool text_like(Type t) { return t == Type::kString; }
 
-// A signature as a string of argument classes: n number, s string, t timestamp, b bool, l list, * anything.
+// A signature as a string of argument classes: n number, s string, t timestamp, b bool, l list or string, * anything but a list.
 auto takes(std::string classes, Type result, size_t optional = 0) {
   return [=](const Types& types) -> std::optional<Type> {
     if (types.size() > classes.size() || types.size() + optional < classes.size()) return {};
     for (size_t k = 0; k < types.size(); ++k) {
       char c = classes[k];
-      bool fits = c == '*' || (c == 'n' && is_number(types[k])) || (c == 's' && text_like(types[k])) ||
+      bool fits = (c == '*' && !is_list(types[k])) || (c == 'n' && is_number(types[k])) || (c == 's' && text_like(types[k])) ||
                   (c == 't' && types[k] == Type::kTimestamp) || (c == 'b' && types[k] == Type::kBool) ||
                   (c == 'l' && (is_list(types[k]) || text_like(types[k])));
       if (!fits) return {};
@@ -31,7 +32,7 @@ auto takes(std::string classes, Type result, size_t optional = 0) {
 
 // The common type of values that may stand for each other.
 std::optional<Type> common_type(const Types& types) {
-  if (types.empty()) return {};
+  if (types.empty() || is_list(types[0])) return {};
   Type t = types[0];
   for (Type other : types) {
     if (other == t) continue;
@@ -51,6 +52,9 @@ void copy_value(const ExpressionValues& from, size_t row, Row& out) {
   else
     out.i = from.whole(row), out.f = double(out.i);
 }
+
+// A position or count in a text.
+int64_t clamped(double v) { return std::isnan(v) ? 0 : int64_t(std::clamp(v, -1e15, 1e15)); }
 
 auto float_function(double (*function)(double)) {
   return [function](const Args& a, size_t r, const TimeZone&, Row& out) {
@@ -97,8 +101,11 @@ std::vector<ExpressionFunction> make_functions() {
           const ExpressionValues* best = nullptr;
           for (const auto* v : a) {
             if (!v->ok(r)) continue;
-            bool better = !best || (v->type == Type::kString ? (v->text(r) < best->text(r)) != greatest && v->text(r) != best->text(r)
-                                                             : greatest ? v->number(r) > best->number(r) : v->number(r) < best->number(r));
+            auto order = [&](auto x, auto y) { return greatest ? y < x : x < y; };
+            bool better = !best                                              ? true
+                          : v->type == Type::kString                         ? order(v->text(r), best->text(r))
+                          : is_float(v->type) || is_float(best->type) ? order(v->number(r), best->number(r))
+                                                                      : order(v->whole(r), best->whole(r));
             if (better) best = v;
           }
           if (best) copy_value(*best, r, out);
@@ -142,8 +149,8 @@ std::vector<ExpressionFunction> make_functions() {
       });
   add("substr", "substr(text, first [, count])", "characters from position `first` (1 is the first)", takes("snn", S, 1),
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        int64_t count = a.size() > 2 ? int64_t(a[2]->number(r)) : INT32_MAX;
-        return out.s = text::substring(a[0]->text(r), int64_t(a[1]->number(r)) - 1, count), true;
+        int64_t count = a.size() > 2 ? clamped(a[2]->number(r)) : INT32_MAX;
+        return out.s = text::substring(a[0]->text(r), clamped(a[1]->number(r)) - 1, count), true;
       });
   add("contains", "contains(text, part)", "true where `part` occurs", takes("ss", B), [](const Args& a, size_t r, const TimeZone&, Row& out) {
     return out.i = a[0]->text(r).find(a[1]->text(r)) != std::string_view::npos, true;
@@ -163,7 +170,7 @@ std::vector<ExpressionFunction> make_functions() {
   add("split_part", "split_part(text, separator, n)", "the n-th part (1 is the first), \"\" where there is none", takes("ssn", S),
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
         auto t = a[0]->text(r), sep = a[1]->text(r);
-        int64_t n = int64_t(a[2]->number(r));
+        int64_t n = clamped(a[2]->number(r));
         size_t at = 0;
         for (int64_t k = 1; !sep.empty(); ++k) {
           size_t hit = t.find(sep, at);
@@ -214,7 +221,6 @@ std::vector<ExpressionFunction> make_functions() {
 
   add("int", "int(x)", "as a whole number; fractions are cut, text that is none gives null", takes("*", I),
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        if (is_list(a[0]->type)) throw job_error("int() of a list");
         if (a[0]->type == Type::kString) {
           auto t = a[0]->text(r);
           auto [p, code] = std::from_chars(t.data(), t.data() + t.size(), out.i);
@@ -226,14 +232,12 @@ std::vector<ExpressionFunction> make_functions() {
         return out.i = int64_t(v), true;
       });
   add("float", "float(x)", "as a number; text that is none gives null", takes("*", F), [](const Args& a, size_t r, const TimeZone&, Row& out) {
-    if (is_list(a[0]->type)) throw job_error("float() of a list");
     if (a[0]->type != Type::kString) return out.f = a[0]->number(r), true;
     auto t = a[0]->text(r);
     auto [p, code] = std::from_chars(t.data(), t.data() + t.size(), out.f);
     return code == std::errc() && p == t.data() + t.size();
   });
   add("string", "string(x)", "as text", takes("*", S), [](const Args& a, size_t r, const TimeZone& zone, Row& out) {
-    if (is_list(a[0]->type)) throw job_error("string() of a list");
     if (a[0]->type == Type::kString) return out.s = a[0]->text(r), true;
     if (a[0]->type == Type::kTimestamp) return out.s = zone.format(a[0]->whole(r)), true;
     if (a[0]->type == Type::kBool) return out.s = a[0]->whole(r) ? "true" : "false", true;

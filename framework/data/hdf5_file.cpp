@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "framework/base/error.h"
@@ -234,13 +235,14 @@ std::vector<std::string> Hdf5File::list(const std::string& group) const {
   Id g(H5Gopen2(id_, group.c_str(), H5P_DEFAULT));
   check_read(g < 0 ? -1 : 0, path_, group);
   std::vector<std::string> names;
-  H5Literate(
-      g, H5_INDEX_NAME, H5_ITER_INC, nullptr,
-      [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-        static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+  H5Ovisit1(
+      g, H5_INDEX_NAME, H5_ITER_INC,
+      [](hid_t, const char* name, const H5O_info_t* info, void* out) -> herr_t {
+        if (info->type == H5O_TYPE_DATASET) static_cast<std::vector<std::string>*>(out)->emplace_back(name);
         return 0;
       },
       &names);
+  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -251,6 +253,8 @@ void Hdf5File::make_virtual(const std::string& path, ArrayType type, const std::
   for (const auto& s : sources) total += s.length;
   Id space(H5Screate_simple(1, &total, nullptr)), create(H5Pcreate(H5P_DATASET_CREATE)), links(link_properties());
   H5Pset_fill_value(create, H5T_NATIVE_INT, &fill);
+  std::string source_path;  // where it is a printf-like pattern
+  for (char c : path) source_path += c == '%' ? "%%" : std::string(1, c);
   hsize_t at = 0;
   for (const auto& s : sources) {
     hsize_t n = s.length, zero = 0;
@@ -258,7 +262,7 @@ void Hdf5File::make_virtual(const std::string& path, ArrayType type, const std::
       Id source_space(H5Screate_simple(1, &n, nullptr));
       H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, nullptr, &n, nullptr);
       H5Sselect_hyperslab(source_space, H5S_SELECT_SET, &zero, nullptr, &n, nullptr);
-      check_write(H5Pset_virtual(create, space, s.file.c_str(), path.c_str(), source_space), path_, path);
+      check_write(H5Pset_virtual(create, space, s.file.c_str(), source_path.c_str(), source_space), path_, path);
     }
     at += n;
   }

@@ -41,7 +41,7 @@ class Hdf5File {
   void read(const std::string& path, ArrayType type, uint64_t first, uint64_t count, void* into) const;
   /// Reads a whole dataset of any shape.
   void read_all(const std::string& path, ArrayType type, void* into) const;
-  /// Names in a group, sorted.
+  /// Paths of the datasets below a group, relative to it, sorted.
   std::vector<std::string> list(const std::string& group) const;
 
   /// A one-dimensional virtual dataset: the concatenation of `path` in each source file (file name relative to this

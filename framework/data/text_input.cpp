@@ -158,6 +158,7 @@ bool TextWindow::ensure(uint64_t offset) {
 
 void TextWindow::discard_before(uint64_t offset) {
   auto& s = *state_;
+  if (offset <= begin()) return;
   while (end() < offset && !s.ended) {
     s.base = end(), s.dropped = 0;
     s.text.clear();

@@ -43,13 +43,16 @@ int64_t TimeZone::from_civil(int64_t year, int64_t month, int64_t day, int64_t h
 
 int64_t TimeZone::window_start(int64_t us, int64_t width) const {
   THRONG_CHECK(width > 0, "a window of {} us", width);
+  constexpr int64_t kMonday = 4 * kDay;  // 1970-01-05
+  const bool whole_days = width % kDay == 0;
+  if ((zone_->is_utc && whole_days) || (width > kDay && !whole_days)) return floor_div(us - kMonday, width) * width + kMonday;
   if (zone_->is_utc) {
-    int64_t shift = width % (7 * kDay) == 0 ? 4 * kDay : 0;  // 1970-01-05 was a Monday
-    return floor_div(us - shift, width) * width + shift;
+    int64_t midnight = floor_div(us, kDay) * kDay;
+    return midnight + floor_div(us - midnight, width) * width;
   }
   auto info = zone_->zone.At(absl::FromUnixMicros(us));
   absl::CivilDay day(info.cs);
-  if (width % kDay == 0) {
+  if (whole_days) {
     int64_t days = width / kDay, since = day - absl::CivilDay(1970, 1, 5);
     return absl::ToUnixMicros(absl::FromCivil(absl::CivilSecond(day - (since - floor_div(since, days) * days)), zone_->zone));
   }
@@ -76,8 +79,8 @@ std::optional<int64_t> TimeZone::parse_as(std::string_view text, const std::stri
 }
 
 std::optional<int64_t> epoch_time(int64_t value) {
-  int64_t size = value < 0 ? -value : value;
   if (value == INT64_MIN) return {};
+  int64_t size = value < 0 ? -value : value;
   if (size < 100'000'000'000) return value * kSecond;
   if (size < 100'000'000'000'000) return value * 1000;
   return value;
@@ -140,6 +143,7 @@ std::optional<int64_t> parse_time(std::string_view text, const TimeZone& zone) {
         if (at == digits) return {};
       }
     }
+    if (hour == 24 && (minute != 0 || second != 0 || micros != 0)) return {};
   }
   while (at < end && *at == ' ') ++at;
   if (at == end) return zone.from_civil(year, month, day, hour, minute, second) + micros;
@@ -149,10 +153,10 @@ std::optional<int64_t> parse_time(std::string_view text, const TimeZone& zone) {
   if (*at != '+' && *at != '-') return {};
   int64_t sign = *at++ == '-' ? -1 : 1;
   int64_t offset_hours = number(2, 2);
-  if (offset_hours < 0) return {};
+  if (offset_hours < 0 || offset_hours > 23) return {};
   skip(':');
   int64_t offset_minutes = at < end ? number(2, 2) : 0;
-  if (offset_minutes < 0 || at != end) return {};
+  if (offset_minutes < 0 || offset_minutes > 59 || at != end) return {};
   return us - sign * (offset_hours * 60 + offset_minutes) * 60 * kSecond;
 }
 

@@ -22,7 +22,8 @@ class TimeZone {
   /// Microseconds of a local civil time; days, hours … may lie outside their range and carry over.
   int64_t from_civil(int64_t year, int64_t month, int64_t day, int64_t hour = 0, int64_t minute = 0, int64_t second = 0) const;
   /// Start of the window of `width` microseconds around a time: windows of whole days begin at local midnight (7-day
-  /// windows on Mondays), shorter ones at multiples of their width since local midnight.
+  /// windows on Mondays), shorter ones at multiples of their width since local midnight; a width of more than a day that is
+  /// not whole days counts from 1970-01-05 UTC.
   int64_t window_start(int64_t microseconds, int64_t width) const;
   /// RFC 3339 in this zone, with as many digits of a second as needed.
   std::string format(int64_t microseconds) const;

@@ -138,6 +138,16 @@ void Executor::stop_if_wished() {
   if (comm_.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax)) throw graph::stopped();
 }
 
+void Executor::save_outputs(const graph::Node& node) const {
+  for (const auto& [name, path] : plan_.graph.save) {
+    auto output = graph::Job::parse_ref(name, {});
+    if (output.step != node.step.id) continue;
+    fs::path from = directory_.dataset(output.step, output.output), manifest = fs::path(path) / "manifest.json";
+    if (!data::DatasetReader::exists(from)) throw job_error("'save' names '{}', but step '{}' ({}) writes no such dataset", name, node.step.id, node.step.op);
+    if (!fs::exists(manifest) || read_file(manifest) != read_file(from / "manifest.json")) data::copy_dataset(from, path);
+  }
+}
+
 void Executor::run_task(const Task& task) {
   const auto& node = plan_.graph.nodes[task.node];
   current_ = &task;
@@ -161,6 +171,8 @@ void Executor::run_task(const Task& task) {
       fs::path keyfile = directory_.step(node.step.id) / "started.key";
       bool same = fs::exists(keyfile) && read_file(keyfile) == task.key;
       if (!(options_.resume && same)) fs::remove_all(directory_.step(node.step.id), ignored);
+      for (size_t n : nodes_of(task))  // what steps fused into this one kept aside
+        if (n != task.node) fs::remove_all(directory_.state(plan_.graph.nodes[n].step.id), ignored);
       make_folder(directory_.state(node.step.id));
       write_file_atomically(keyfile, task.key);
     }
@@ -168,6 +180,7 @@ void Executor::run_task(const Task& task) {
   comm_.broadcast(decision);
   if (decision == "skip") {
     if (comm_.rank() == 0) {
+      save_outputs(node);
       records_.push_back(*directory_.record(node.step.id));
       skipped_.insert(node.step.id);
       if (options_.progress) options_.progress({node.step.id, node.step.op, "unchanged", 1, records_.back().rows, 0, true, true});
@@ -194,8 +207,7 @@ void Executor::run_task(const Task& task) {
   record.seconds = task_watch_.seconds();
   if (comm_.rank() == 0) {
     directory_.write_record(record);
-    if (auto save = plan_.graph.save.find(node.step.id); save != plan_.graph.save.end() && !record.content_hash.empty())
-      data::copy_dataset(directory_.dataset(node.step.id), save->second);
+    save_outputs(node);
     records_.push_back(record);
     if (options_.progress) options_.progress({node.step.id, node.step.op, "", 1, record.rows, record.seconds, true, false});
   }

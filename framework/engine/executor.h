@@ -59,6 +59,8 @@ class Executor {
   void collect_counts(const Task& task, StepRecord& record);
   void tell(const std::string& text, double fraction, int64_t rows = 0);
   void stop_if_wished();
+  /// Rank 0. Copies what `save:` names of a finished step, unless the same is there already.
+  void save_outputs(const graph::Node& node) const;
   const data::DatasetReader& reader(size_t node, const std::string& output);
   void count_rows(size_t node, int64_t rows, double seconds);
 

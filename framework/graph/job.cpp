@@ -105,6 +105,21 @@ Graph build_graph(const Job& job, Faults& faults) {
   return graph;
 }
 
+namespace {
+
+std::map<std::string, data::Schema> side_outputs(const Node& node) {
+  auto* collective = dynamic_cast<const CollectiveOperator*>(node.op.get());
+  return collective ? collective->side_outputs() : std::map<std::string, data::Schema>{};
+}
+
+void no_such_output(const Node& node, const std::string& output, const Place& place, Faults& faults) {
+  std::vector<std::string> known;
+  for (const auto& [name, schema] : side_outputs(node)) known.push_back(name);
+  faults.add(place, fmt::format("step '{}' has no output named '{}'", node.step.id, output), known.empty() ? "" : suggest(output, known));
+}
+
+}  // namespace
+
 void bind_schemas(Graph& graph, Faults& faults, bool replay) {
   for (auto& node : graph.nodes) {
     if (!node.op) continue;
@@ -115,16 +130,12 @@ void bind_schemas(Graph& graph, Faults& faults, bool replay) {
       ready = ready && from.bound;
       inputs.push_back(from.schema);
       if (!ready || node.outputs[i].empty()) continue;
-      std::map<std::string, data::Schema> sides;
-      if (auto* collective = dynamic_cast<const CollectiveOperator*>(from.op.get())) sides = collective->side_outputs();
+      auto sides = side_outputs(from);
       if (auto side = sides.find(node.outputs[i]); side != sides.end()) {
         inputs.back() = side->second;
         continue;
       }
-      std::vector<std::string> known;
-      for (const auto& [name, schema] : sides) known.push_back(name);
-      faults.add(node.step.inputs[i].place, fmt::format("step '{}' has no output named '{}'", from.step.id, node.outputs[i]),
-                 known.empty() ? "" : suggest(node.outputs[i], known));
+      no_such_output(from, node.outputs[i], node.step.inputs[i].place, faults);
       ready = false;
     }
     if (!ready) continue;
@@ -138,6 +149,13 @@ void bind_schemas(Graph& graph, Faults& faults, bool replay) {
                                                          : fmt::format("step '{}': {}", node.step.id, e.message());
       faults.add(node.step.place, message, e.hint());
     }
+  }
+  for (const auto& [name, path] : graph.save) {
+    InputRef saved = Job::parse_ref(name, {});
+    int at = graph.find(saved.step);
+    if (saved.output.empty() || at < 0 || !graph.nodes[size_t(at)].bound) continue;
+    const Node& node = graph.nodes[size_t(at)];
+    if (!side_outputs(node).count(saved.output)) no_such_output(node, saved.output, node.step.place, faults);
   }
 }
 

@@ -107,7 +107,9 @@ struct ParamType<std::vector<T>> {
     if (v.kind == Value::Kind::kList) {
       for (const auto& item : v.list) {
         out.emplace_back();
-        if (!ParamType<T>::read(item, out.back(), expected)) return false;
+        if (ParamType<T>::read(item, out.back(), expected)) continue;
+        expected = "a list of " + expected;
+        return false;
       }
       return true;
     }

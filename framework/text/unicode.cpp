@@ -97,13 +97,14 @@ int64_t length(std::string_view text) {
 }
 
 std::string_view substring(std::string_view text, int64_t first, int64_t count) {
+  const int64_t last = count > INT64_MAX - std::max<int64_t>(first, 0) ? INT64_MAX : first + count;
   int64_t index = -1;
   size_t begin = text.size(), end = text.size();
   for (size_t i = 0; i < text.size(); ++i) {
     if ((uint8_t(text[i]) & 0xC0) == 0x80) continue;
     ++index;
     if (index == std::max<int64_t>(first, 0)) begin = i;
-    if (index >= first + count) {
+    if (index >= last) {
       end = i;
       break;
     }
@@ -117,6 +118,10 @@ bool is_emoji(uint32_t c) {
 }
 
 bool is_han(uint32_t c) { return u_hasBinaryProperty(UChar32(c), UCHAR_IDEOGRAPHIC); }
+
+bool is_word_part(uint32_t c) {
+  return u_hasBinaryProperty(UChar32(c), UCHAR_POSIX_ALNUM) || (U_GET_GC_MASK(UChar32(c)) & U_GC_M_MASK) != 0;
+}
 
 uint32_t next_code_point(std::string_view text, size_t& at) {
   int32_t i = int32_t(at);

@@ -59,6 +59,8 @@ class WordBreaker {
 /// True for a code point drawn as a picture by default, or made one by a selector that follows.
 bool is_emoji(uint32_t code_point);
 bool is_han(uint32_t code_point);
+/// True for letters and digits of any script, and the marks on them.
+bool is_word_part(uint32_t code_point);
 /// Reads the code point at `at` and moves past it; U+FFFD for damage.
 uint32_t next_code_point(std::string_view text, size_t& at);
 

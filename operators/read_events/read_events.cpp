@@ -44,6 +44,8 @@ class ReadEventsOperator : public graph::SourceOperator {
     for (const auto& [name, value] : params_.constants)
       for (const auto& [mapped, from] : params_.map)
         if (name == mapped) throw job_error("column '{}' is both mapped and constant", name);
+    if (params_.path.empty() || std::find(params_.path.begin(), params_.path.end(), "") != params_.path.end())
+      throw job_error("'path' names no file");
     data::TimeZone check(params_.time_zone);
     std::string kind = params_.format;
     for (auto& pattern : params_.path)
@@ -59,12 +61,22 @@ class ReadEventsOperator : public graph::SourceOperator {
       packed_files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"compressed", f.compressed}, {"identity", f.identity}, {"parity", f.quote_parity}});
     std::vector<std::string> sample;
     uint64_t sample_bytes = 0;
-    for (size_t f = 0; f < std::min(files_.size(), kSampledFiles); ++f) {
-      auto part = sample_records(files_[f].path, quoting);
-      if (f > 0 && !json_lines && params_.columns.empty()) {
-        if (part.empty() || sample.empty() || part[0] != sample[0])
-          throw data_error("{}: its header differs from that of {}", files_[f].path, files_[0].path);
+    const bool has_header = !json_lines && params_.columns.empty();
+    std::string header_of;
+    std::vector<std::string> header, first_header;
+    for (size_t f = 0; f < (has_header ? files_.size() : std::min(files_.size(), kSampledFiles)); ++f) {
+      auto part = sample_records(files_[f].path, quoting, f < kSampledFiles ? kSampleRecords : 1);
+      if (part.empty()) continue;
+      if (has_header && !sample.empty()) {
+        split_fields(part[0], delimiter, quoting, header);
+        if (header != first_header) throw data_error("{}: its header differs from that of {}", files_[f].path, header_of);
         part.erase(part.begin());
+      }
+      if (has_header && sample.empty()) {
+        if (part.size() == 1 && part[0].find('\r') != std::string::npos)
+          throw data_error("{}: its lines end with a carriage return alone", files_[f].path).with_hint("convert it first: tr '\\r' '\\n' < old > new");
+        split_fields(part[0], delimiter, quoting, first_header);
+        header_of = files_[f].path;
       }
       for (auto& line : part) sample_bytes += line.size() + 1, sample.push_back(std::move(line));
     }
@@ -237,15 +249,15 @@ class ReadEventsOperator : public graph::SourceOperator {
     return line.find('\t') != std::string_view::npos ? "tsv" : "csv";
   }
 
-  std::vector<std::string> sample_records(const std::string& path, bool quoting) const {
+  std::vector<std::string> sample_records(const std::string& path, bool quoting, size_t limit) const {
     TextWindow window(path, 0);
-    window.ensure(1);
+    window.ensure(kByteOrderMark.size());
     std::vector<std::string> records;
     std::optional<text::Decoder> decoder;
     std::string name = text::to_lower(params_.encoding), decoded;
     if (name != "utf-8" && name != "utf8") decoder.emplace(params_.encoding);
     uint64_t at = window.from(0).starts_with(kByteOrderMark) ? 3 : 0;
-    while (records.size() < kSampleRecords) {
+    while (records.size() < limit) {
       uint64_t end = record_end(window, at, quoting);
       if (end == at) break;
       auto record = without_line_break(window.from(at).substr(0, end - at));

@@ -28,7 +28,7 @@ std::optional<int64_t> parse_whole(std::string_view text) {
 }
 std::optional<double> parse_number(std::string_view text) {
   double value = 0;
-  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   auto [p, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || p != text.data() + text.size()) return {};
   return value;
@@ -146,14 +146,21 @@ RecordFormat guess_format(const ReadEvents& params, bool json, bool quoting, cha
     for (const auto& line : sample) {
       auto parsed = parser.parse(line);
       if (parsed.error() || !parsed.is_object()) continue;  // reported with its line when it is read
-      for (auto [key, value] : simdjson::dom::object(parsed)) {
-        std::string name(key);
-        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-        if (value.is_null()) continue;
+      auto see = [&](const std::string& name, simdjson::dom::element value) {
+        if (value.is_null()) return;
         if (value.is_string()) guesses[name].see("text");
         else if (is_list_of_strings(value)) list_types[name] = Type::kListString;
         else guesses[name].see(simdjson::minify(value));
+      };
+      simdjson::dom::object object(parsed);
+      for (auto [key, value] : object) {
+        std::string name(key);
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        see(name, value);
       }
+      for (const auto& [ours, theirs] : params.map)
+        if (theirs.find('.') != std::string::npos && object[theirs].error())
+          if (auto value = find_path(parsed.value_unsafe(), theirs); !value.error()) see(theirs, value.value_unsafe());
     }
     for (const auto& [ours, theirs] : params.map)
       if (theirs.find('.') != std::string::npos && std::find(names.begin(), names.end(), theirs) == names.end()) names.push_back(theirs);

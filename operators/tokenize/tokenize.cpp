@@ -17,7 +17,7 @@ constexpr size_t kMaxEmoticonBytes = 30;
 
 bool is_ascii_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 bool is_name_char(uint32_t c) {
-  return c < 0x80 ? is_ascii_word(char(c)) || c == '-' : text::is_han(c) || c > 0x303F || (c >= 0xC0 && c < 0x2000);
+  return c < 0x80 ? is_ascii_word(char(c)) || c == '-' : text::is_word_part(c);
 }
 
 // Bytes of the web address at `at`, or 0.
@@ -42,12 +42,12 @@ size_t match_name(std::string_view t, size_t at) {
   return end == at + 1 ? 0 : end - at;
 }
 
-// `#any words#`: a second # closes it, on the same line, with no space beside the marks.
+// `#any words#`: a second # closes it, on the same line, with no space beside the marks. In "#a,#b" it begins another.
 size_t match_topic(std::string_view t, size_t at) {
   size_t close = t.find('#', at + 1);
   if (close == std::string_view::npos || close - at < 2 || close - at > kMaxTopicBytes) return 0;
   auto inside = t.substr(at + 1, close - at - 1);
-  if (inside.front() == ' ' || inside.back() == ' ' || inside.find('\n') != std::string_view::npos) return 0;
+  if (inside.front() == ' ' || std::string_view(" ,;/|&").find(inside.back()) != std::string_view::npos || inside.find('\n') != std::string_view::npos) return 0;
   return close + 1 - at;
 }
 

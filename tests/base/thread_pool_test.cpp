@@ -1,0 +1,67 @@
+// Every index once, and the lowest failure of all.
+#include "framework/base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace throng {
+namespace {
+
+TEST(ThreadPool, RunsEachIndexOnce) {
+  for (int threads : {1, 2, 4, 7}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.num_threads(), threads);
+    for (size_t n : {size_t{0}, size_t{1}, size_t{2}, size_t{1000}}) {
+      std::vector<std::atomic<int>> calls(n);
+      pool.parallel_for(n, [&](size_t i) { ++calls[i]; });
+      for (size_t i = 0; i < n; ++i) EXPECT_EQ(calls[i], 1) << i << " of " << n << " on " << threads;
+    }
+  }
+}
+
+TEST(ThreadPool, RethrowsTheLowestFailure) {
+  for (int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      std::string thrown;
+      try {
+        pool.parallel_for(100, [&](size_t i) {
+          // The lowest failing index is slow, so that higher ones fail first.
+          if (i == 13) std::this_thread::sleep_for(std::chrono::microseconds(200));
+          if (i >= 13) throw std::runtime_error(std::to_string(i));
+        });
+      } catch (const std::runtime_error& e) {
+        thrown = e.what();
+      }
+      ASSERT_EQ(thrown, "13") << threads << " threads, round " << round;
+    }
+  }
+}
+
+TEST(ThreadPool, StartsNothingAboveAFailure) {
+  ThreadPool pool(1);
+  int last = -1;
+  EXPECT_THROW(pool.parallel_for(10, [&](size_t i) {
+    last = int(i);
+    if (i == 4) throw std::runtime_error("stop");
+  }), std::runtime_error);
+  EXPECT_EQ(last, 4);
+}
+
+TEST(ThreadPool, CanBeUsedAgainAfterAFailure) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_THROW(pool.parallel_for(8, [](size_t) { throw std::runtime_error("x"); }), std::runtime_error);
+    std::atomic<int> sum{0};
+    pool.parallel_for(100, [&](size_t i) { sum += int(i); });
+    EXPECT_EQ(sum, 4950);
+  }
+}
+
+}  // namespace
+}  // namespace throng

@@ -1,0 +1,198 @@
+// Expressions against answers worked out by hand.
+#include "framework/data/expression.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "framework/data/time.h"
+#include "tests/support/batches.h"
+
+namespace throng::data {
+namespace {
+using ::testing::HasSubstr;
+
+constexpr int64_t kSecond = 1'000'000;
+
+// Row 0 holds values, row 1 only nulls.
+Batch rows() {
+  Schema schema{{"n", Type::kInt64},     {"x", Type::kFloat64}, {"small", Type::kInt32}, {"s", Type::kString},       {"zh", Type::kString},
+                {"b", Type::kBool},      {"ts", Type::kTimestamp, "America/New_York"},   {"tags", Type::kListString}, {"big", Type::kInt64},
+                {"odd name", Type::kInt64}};
+  std::vector<Column> c;
+  c.push_back(testing::integers({7}));
+  c.push_back(testing::doubles({2.5}));
+  c.emplace_back(Type::kInt32), c.back().append(int32_t{-3});
+  c.push_back(testing::strings({"Hello World"}));
+  c.push_back(testing::strings({"我爱北京"}));
+  c.emplace_back(Type::kBool), c.back().append(uint8_t{1});
+  c.push_back(testing::timestamps({1730611800 * kSecond}));  // 2024-11-03 05:30 UTC: 01:30 in New York, before the clock goes back
+  c.push_back(testing::token_lists({{"a", "b"}}));
+  c.push_back(testing::integers({INT64_MAX}));
+  c.push_back(testing::integers({1}));
+  for (auto& column : c) column.append_null();
+  return Batch(schema, std::move(c));
+}
+
+// The value of row 0 (or 1) as text.
+std::string value(const std::string& text, int64_t row = 0) {
+  Batch batch = rows();
+  Expression e(text, batch.schema());
+  Column c = e.evaluate(batch);
+  EXPECT_EQ(c.size(), 2);
+  EXPECT_EQ(c.type(), e.type());
+  if (!c.is_valid(row)) return "null";
+  switch (c.type()) {
+    case Type::kBool: return c.as_int64(row) ? "true" : "false";
+    case Type::kString: return std::string(c.string(row));
+    case Type::kFloat64: return fmt::format("{}", c.as_double(row));
+    case Type::kTimestamp: return TimeZone("America/New_York").format(c.as_int64(row));
+    case Type::kListString: return fmt::format("list of {}", c.list_size(row));
+    default: return std::to_string(c.as_int64(row));
+  }
+}
+
+void expect(const std::vector<std::pair<const char*, const char*>>& cases, int64_t row = 0) {
+  for (const auto& [text, expected] : cases) EXPECT_EQ(value(text, row), expected) << text;
+}
+
+Error error_of(const std::string& text) {
+  try {
+    value(text);
+  } catch (const Error& e) {
+    return e;
+  }
+  return Error(Fault::kBug, "`" + text + "` was accepted");
+}
+
+TEST(Expression, Precedence) {
+  expect({{"1 + 2 * 3", "7"}, {"(1 + 2) * 3", "9"}, {"10 - 4 - 3", "3"}, {"2 * 6 / 4", "3"}, {"7 // 2 * 2", "6"}, {"-2 * -3", "6"},
+          {"-7 // 2", "-3"}, {"-7 % 4", "-3"}, {"7 % -1", "0"}, {"2 - -1", "3"}, {"n-1", "6"}, {"1e-1*10", "1"}, {"7 / 2", "3.5"}, {"7.5 % 2", "1.5"},
+          {"true or false and false", "true"}, {"not true or true", "true"}, {"not n = 7 or b", "true"}, {"! (n == 8)", "true"},
+          {"1 + 1 = 2 && 3 > 2 || false", "true"}, {"n between 1 + 1 and 3 + 4 and b", "true"}, {"(n in (1, 7)) = false or true", "true"}});
+}
+
+TEST(Expression, ColumnsOfEveryType) {
+  expect({{"n", "7"}, {"x * 2", "5"}, {"small + 1", "-2"}, {"s", "Hello World"}, {"b", "true"}, {"tags", "list of 2"}, {"`odd name` + 1", "2"},
+          {"n > x", "true"}, {"small < 0", "true"}, {"big = 9223372036854775807", "true"}, {"`n`", "7"}, {"length(tags)", "2"},
+          {"tags is not null", "true"}, {"'it''s'", "it's"}, {"\"say \"\"hi\"\"\"", "say \"hi\""}});
+}
+
+TEST(Expression, NullsFollowThreeValuedLogic) {
+  expect({{"n = 7", "null"}, {"n + 1", "null"}, {"not b", "null"}, {"-n", "null"}, {"b and true", "null"}, {"b and false", "false"},
+          {"b or true", "true"}, {"b or false", "null"}, {"b and b", "null"}, {"n is null", "true"}, {"n is not null", "false"},
+          {"n in (1, 2)", "null"}, {"n between 1 and 9", "null"}, {"coalesce(n, small, 5)", "5"},
+          {"coalesce(n, 2.5)", "2.5"}, {"if(b, 1, 2)", "2"}, {"case when b then 'yes' else 'no' end", "no"}, {"case when b then 1 end", "null"},
+          {"lower(s)", "null"}, {"concat(s, 'x')", "null"}, {"s + 'x'", "null"}, {"greatest(n, 3)", "3"}, {"least(n, small)", "null"}}, 1);
+  expect({{"1 in (2, null)", "null"}, {"1 in (1, null)", "true"}, {"1 not in (2, null)", "null"}, {"1 not in (1, null)", "false"},
+          {"null = null", "null"}, {"null is null", "true"}, {"null is not null", "false"}, {"1 + null", "null"}, {"x + null", "null"},
+          {"ts + null", "null"}, {"not null", "null"}, {"null and false", "false"}, {"case when n > 5 then null else 'x' end", "null"},
+          // x between a and b is x >= a and x <= b
+          {"5 between null and 3", "false"}, {"5 between 9 and null", "false"}, {"5 between null and 9", "null"}, {"5 not between null and 3", "true"}});
+}
+
+TEST(Expression, FiltersTakeNullForFalse) {
+  Batch batch = rows();
+  EXPECT_EQ(Expression("n > 1", batch.schema()).evaluate_filter(batch), (std::vector<uint8_t>{1, 0}));
+  EXPECT_EQ(Expression("not (n > 1)", batch.schema()).evaluate_filter(batch), (std::vector<uint8_t>{0, 0}));
+  EXPECT_EQ(Expression("1 = 1", batch.schema()).evaluate_filter(batch), (std::vector<uint8_t>{1, 1}));
+  EXPECT_EQ(Expression("true", batch.schema()).evaluate_filter(batch), (std::vector<uint8_t>{1, 1}));
+}
+
+TEST(Expression, CaseTakesTheFirstTrueBranch) {
+  expect({{"case when n > 100 then 'a' when n > 5 then 'b' when n > 1 then 'c' else 'd' end", "b"}, {"case when n > 9 then 1 else 2.5 end", "2.5"},
+          {"case when b then 1 else 2.5 end", "1"}, {"if(n in (1, 7), upper(s), s)", "HELLO WORLD"}, {"CASE WHEN b THEN 1 END", "1"}});
+}
+
+TEST(Expression, Texts) {
+  expect({{"length(zh)", "4"}, {"substr(zh, 3, 2)", "北京"}, {"substr(zh, 3)", "北京"}, {"substr(s, 0, 3)", "He"}, {"substr(s, 100)", ""},
+          {"substr(s, 2, 9000000000000000000)", "ello World"}, {"substr(s, 1, 1e300)", "Hello World"}, {"contains(zh, '爱北')", "true"},
+          {"starts_with(s, 'Hello')", "true"}, {"ends_with(zh, '京')", "true"}, {"replace(zh, '北京', '上海')", "我爱上海"}, {"replace(s, '', 'x')", "Hello World"},
+          {"replace('aaa', 'aa', 'b')", "ba"}, {"split_part('a,b,,c', ',', 2)", "b"}, {"split_part('a,b,,c', ',', 3)", ""}, {"split_part('a,b', ',', 3)", ""},
+          {"split_part('a,b', ',', 0)", ""}, {"split_part('abc', '', 1)", "abc"}, {"trim('  a b\t')", "a b"}, {"lower('ÄÖ')", "äö"}, {"s + '!'", "Hello World!"},
+          {"concat(zh, '-', s)", "我爱北京-Hello World"}, {"zh = '我爱北京'", "true"}, {"'a' < 'b'", "true"}, {"'中' in ('国', '中')", "true"}, {"greatest('a', 'c', 'b')", "c"},
+          {"least('b', 'a')", "a"}});
+}
+
+TEST(Expression, Conversions) {
+  expect({{"int('42')", "42"}, {"int('4.2')", "null"}, {"int('')", "null"}, {"int(-2.9)", "-2"}, {"int(1e30)", "null"}, {"int(b)", "1"}, {"float('2.5')", "2.5"},
+          {"float('x')", "null"}, {"string(7)", "7"}, {"string(2.5)", "2.5"}, {"string(b)", "true"}, {"string(ts)", "2024-11-03T01:30:00-04:00"},
+          {"timestamp('2024-07-01 12:00')", "2024-07-01T12:00:00-04:00"}, {"timestamp('soon')", "null"}, {"timestamp(1730611800) = ts", "true"},
+          {"float(null)", "null"}, {"round(2.5)", "3"}, {"round(-2.5)", "-3"}, {"sqrt(-1)", "null"}, {"log(0)", "null"}, {"abs(small)", "3"},
+          {"floor(-0.5)", "-1"}, {"pow(2, 10)", "1024"}, {"exp(1000)", "null"}});
+}
+
+TEST(Expression, WholeNumbersAreExact) {
+  expect({{"big - 1", "9223372036854775806"}, {"greatest(big - 1, big)", "9223372036854775807"}, {"greatest(big, big - 1)", "9223372036854775807"},
+          {"least(big, big - 1)", "9223372036854775806"}, {"big > big - 1", "true"}, {"coalesce(big, 1)", "9223372036854775807"}, {"if(b, big, 1)", "9223372036854775807"}});
+}
+
+TEST(Expression, OverflowIsADataErrorAndDivisionByZeroIsNull) {
+  for (const char* text : {"big + 1", "-big - 2", "big * 2", "(-big - 1) // -1", "-(-big - 1)", "abs(-big - 1)", "ts + 1e300", "ts + big", "ts - 1e18"}) {
+    Error e = error_of(text);
+    EXPECT_EQ(e.fault(), Fault::kData) << text << ": " << e.message();
+  }
+  expect({{"n / 0", "null"}, {"n // 0", "null"}, {"n % 0", "null"}, {"x / 0", "null"}, {"x % 0.0", "null"}, {"(-big - 1) % -1", "0"}});
+}
+
+TEST(Expression, TimesInTheColumnsZone) {
+  // 01:30 EDT; an hour later it is 01:30 again, EST.
+  expect({{"hour(ts)", "1"}, {"hour(ts + 3600)", "1"}, {"hour(ts + 7200)", "2"}, {"minute(ts)", "30"}, {"day(ts)", "3"}, {"month(ts)", "11"}, {"year(ts)", "2024"},
+          {"weekday(ts)", "7"}, {"ts + 3600", "2024-11-03T01:30:00-05:00"}, {"date_trunc('hour', ts + 3600)", "2024-11-03T01:00:00-05:00"},
+          {"date_trunc('day', ts)", "2024-11-03T00:00:00-04:00"}, {"date_trunc('day', ts + 86400)", "2024-11-04T00:00:00-05:00"},
+          {"date_trunc('week', ts)", "2024-10-28T00:00:00-04:00"}, {"date_trunc('month', ts)", "2024-11-01T00:00:00-04:00"},
+          {"date_trunc('year', ts)", "2024-01-01T00:00:00-05:00"}, {"epoch(ts)", "1730611800"}, {"ts - timestamp('2024-11-03')", "5400"},
+          {"ts > '2024-11-03'", "true"}, {"ts < '2024-11-03T05:30:01Z'", "true"}, {"'2024-11-03T05:30:00Z' = ts", "true"},
+          {"ts between '2024-11-03' and '2024-11-03 02:00'", "true"}, {"ts in ('2024-11-03T05:30:00Z')", "true"},
+          {"format_time(ts, '%Y/%m/%d %H')", "2024/11/03 01"}, {"ts + 0.5", "2024-11-03T01:30:00.5-04:00"}});
+}
+
+TEST(Expression, FaultsNameTheCharacterAndSuggest) {
+  struct Case {
+    const char *text, *message, *hint;
+  };
+  for (const Case& c : std::vector<Case>{{"n > ", "character 5: ends where a value was expected", ""},
+                                         {"n >> 1", "character 4: '>' is not expected here", ""},
+                                         {"(n + 1", "character 7: expected ')' before 'end'", ""},
+                                         {"valu > 1", "character 1: no column 'valu'", "known: n, x"},
+                                         {"n = 1 and smal = 2", "character 11: no column 'smal'", "did you mean 'small'?"},
+                                         {"'中文' = zhh", "character 8: no column 'zhh'", "did you mean 'zh'?"},
+                                         {"lowr(s) = 'x'", "character 1: unknown function 'lowr'", "did you mean 'lower'?"},
+                                         {"n = 'seven'", "character 3: '==' between int64 and string", "convert one side"},
+                                         {"n and b", "character 1: 'and' of a int64; expected a condition", ""},
+                                         {"s * 2", "character 3: '*' between string and int64", ""},
+                                         {"n = 'open", "character 5: a quote that is not closed", ""},
+                                         {"n ; 1", "character 3: unexpected character ';'", ""},
+                                         {"1.2.3", "character 1: '1.2.3' is not a number", ""},
+                                         {"n 5", "character 3: '5' is not expected here", ""},
+                                         {"ts > 'soon'", "character 6: 'soon' is not a time", "for example"},
+                                         {"length(n)", "character 1: length(int64) does not fit", "expected length("},
+                                         {"case n end", "character 1: case without when", ""},
+                                         {"x // 2", "character 3: '//' needs whole numbers", ""},
+                                         {"", "character 1: ends where a value was expected", ""}}) {
+    Error e = error_of(c.text);
+    EXPECT_EQ(e.fault(), Fault::kJob) << c.text;
+    EXPECT_THAT(e.message(), HasSubstr(c.message)) << c.text;
+    EXPECT_THAT(e.hint(), HasSubstr(c.hint)) << c.text;
+  }
+  EXPECT_EQ(error_of("null").fault(), Fault::kJob);
+  std::string deep;
+  for (int i = 0; i < 1000; ++i) deep += "(";
+  EXPECT_EQ(error_of(deep + "1").fault(), Fault::kJob);
+}
+
+TEST(Expression, ListsThatStandForEachOtherAreRefused) {
+  for (const char* text : {"if(b, tags, tags)", "coalesce(tags, tags)", "greatest(tags, tags)", "tags = tags", "int(tags)", "string(tags)", "tags in (tags)"})
+    EXPECT_EQ(error_of(text).fault(), Fault::kJob) << text;
+}
+
+TEST(Expression, NamesTheColumnsItReads) {
+  Expression e("n + x > 1 and lower(s) = 'n' or `odd name` in (n)", rows().schema());
+  EXPECT_EQ(e.columns(), (std::vector<std::string>{"n", "x", "s", "odd name"}));
+  Batch none = Batch::empty(rows().schema());
+  EXPECT_EQ(e.evaluate(none).size(), 0);
+}
+
+}  // namespace
+}  // namespace throng::data

@@ -1,0 +1,90 @@
+// The shuffle by itself: every block arrives once at the owner of its partition, from memory and from spill files.
+#include "framework/engine/exchange.h"
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "framework/base/hash.h"
+#include "framework/base/random.h"
+#include "framework/comm/threads_backend.h"
+#include "tests/support/batches.h"
+
+namespace throng::engine {
+namespace {
+
+Buffer block_of(uint64_t id, size_t n) {
+  Buffer b(n + 8);
+  std::memcpy(b.data(), &id, 8);
+  for (size_t i = 0; i < n; ++i) b[8 + i] = std::byte((id * 131 + i * 7 + i / 256) & 0xff);
+  return b;
+}
+bool intact(const Buffer& b, uint64_t& id) {
+  std::memcpy(&id, b.data(), 8);
+  return b == block_of(id, b.size() - 8);
+}
+
+// Sends `num_blocks` from each rank and returns the bytes spilled on all ranks.
+uint64_t shuffle(int ranks, int64_t partitions, uint64_t budget_bytes, int num_blocks, size_t large, int rounds = 1) {
+  testing::TemporaryFolder folder;
+  std::mutex mutex;
+  uint64_t spilled = 0;
+  std::map<uint64_t, int> arrived;
+  comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+    MemoryBudget budget(budget_bytes);
+    for (int round = 0; round < rounds; ++round) {
+      Buckets buckets(budget, folder / "spill");
+      Exchange exchange(comm, partitions, uint64_t(round), buckets);
+      Random random(3, uint64_t(comm.rank()), uint64_t(round));
+      auto target = [&](uint64_t id) { return int64_t(mix64(id) % uint64_t(partitions)); };
+      for (int i = 0; i < num_blocks; ++i) {
+        uint64_t id = uint64_t(round) << 48 | uint64_t(comm.rank()) << 32 | uint64_t(i);
+        size_t n = i % 17 == 3 ? 0 : i % 50 == 7 ? large : random.below(3000);
+        exchange.send(target(id), block_of(id, n));
+      }
+      exchange.finish();
+      for (int64_t p = 0; p < partitions; ++p) {
+        auto blocks = buckets.take(p);
+        bool mine = p >= data::first_partition(comm.rank(), ranks, partitions) && p < data::first_partition(comm.rank() + 1, ranks, partitions);
+        EXPECT_TRUE(mine || blocks.empty()) << "partition " << p << " on rank " << comm.rank();
+        std::lock_guard lock(mutex);
+        for (const auto& b : blocks) {
+          uint64_t id = 0;
+          EXPECT_TRUE(intact(b, id));
+          EXPECT_EQ(target(id), p);
+          EXPECT_EQ(id >> 48, uint64_t(round)) << "a block of another exchange";
+          ++arrived[id];
+        }
+        EXPECT_TRUE(buckets.take(p).empty());
+      }
+      std::lock_guard lock(mutex);
+      spilled += buckets.spilled_bytes();
+    }
+    EXPECT_EQ(budget.used_bytes(), 0u) << "memory is given back";
+  });
+  EXPECT_EQ(arrived.size(), size_t(ranks) * size_t(num_blocks) * size_t(rounds));
+  for (auto [id, times] : arrived) EXPECT_EQ(times, 1) << id;
+  if (std::filesystem::exists(folder / "spill")) {
+    EXPECT_TRUE(std::filesystem::is_empty(folder / "spill")) << "spill files have no name";
+  }
+  return spilled;
+}
+
+TEST(Exchange, EveryBlockArrivesOnce) {
+  for (int ranks : {1, 2, 3, 5, 8})
+    for (int64_t partitions : {1, 3, 16, 100}) EXPECT_EQ(shuffle(ranks, partitions, uint64_t{1} << 30, 300, 100'000), 0u);
+}
+
+TEST(Exchange, SpillsWhatDoesNotFit) {
+  for (int ranks : {1, 3}) {
+    EXPECT_GT(shuffle(ranks, 16, uint64_t{1} << 20, 2000, 50'000), uint64_t{1} << 20);
+    EXPECT_GT(shuffle(ranks, 16, 1000, 500, 5'000'000), uint64_t{1} << 20);  // blocks larger than the budget
+  }
+}
+
+TEST(Exchange, BlocksLargerThanAMessageTravelInPieces) { EXPECT_EQ(shuffle(2, 4, uint64_t{1} << 32, 60, 80'000'000), 0u); }
+
+TEST(Exchange, FollowingExchangesDoNotMix) { EXPECT_EQ(shuffle(5, 7, uint64_t{1} << 30, 40, 100'000, 30), 0u); }
+
+}  // namespace
+}  // namespace throng::engine
