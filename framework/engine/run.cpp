@@ -62,6 +62,19 @@ uint64_t memory_for_rank(comm::Communicator& comm) {
   return uint64_t(0.8 * double(host_memory_limit())) / std::max<uint64_t>(1, ranks_here);
 }
 
+// Rows of each step as a sample of the sources lets expect them: what follows a source is taken to keep its rows, and
+// collective steps, whose results are tables of their own, are left open.
+json predict_rows(const Plan& plan) {
+  json predicted = json::object();
+  std::vector<int64_t> rows;
+  for (const auto& node : plan.graph.nodes) {
+    auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get());
+    rows.push_back(source ? source->estimated_rows() : node.outputs[0].empty() ? rows[node.inputs[0]] : -1);
+    if (rows.back() >= 0 && node.info->shape != graph::Shape::kCollective) predicted[node.step.id] = rows.back();
+  }
+  return predicted;
+}
+
 std::string now_text() {
   std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -111,6 +124,8 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     graph.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.info->shape)}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}});
   }
   state["graph"] = graph;
+
+  state["predicted"] = predict_rows(plan);
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.resume, options.learned_from, {}};
   Stopwatch since_state;

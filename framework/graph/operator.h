@@ -66,7 +66,8 @@ class SourceOperator : public Operator {
   /// partitions unless `sequential`; then in ascending order by one thread.
   virtual void read(int64_t partition, const Names& columns, const std::function<void(data::Batch)>& emit) = 0;
   virtual bool sequential() const { return false; }
-  virtual uint64_t estimated_bytes() const { return 0; }
+  /// From the sample that `discover` looked at; -1 where unknown.
+  virtual int64_t estimated_rows() const { return -1; }
 };
 
 /// Row-local work: fused with its neighbours into one pass.

@@ -1,6 +1,7 @@
 // Parameters of an operator, declared once: from `fields()` come YAML parsing with line:column, the C++ API,
 // `throng operators NAME` and the reference page.
 #pragma once
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>

@@ -119,6 +119,7 @@ class ReadEventsOperator : public graph::SourceOperator {
       source.from = c.at(3), source.index = c.at(4), source.is_constant = c.at(5), source.constant = c.at(6);
       format_.columns.push_back(std::move(source));
     }
+    record_bytes_ = j.at("record_bytes");
     fingerprint_ = hash128_hex(identity + j.at("columns").dump());
     ranges_ = cut_files(files_, params_.partitions);
   }
@@ -134,10 +135,10 @@ class ReadEventsOperator : public graph::SourceOperator {
   bool sequential() const override {
     return std::any_of(files_.begin(), files_.end(), [](const auto& f) { return f.compressed; });
   }
-  uint64_t estimated_bytes() const override {
-    uint64_t n = 0;
-    for (const auto& f : files_) n += f.bytes;
-    return n;
+  int64_t estimated_rows() const override {
+    uint64_t bytes = 0;
+    for (const auto& f : files_) bytes += f.bytes;
+    return int64_t(double(bytes) / record_bytes_);
   }
 
   void read(int64_t partition, const graph::Names& columns, const std::function<void(data::Batch)>& emit) override {
@@ -274,6 +275,7 @@ class ReadEventsOperator : public graph::SourceOperator {
   std::vector<FileRange> ranges_;
   RecordFormat format_;
   std::string fingerprint_;
+  double record_bytes_ = 1;
   std::unique_ptr<TextWindow> shared_window_;
   size_t shared_file_ = 0;
 };

@@ -244,17 +244,54 @@ json find_next(graph::CollectiveContext& context, size_t input) {
   return next;
 }
 
+namespace {
+// The steps that the report's events came through, from the graph in state.json.
+std::vector<std::string> lineage(const std::filesystem::path& run, const std::string& step) {
+  json state = json::parse(read_file(run / "state.json"));
+  std::vector<std::string> found{step};
+  for (size_t i = 0; i < found.size(); ++i)
+    for (const auto& node : state["graph"])
+      if (node["id"] == found[i])
+        for (const auto& input : node["inputs"])
+          if (std::find(found.begin(), found.end(), input.get<std::string>()) == found.end()) found.push_back(input);
+  return found;
+}
+}  // namespace
+
 json find_quality(graph::CollectiveContext& context) {
   json steps = json::array();
+  const auto run = context.folder().parent_path().parent_path().parent_path();
+  const auto came_through = lineage(run, context.input_step(0));
   std::map<std::string, json> by_name;  // a folder's order is not the same everywhere
-  for (const auto& entry : std::filesystem::directory_iterator(context.folder().parent_path().parent_path())) {
+  for (const auto& entry : std::filesystem::directory_iterator(run / "steps")) {
     auto path = entry.path() / "step.json";
     if (std::filesystem::exists(path)) by_name[entry.path().filename().string()] = json::parse(read_file(path));
   }
   for (const auto& [name, record] : by_name)
     for (const auto& [id, node] : record["nodes"].items())
-      if (!node["counters"].empty()) steps.push_back({{"step", id}, {"op", node["op"]}, {"counters", node["counters"]}});
+      if (!node["counters"].empty() && std::find(came_through.begin(), came_through.end(), id) != came_through.end())
+        steps.push_back({{"step", id}, {"op", node["op"]}, {"counters", node["counters"]}});
   return steps;
+}
+
+json find_bad_rows(graph::CollectiveContext& context, const Report& params) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& step : std::filesystem::directory_iterator(context.folder().parent_path().parent_path()))
+    if (std::filesystem::exists(step.path() / "state"))
+      for (const auto& file : std::filesystem::directory_iterator(step.path() / "state"))
+        if (file.path().filename().string().starts_with("quarantine-")) files.push_back(file.path());
+  std::sort(files.begin(), files.end());
+  json rows = json::array();
+  for (const auto& file : files) {
+    std::string text = read_file(file);
+    for (size_t at = 0; at < text.size() && int(rows.size()) < params.posts;) {
+      size_t end = text.find('\n', at);
+      json row = json::parse(text.substr(at, end - at), nullptr, false);
+      if (row.is_object()) rows.push_back({{"text", row["text"].get<std::string>().substr(0, kPostBytes)}, {"time", fmt::format("{}:{}: {}", row["file"].get<std::string>(), row["line"].get<int64_t>(), row["reason"].get<std::string>())}});
+      at = end == std::string::npos ? text.size() : end + 1;
+    }
+  }
+  return rows;
 }
 
 }  // namespace throng::op

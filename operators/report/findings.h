@@ -18,8 +18,10 @@ nlohmann::json find_trends(graph::CollectiveContext& context, size_t input, cons
 nlohmann::json find_words(graph::CollectiveContext& context, size_t input, const std::vector<std::string>& wanted);
 /// Rank 0. What train_sequence reported.
 nlohmann::json find_next(graph::CollectiveContext& context, size_t input);
-/// Rank 0. Rows read and dropped and why, by step, from the records of the steps so far.
+/// Rank 0. Rows read and dropped and why, for the steps that the report's events came through.
 nlohmann::json find_quality(graph::CollectiveContext& context);
+/// Rank 0. The first rows that read_events put aside, with file, line and reason.
+nlohmann::json find_bad_rows(graph::CollectiveContext& context, const Report& params);
 
 /// The five sentences: {text, chart, posts} each; chart is the id of the part of the page that shows it.
 nlohmann::json say(const nlohmann::json& findings, const Report& params);

@@ -29,7 +29,8 @@ struct Counts {
   std::vector<int64_t> events_per_user;  // one for each user
   int64_t rows = 0, without_user = 0;
   int64_t first = INT64_MAX, last = INT64_MIN;
-  int64_t longest_silence = 0, silence_from = 0;
+  int64_t busiest = 0;  // events of the user with most, and rows of that user to show
+  json busiest_posts = json::array();
 
   void merge(Counts& o) {
     for (auto [t, n] : o.by_time) by_time[t] += n;
@@ -39,8 +40,28 @@ struct Counts {
     events_per_user.insert(events_per_user.end(), o.events_per_user.begin(), o.events_per_user.end());
     rows += o.rows, without_user += o.without_user;
     first = std::min(first, o.first), last = std::max(last, o.last);
+    keep_busiest(o.busiest, o.busiest_posts);
+  }
+  // Of users with equally many events, the one whose first post comes first in text order.
+  void keep_busiest(int64_t events, const json& posts) {
+    if (events > busiest || (events == busiest && posts.dump(-1, ' ', false, json::error_handler_t::replace) < busiest_posts.dump(-1, ' ', false, json::error_handler_t::replace)))
+      busiest = events, busiest_posts = posts;
   }
 };
+
+// Up to `wanted` rows [begin, end) as posts: what was written, or else what was done.
+json rows_to_show(const data::Batch& batch, int64_t begin, int64_t end, const Report& params, const data::TimeZone& zone) {
+  json posts = json::array();
+  int text = batch.schema().find(params.text), action = batch.schema().find(params.action);
+  for (int64_t r = begin; r < end && int(posts.size()) < params.posts; ++r) {
+    std::string shown;
+    if (text >= 0 && batch.column(size_t(text)).type() == Type::kString && batch.column(size_t(text)).is_valid(r)) shown = batch.column(size_t(text)).string(r).substr(0, 400);
+    else if (action >= 0 && batch.column(size_t(action)).type() == Type::kString && batch.column(size_t(action)).is_valid(r)) shown = "[" + std::string(batch.column(size_t(action)).string(r)) + "]";
+    const data::Column& user = batch.column(params.user);
+    posts.push_back({{"text", shown}, {"time", zone.format(batch.column("ts").as_int64(r))}, {"user", user.type() == Type::kString ? std::string(user.string(r)) : std::to_string(user.as_int64(r))}});
+  }
+  return posts;
+}
 
 }  // namespace
 
@@ -65,7 +86,7 @@ json find_people(graph::CollectiveContext& context, const Report& params, const 
   const int64_t width = bucket_width(first, last);
 
   Counts all;
-  graph::for_each_partition(context, 0, {"ts", params.user, params.action}, [&](const data::Batch& batch) {
+  graph::for_each_partition(context, 0, {"ts", params.user, params.action, params.text}, [&](const data::Batch& batch) {
     Counts c;
     auto ts = batch.column("ts").values<int64_t>();
     const data::Column* user = has_user ? &batch.column(params.user) : nullptr;
@@ -84,6 +105,16 @@ json find_people(graph::CollectiveContext& context, const Report& params, const 
       ++c.actions[std::string(action->string(r))].count;
       if (same_user && action->is_valid(r - 1)) ++c.transitions[std::string(action->string(r - 1)) + '\n' + std::string(action->string(r))].count;
     }
+    if (user && !is_list(user->type()) && !is_float(user->type())) {
+      int64_t begin = 0, best_begin = 0, best_end = 0;
+      for (int64_t r = 1; r <= batch.num_rows(); ++r) {
+        if (r < batch.num_rows() && data::Column::compare(*user, r - 1, *user, r) == 0) continue;
+        if (user->is_valid(begin) && r - begin > best_end - best_begin) best_begin = begin, best_end = r;
+        begin = r;
+      }
+      c.busiest = best_end - best_begin;
+      c.busiest_posts = rows_to_show(batch, best_begin, best_end, params, zone);
+    }
     std::lock_guard lock(mutex);
     all.merge(c);
   });
@@ -99,6 +130,8 @@ json find_people(graph::CollectiveContext& context, const Report& params, const 
     const json part = json::parse(text);
     for (const auto& [t, n] : part.items()) by_time[std::stoll(t)] += n.get<int64_t>();
   }
+  json busiest{{"events", all.busiest}, {"posts", all.busiest_posts}};
+  auto all_busiest = comm.gather(busiest.dump(-1, ' ', false, json::error_handler_t::replace));
   // How concentrated activity is: all ranks' counts, sorted.
   std::string packed(reinterpret_cast<const char*>(all.events_per_user.data()), all.events_per_user.size() * 8);
   std::vector<int64_t> per_user;
@@ -152,7 +185,12 @@ json find_people(graph::CollectiveContext& context, const Report& params, const 
   result["top_users"] = per_user.empty() ? 0 : top;
   result["top_share"] = rows > 0 ? double(by_top) / double(rows) : 0.0;
 
-  // Example posts of the busiest hour come with the topics and trends; here the newest events of this dataset.
+  Counts most;
+  for (const auto& part : all_busiest) {
+    json one = json::parse(part);
+    most.keep_busiest(one["events"], one["posts"]);
+  }
+  result["busiest_posts"] = most.busiest_posts;
   return result;
 }
 

@@ -51,6 +51,7 @@ class ReportOperator : public graph::CollectiveOperator {
     auto& output = context.output("", data::Schema{{"sentence", Type::kString}}, 1);
     if (context.comm().rank() != 0) return;
     findings["quality"] = find_quality(context);
+    findings["bad_rows"] = find_bad_rows(context, params_);
     findings["sentences"] = say(findings, params_);
     write_file_atomically(context.folder() / "report.json", findings.dump(1, ' ', false, json::error_handler_t::replace));
     data::Column sentences(Type::kString);

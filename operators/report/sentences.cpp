@@ -43,10 +43,12 @@ json about(const json& f, bool zh) {
 json rose(const json& f, bool zh) {
   if (!f.contains("trends") || f["trends"]["risers"].empty()) return sentence(zh ? "没有发现明显的上升趋势。" : "Nothing rose clearly above its own history.", "trends");
   const json& r = f["trends"]["risers"][0];
-  std::string text = zh ? fmt::format("上升最快的是“{}”：{}（窗口 {}）出现 {} 次、{} 位用户，此前平均 {:.1f} 次（z = {:.1f}）", r["key"].get<std::string>(), r["window"].get<std::string>(),
-                                      f["trends"]["window"].get<std::string>(), count(r["count"]), count(r["users"]), r["mean_before"].get<double>(), r["z"].get<double>())
-                        : fmt::format("\"{}\" rose most: {} times by {} users in the {} from {}, where {:.1f} were usual (z = {:.1f})", r["key"].get<std::string>(), count(r["count"]),
-                                      count(r["users"]), f["trends"]["window"].get<std::string>(), r["window"].get<std::string>(), r["mean_before"].get<double>(), r["z"].get<double>());
+  std::string users;  // none where the events name no user
+  if (r["users"].get<int64_t>() > 0) users = zh ? fmt::format("、{} 位用户", count(r["users"])) : fmt::format(" by {} users", count(r["users"]));
+  std::string text = zh ? fmt::format("上升最快的是“{}”：{}（窗口 {}）出现 {} 次{}，此前平均 {:.1f} 次（z = {:.1f}）", r["key"].get<std::string>(), r["window"].get<std::string>(),
+                                      f["trends"]["window"].get<std::string>(), count(r["count"]), users, r["mean_before"].get<double>(), r["z"].get<double>())
+                        : fmt::format("\"{}\" rose most: {} times{} in the {} from {}, where {:.1f} were usual (z = {:.1f})", r["key"].get<std::string>(), count(r["count"]),
+                                      users, f["trends"]["window"].get<std::string>(), r["window"].get<std::string>(), r["mean_before"].get<double>(), r["z"].get<double>());
   if (f["trends"]["risers"].size() > 1) {
     const json& s = f["trends"]["risers"][1];
     text += zh ? fmt::format("，其次是“{}”（{}）", s["key"].get<std::string>(), s["window"].get<std::string>()) : fmt::format("; next came \"{}\" ({})", s["key"].get<std::string>(), s["window"].get<std::string>());
@@ -66,7 +68,7 @@ json who(const json& f, bool zh) {
   return sentence(zh ? fmt::format("{} 位用户从 {} 到 {} 产生 {} 条事件；最活跃的 {} 位（1 %）占 {}；{} 最热闹。", count(p["users"]), first, last, count(p["rows"]), count(p["top_users"]), percent(p["top_share"]), when)
                      : fmt::format("{} users made {} events from {} to {}; the busiest {} (1 %) made {} of them, and most happens on {}.", count(p["users"]), count(p["rows"]), first, last,
                                    count(p["top_users"]), percent(p["top_share"]), when),
-                  "activity");
+                  "activity", p["busiest_posts"]);
 }
 
 json next(const json& f, bool zh) {
@@ -132,7 +134,7 @@ json wrong(const json& f, bool zh) {
                : fmt::format("; nothing happened for {} before {}", format_duration({int64_t(longest) * f["people"]["bucket_seconds"].get<int64_t>() * 1'000'000}), activity[end][0].get<std::string>());
   if (f["people"]["without_user"].get<int64_t>() > 0)
     text += zh ? fmt::format("；{} 行没有用户", count(f["people"]["without_user"])) : fmt::format("; {} rows name no user", count(f["people"]["without_user"]));
-  return sentence(text + (zh ? "。" : "."), "quality");
+  return sentence(text + (zh ? "。" : "."), "quality", f.value("bad_rows", json::array()));
 }
 
 }  // namespace

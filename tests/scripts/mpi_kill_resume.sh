@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# A rank is killed in the middle of training: the run ends within seconds with one clear message, and --resume on another
+# number of ranks ends with the same hashes as a run that nobody killed. SIGTERM stops at a checkpoint with exit code 75.
+set -euo pipefail
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+cd "$work"
+"$THRONG" generate behaviour --users 300 --events 30000 --seed 5 --out events.jsonl >/dev/null
+cat >job.yaml <<'Y'
+job: killed
+steps:
+  events: { op: read_events, path: events.jsonl }
+  parts:  { op: split, from: events }
+  tokens: { op: tokenize, from: parts }
+  topics: { op: topics, from: tokens, k: 8, iterations: 60 }
+  next:   { op: train_sequence, from: parts, epochs: 6, hidden: 48, checkpoint_every: 5 }
+Y
+hashes() { "$THRONG" inspect "$1" --json | python3 -c '
+import json, sys
+for name, step in sorted(json.load(sys.stdin)["steps"].items()):
+    print(name, step["rows"], step["content_hash"], step["outputs"], step.get("state"))'; }
+"$THRONG" run job.yaml -n 1 --out whole >/dev/null
+hashes whole >want
+
+interrupt() {  # out ranks signal target: waits for a training checkpoint, then strikes
+  "$THRONG" run job.yaml -n "$2" --out "$1" >"$1.out" 2>"$1.err" &
+  local launcher=$! victim
+  for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && break; sleep 0.05; done
+  [ -e "$1/steps/next/state/checkpoint.h5" ] || { echo "no checkpoint appeared"; cat "$1.err"; exit 1; }
+  if [ "$4" = rank ]; then victim=$(pgrep -P "$(pgrep -P $launcher)" | tail -1); else victim=$launcher; fi
+  local from=$SECONDS
+  kill "-$3" "$victim"
+  code=0; wait $launcher || code=$?
+  [ $((SECONDS - from)) -le 20 ] || { echo "took $((SECONDS - from)) s to end"; exit 1; }
+}
+
+interrupt killed 3 9 rank
+[ $code = 4 ] || { echo "exit code $code after kill -9"; cat killed.err; exit 1; }
+grep -q 'rank [0-2] of 3 .* was ended by signal 9' killed.err
+[ "$(grep -c '^throng:' killed.err)" = 1 ] || { cat killed.err; exit 1; }
+[ ! -e killed/steps/next/step.json ]
+"$THRONG" run job.yaml -n 2 --out killed --resume >/dev/null
+hashes killed | diff want -
+
+interrupt stopped 2 TERM launcher
+[ $code = 75 ] || { echo "exit code $code after SIGTERM"; cat stopped.err; exit 1; }
+grep -q 'stopped at a checkpoint' stopped.err
+"$THRONG" run stopped --resume -n 4 >/dev/null
+hashes stopped | diff want -
