@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "framework/base/random.h"
 #include "framework/nn/adam.h"
@@ -196,6 +198,27 @@ TEST(Recurrent, KernelsEqualPlainLoops) {
     for (size_t i = 0; i < n; ++i) EXPECT_EQ(y[i], b[i] + 0.75f * a[i]);
     EXPECT_EQ(y[n], b[n]);
   }
+}
+
+// Some builds of BLAS mix up products that are computed at the same time.
+TEST(Recurrent, ProductsOfManyThreadsAtOnceAreRight) {
+  const size_t m = 100, n = 24, k = 16;
+  auto ad = random_numbers(m * k, 1), bd = random_numbers(k * n, 2);
+  std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), expected(m * n);
+  auto product = [&](std::vector<float>& c) { tensor::gemm(tensor::Side::kPlain, tensor::Side::kTransposed, m, n, k, 1.0f, a.data(), b.data(), 0.0f, c.data()); };
+  product(expected);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      std::vector<float> c(m * n);
+      for (int i = 0; i < 2000; ++i) {
+        product(c);
+        wrong += c != expected;
+      }
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace
