@@ -2,6 +2,8 @@
 
 #include <cblas.h>
 
+#include <mutex>
+
 namespace throng::tensor {
 namespace {
 
@@ -11,17 +13,27 @@ const int one_thread = [] {
   return 1;
 }();
 
+// The serial build of OpenBLAS (libopenblas0-serial) shares its work space between calls without a lock: products computed at
+// the same time come out wrong, so there they take turns. The others (libopenblas0-pthread, -openmp) need no lock.
+std::unique_lock<std::mutex> turn() {
+  static std::mutex mutex;
+  static const bool serial = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
+  return serial ? std::unique_lock(mutex) : std::unique_lock<std::mutex>();
+}
+
 CBLAS_TRANSPOSE side(Side s) { return s == Side::kPlain ? CblasNoTrans : CblasTrans; }
 
 }  // namespace
 
 void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const float* a, const float* b, float beta, float* c) {
   if (m == 0 || n == 0) return;
+  auto lock = turn();
   cblas_sgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
               int(bs == Side::kPlain ? n : k), beta, c, int(n));
 }
 void gemm(Side as, Side bs, size_t m, size_t n, size_t k, double alpha, const double* a, const double* b, double beta, double* c) {
   if (m == 0 || n == 0) return;
+  auto lock = turn();
   cblas_dgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
               int(bs == Side::kPlain ? n : k), beta, c, int(n));
 }

@@ -108,6 +108,9 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       next.save(checkpoint);
     }
     comm.barrier();
+    // Epochs may be shorter than the steps between two looks at the wish to stop.
+    if (state.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed())
+      throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked (after epoch {})", state.epoch + 1)).with_hint("go on with --resume");
   }
   return state.weights;
 }

@@ -5,7 +5,7 @@
 namespace throng::op {
 
 /// Drops rows that lack required values, break a condition or repeat an earlier row; fills what is missing; scales numbers.
-/// Means, medians and ranges are learned from training rows only, and saved.
+/// Means and ranges are learned from training rows only, and saved.
 struct Clean {
   std::vector<std::string> required;
   graph::NameMap fill;

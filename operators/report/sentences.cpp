@@ -76,6 +76,8 @@ json next(const json& f, bool zh) {
   const json& r = f["next"][0]["result"];
   std::string target = r["target"];
   json posts = f["next"][0]["examples"];
+  if (r["holdout_examples"] == 0)
+    return sentence(zh ? fmt::format("{} 的模型已训练，但没有留出数据可以检验。", target) : fmt::format("A model of {} was trained, but no held-out case tells how good it is.", target), "next");
   if (r["task"] == "category") {
     const json& a = r["accuracy"];
     std::string best;

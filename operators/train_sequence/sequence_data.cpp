@@ -22,6 +22,32 @@ std::vector<uint8_t> training_mask(const SequenceEncoding& encoding, const data:
   return train;
 }
 
+namespace {
+
+// Labels rows whose whole wait lies before the last training row (for held-out rows, before the end of the data). Others have
+// none, even where the event came in time: with those alone, the rows near the end would all be ones in which it happens.
+// The wait goes on beyond the end of a sequence, since a pause of the user does not end it.
+void label_events(const SequenceEncoding& e, const data::Batch& batch, const std::vector<uint8_t>& train, EncodedRows& out) {
+  const auto& by = batch.column(e.by);
+  auto ts = batch.column("ts").values<int64_t>();
+  int64_t next_any = INT64_MAX, next_training = INT64_MAX;
+  for (size_t r = out.num_rows(); r-- > 0;) {
+    if (r + 1 < out.num_rows() && data::Column::compare(by, int64_t(r), by, int64_t(r + 1)) != 0) next_any = next_training = INT64_MAX;
+    const bool learn = train[r] != 0;
+    const int64_t next = learn ? next_training : next_any, known_until = learn ? e.last_training_us : e.last_us;
+    if (known_until - ts[r] >= e.within_us) {
+      out.target_number[r] = next != INT64_MAX && next - ts[r] <= e.within_us;
+      out.use[r] = learn ? EncodedRows::kTrain : EncodedRows::kHoldout;
+    }
+    if (out.current_number[r] > 0) {
+      next_any = ts[r];
+      if (learn) next_training = ts[r];
+    }
+  }
+}
+
+}  // namespace
+
 EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uint64_t holdout_seed, std::map<std::string, int64_t>* unseen) {
   EncodedRows out;
   const size_t n = size_t(batch.num_rows()), floats = e.num_floats();
@@ -88,34 +114,17 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
       std::copy_backward(now, old, old + 1);
       now[0] = value;
     }
-  for (size_t s = 0; s + 1 < out.starts.size(); ++s) {
-    const size_t begin = out.starts[s], end = out.starts[s + 1];
-    if (e.task != Task::kEvent) {
-      for (size_t r = begin; r + 1 < end; ++r) {
-        if (!target.is_valid(int64_t(r + 1))) continue;
-        out.target_class[r] = out.current_class[r + 1];
-        out.target_number[r] = out.current_number[r + 1];
-        out.use[r] = train[r + 1] ? EncodedRows::kTrain : EncodedRows::kHoldout;
-      }
-      continue;
-    }
-    // An event counts for training only when it happened in the training rows; "nothing happened" is known only when the
-    // whole wait lies before the last training row (or, for held-out rows, before the end of the data).
-    int64_t next_any = INT64_MAX, next_training = INT64_MAX;
-    for (size_t r = end; r-- > begin;) {
-      const bool learn = train[r] != 0;
-      int64_t next = learn ? next_training : next_any, known_until = learn ? e.last_training_us : e.last_us;
-      bool happens = next != INT64_MAX && next - ts[r] <= e.within_us;
-      if (happens || known_until - ts[r] >= e.within_us) {
-        out.target_number[r] = happens;
-        out.use[r] = learn ? EncodedRows::kTrain : EncodedRows::kHoldout;
-      }
-      if (out.current_number[r] > 0) {
-        next_any = ts[r];
-        if (learn) next_training = ts[r];
-      }
-    }
+  if (e.task == Task::kEvent) {
+    label_events(e, batch, train, out);
+    return out;
   }
+  for (size_t s = 0; s + 1 < out.starts.size(); ++s)
+    for (size_t r = out.starts[s]; r + 1 < out.starts[s + 1]; ++r) {
+      if (!target.is_valid(int64_t(r + 1))) continue;
+      out.target_class[r] = out.current_class[r + 1];
+      out.target_number[r] = out.current_number[r + 1];
+      out.use[r] = train[r + 1] ? EncodedRows::kTrain : EncodedRows::kHoldout;
+    }
   return out;
 }
 

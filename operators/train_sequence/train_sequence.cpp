@@ -293,6 +293,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard - 1) / per_shard;
     orders_.assign(shards_.size(), {});
     order_epoch_.assign(shards_.size(), -1);
+    if (steps_ == 0 && encoding_.task == Task::kEvent)
+      throw data_error("no training examples: no row is followed by {} of training rows", format_duration(params_.within)).with_hint("shorten 'within', or hold out less");
     if (steps_ == 0) throw data_error("no training examples: no user has two events before the held-out rows").with_hint("are all rows held out?");
   }
 

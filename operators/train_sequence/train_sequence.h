@@ -6,7 +6,8 @@ namespace throng::op {
 
 /// Trains a recurrent network on each user's events in time order, and judges it on held-out rows beside three baselines.
 /// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
-/// `event` within `within`. Rows with `holdout` are not learned from; without that column a tenth of the users is held out.
+/// `event` within `within`, for rows whose whole wait lies before the end of the (training) rows. Rows with `holdout` are
+/// not learned from; without that column a tenth of the users is held out.
 struct TrainSequence {
   std::string by = "user";
   std::string target = "action";

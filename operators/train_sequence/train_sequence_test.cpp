@@ -1,0 +1,164 @@
+// train_sequence: the same bits on any number of ranks and after a stop, no look at held-out rows, honest baselines.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/random.h"
+#include "framework/base/stop_signal.h"
+#include "framework/comm/threads_backend.h"
+#include "framework/data/array_store.h"
+#include "jobs/spec/yaml_job.h"
+#include "tests/support/batches.h"
+
+namespace throng {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kStart = 1'700'000'000, kStep = 600;
+
+struct Event {
+  int user, action;
+  double value;
+  int64_t ts;
+};
+
+// Actions follow the sum of the two before, which the last alone does not tell.
+std::vector<Event> made_up(int users, int length, double noise) {
+  std::vector<Event> events;
+  std::vector<std::array<int, 2>> last(size_t(users), {0, 0});
+  for (int i = 0; i < length; ++i)
+    for (int u = 0; u < users; ++u) {
+      Random random(17, uint64_t(u), uint64_t(i));
+      auto& [before, now] = last[size_t(u)];
+      int next = i < 2 || random.uniform() < noise ? int(random.below(3)) : (before + now) % 3;
+      before = now, now = next;
+      events.push_back({u, next, next + random.normal(), kStart + i * kStep + u});
+    }
+  return events;
+}
+
+std::string name_of(int action) { return std::string(1, char('a' + action)); }
+
+std::string lines(const std::vector<Event>& events) {
+  std::string text;
+  for (const auto& e : events)
+    text += json{{"user", "u" + std::to_string(e.user)}, {"ts", e.ts}, {"action", name_of(e.action)}, {"value", e.value}}.dump() + "\n";
+  return text;
+}
+
+std::string job(const std::string& steps, int64_t cut = 0) {
+  return "job: learn\nsteps:\n  events: { op: read_events, path: events.jsonl }\n  split: { op: split, from: events, " +
+         (cut ? "at: \"" + std::to_string(cut) + "\"" : std::string("fraction: 0.25")) + " }\n" + steps;
+}
+
+const std::string kSmall = "hidden: 6, embedding: 3, epochs: 2, batch: 16, max_length: 12, lr: 0.01";
+
+std::string model_hash(const testing::JobRun& run, const std::string& step) {
+  return data::ArrayStore::load(engine::RunDirectory(run.folder).state(step) / "model.h5").content_hash();
+}
+
+TEST(TrainSequence, SameBitsOnAnyRankCount) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(30, 20, 0.1)));
+  const std::string yaml = job("  rnn: { op: train_sequence, from: split, model: rnn, layers: 2, " + kSmall + " }\n" +
+                               "  lstm: { op: train_sequence, from: split, model: lstm, target: value, weight_decay: 0.01, " + kSmall + " }\n" +
+                               "  gru: { op: train_sequence, from: split, model: gru, event: b, within: 20m, " + kSmall + " }\n");
+  auto one = testing::run_job(yaml, folder, "ranks1");
+  EXPECT_EQ(one.steps.at("lstm").metrics["result"]["task"], "number");
+  EXPECT_EQ(one.steps.at("gru").metrics["result"]["task"], "event");
+  for (int ranks : {2, 3, 5, 8}) {
+    auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
+    for (const char* step : {"rnn", "lstm", "gru"}) {
+      EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
+      EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
+      EXPECT_EQ(one.steps.at(step).metrics["curve"], other.steps.at(step).metrics["curve"]) << step << " on " << ranks;
+      EXPECT_EQ(model_hash(one, step), model_hash(other, step)) << step << " on " << ranks;
+    }
+  }
+}
+
+TEST(TrainSequence, LearnsWhatTheLastActionDoesNotTell) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(60, 30, 0.1)));
+  auto run = testing::run_job(job("  next: { op: train_sequence, from: split, hidden: 16, embedding: 8, epochs: 12, batch: 16, lr: 0.02, max_length: 20, inputs: [action] }\n"), folder, "out");
+  json result = run.steps.at("next").metrics["result"];
+  EXPECT_GT(result["accuracy"]["model"].get<double>(), 0.8);
+  EXPECT_LT(result["accuracy"]["markov"].get<double>(), 0.55);
+  EXPECT_LT(result["log_loss"]["model"].get<double>(), result["log_loss"]["markov"].get<double>());
+}
+
+// Runs until the progress text begins with `until`, then as a signal would ask to stop; returns whether it stopped.
+bool run_until(const std::string& yaml, const testing::TemporaryFolder& folder, const std::string& out, int ranks, const std::string& until) {
+  const std::string path = folder.write("job.yaml", yaml);
+  bool stopped = false;
+  try {
+    comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+      graph::Faults faults;
+      graph::Job spec = spec::read_job(path, {}, faults);
+      engine::RunOptions options;
+      options.out = folder / out;
+      options.memory_bytes = uint64_t{256} << 20;
+      options.progress = [&](const engine::Progress& p) {
+        if (p.text.starts_with(until)) set_stop_wished(true);
+      };
+      engine::run(spec, engine::prepare(spec, comm, std::move(faults)), comm, options);
+    });
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::kStopped) << error.text();
+    stopped = true;
+  }
+  set_stop_wished(false);
+  return stopped;
+}
+
+TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(60, 20, 0.1)));
+  // 8 pieces a step of many (stops within an epoch), and all in one step (stops between epochs).
+  for (const std::string size : {"batch: 8, epochs: 2", "batch: 512, epochs: 4"}) {
+    const std::string yaml = job("  next: { op: train_sequence, from: split, hidden: 5, embedding: 3, max_length: 4, checkpoint_every: 5, " + size + " }\n");
+    auto whole = testing::run_job(yaml, folder, "whole " + size, {2, 1});
+    ASSERT_TRUE(run_until(yaml, folder, "cut " + size, 3, "epoch 2")) << size;
+    auto resumed = testing::run_job(yaml, folder, "cut " + size, {.ranks = 5, .threads = 2, .resume = true});
+    EXPECT_EQ(whole.steps.at("next").content_hash, resumed.steps.at("next").content_hash) << size;
+    EXPECT_EQ(whole.steps.at("next").metrics["curve"], resumed.steps.at("next").metrics["curve"]) << size;
+    EXPECT_EQ(model_hash(whole, "next"), model_hash(resumed, "next")) << size;
+  }
+}
+
+TEST(TrainSequence, HeldOutValuesDoNotReachTheModel) {
+  testing::TemporaryFolder folder;
+  auto events = made_up(30, 20, 0.1);
+  const int64_t cut = kStart + 15 * kStep;
+  const std::string yaml = job("  next: { op: train_sequence, from: split, " + kSmall + " }\n  number: { op: train_sequence, from: split, target: value, " + kSmall +
+                               " }\n  event: { op: train_sequence, from: split, event: b, within: 30m, " + kSmall + " }\n", cut);
+  folder.write("events.jsonl", lines(events));
+  auto before = testing::run_job(yaml, folder, "before");
+  for (auto& e : events)
+    if (e.ts >= cut) e.action = 3 + (e.action + e.user) % 2, e.value *= -1000;
+  folder.write("events.jsonl", lines(events));
+  auto after = testing::run_job(yaml, folder, "after");
+  for (const char* step : {"next", "number", "event"}) {
+    EXPECT_EQ(model_hash(before, step), model_hash(after, step)) << step;
+    EXPECT_NE(before.steps.at(step).content_hash, after.steps.at(step).content_hash) << step;
+  }
+}
+
+TEST(TrainSequence, BadParametersAreJobErrors) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: transformer", "task: event", "task: number, target: action", "event: b, within: 0s",
+                          "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
+    try {
+      testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::kJob) << bad << ": " << error.text();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace throng
