@@ -44,8 +44,9 @@ void check(const std::string& zone_name, int64_t from, int64_t width_hours, int6
   for (const auto& p : posts)
     text += fmt::format("{{\"user\":{},\"ts\":{},\"action\":\"post\",\"text\":\"{}\"}}\n", p.user.empty() ? "null" : "\"" + p.user + "\"", p.ts, fmt::join(p.words, " "));
   folder.write("events.jsonl", text);
-  auto run = testing::run_on_all_rank_counts(fmt::format("job: j\nsteps:\n  events: {{ op: read_events, path: events.jsonl, partitions: 5, time_zone: {} }}\n  tokens: {{ op: tokenize, from: events }}\n"
-                                                         "  trends: {{ op: trends, from: tokens, window: {}h, min_count: 12, history: {}, top: 7 }}\n", zone_name, width_hours, history), folder);
+  const std::string yaml = fmt::format("job: j\nsteps:\n  events: {{ op: read_events, path: events.jsonl, partitions: 5, time_zone: {} }}\n  tokens: {{ op: tokenize, from: events }}\n"
+                                                         "  trends: {{ op: trends, from: tokens, window: {}h, min_count: 12, history: {}, top: 7 }}\n", zone_name, width_hours, history);
+  auto run = zone_name == "UTC" ? testing::run_on_all_rank_counts(yaml, folder) : testing::run_job(yaml, folder, "out", {3, 1});
   const data::TimeZone zone(zone_name);
   std::map<std::string, std::map<int64_t, Cell>> cells;
   int64_t first = INT64_MAX, last = 0;
