@@ -205,13 +205,13 @@ class Word2vecOperator : public graph::CollectiveOperator {
         merge(comm, parts, num_parts, m);
         if (step % 8 == 0) {
           context.progress(done, fmt::format("epoch {}/{}", epoch + 1, params_.epochs));
-          if (step > 0 && context.stop_agreed()) throw graph::stopped();
         }
       }
       auto sums = data::sum_over_partitions(comm, losses, 2);
       loss = sums[0], pairs = int64_t(sums[1]);
       curve.push_back({{"epoch", epoch + 1}, {"loss", pairs ? loss / double(pairs) : 0}});
       checkpoint(context, m, epoch + 1, curve);
+      if (epoch + 1 < params_.epochs && context.stop_agreed()) throw graph::stopped();
     }
     if (comm.rank() == 0) context.metric("training_words", std::to_string(total));
   }

@@ -8,6 +8,7 @@ namespace throng::op {
 /// its window. The result has one row a word: word, count, vector. `mode: exact` gives the same bits on any number of ranks:
 /// logical shards work from one state for a block of words, then their changes are added in shard order. `mode: fast` gives each
 /// worker thread its own long blocks and averages: quicker to merge, but results depend on ranks and threads.
+/// A checkpoint is written after each epoch, and a wish to stop is heard there.
 /// `throng apply` adds `vector`, the mean over a row's known words, to new rows.
 struct Word2vec {
   std::string column = "tokens";

@@ -2,6 +2,7 @@
 # A rank is killed in the middle of training: the run ends within seconds with one clear message, and --resume on another
 # number of ranks ends with the same hashes as a run that nobody killed. SIGTERM stops at a checkpoint with exit code 75.
 set -euo pipefail
+trap 'echo "failed at line $LINENO (exit code of the run: ${code:-none})"; cat ./*.err 2>/dev/null' ERR
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cd "$work"
 "$THRONG" generate behaviour --users 300 --events 30000 --seed 5 --out events.jsonl >/dev/null
@@ -12,7 +13,7 @@ steps:
   parts:  { op: split, from: events }
   tokens: { op: tokenize, from: parts }
   topics: { op: topics, from: tokens, k: 8, iterations: 60 }
-  next:   { op: train_sequence, from: parts, epochs: 6, hidden: 48, checkpoint_every: 5 }
+  next:   { op: train_sequence, from: parts, epochs: 25, hidden: 48, checkpoint_every: 5 }
 Y
 hashes() { "$THRONG" inspect "$1" --json | python3 -c '
 import json, sys
