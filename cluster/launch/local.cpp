@@ -50,6 +50,8 @@ Error error_of_end(int status, const std::string& output, int num_ranks) {
   }
   std::string tail = output.size() > 2000 ? "..." + output.substr(output.size() - 2000) : output;
   if (WIFSIGNALED(status)) return system_error("mpirun was ended by signal {}\n{}", WTERMSIG(status), tail);
+  if (int signal = WEXITSTATUS(status) - 128; signal > 0 && signal < 32)  // mpirun does not always say which rank it was
+    return system_error("one rank of {} was ended by signal {} ({})", num_ranks, signal, ::strsignal(signal)).with_hint("go on with --resume");
   return system_error("mpirun ended with code {}\n{}", WEXITSTATUS(status), tail);
 }
 
@@ -66,7 +68,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   std::string error_file = (std::filesystem::temp_directory_path() / fmt::format("throng-error-{}-{}", ::getpid(), ::rand())).string();
   ::setenv(kErrorFileVariable, error_file.c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
-  std::vector<std::string> words{"mpirun", "-n", std::to_string(options.num_ranks), "--quiet", "--oversubscribe", "--allow-run-as-root",
+  std::vector<std::string> words{"mpirun", "-n", std::to_string(options.num_ranks), "--oversubscribe", "--allow-run-as-root",
                                  "--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "btl_vader_single_copy_mechanism", "none"};
   words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> arguments;

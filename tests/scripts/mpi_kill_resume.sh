@@ -36,7 +36,7 @@ interrupt() {  # out ranks signal target: waits for a training checkpoint, then 
 
 interrupt killed 3 9 rank
 [ $code = 4 ] || { echo "exit code $code after kill -9"; cat killed.err; exit 1; }
-grep -q 'rank [0-2] of 3 .* was ended by signal 9' killed.err
+grep -qE '(rank [0-2]|one rank) of 3 .*was ended by signal 9' killed.err
 [ "$(grep -c '^throng:' killed.err)" = 1 ] || { cat killed.err; exit 1; }
 [ ! -e killed/steps/next/step.json ]
 "$THRONG" run job.yaml -n 2 --out killed --resume >/dev/null
