@@ -4,6 +4,7 @@
 
 #include "framework/base/files.h"
 #include "framework/base/units.h"
+#include "framework/text/unicode.h"
 #include "operators/report/findings.h"
 
 namespace throng::op {
@@ -129,7 +130,7 @@ json find_topics(graph::CollectiveContext& context, size_t input, const Report& 
   for (size_t i = 0; i < k; ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return shares.column("share").as_double(int64_t(a)) > shares.column("share").as_double(int64_t(b)); });
   json result{{"k", k}, {"list", json::array()}, {"times", json::array()}, {"series", json::array()}};
-  for (const auto& [t, counts] : by_time) result["times"].push_back(zone.format_as(t, "%Y-%m-%d %H:%M"));
+  for (const auto& [t, counts] : by_time) result["times"].push_back(zone.format_as(t, bucket_format(rounded)));
   for (size_t i : order) {
     if (result["list"].size() >= kShownTopics) break;
     json top = json::array();
@@ -174,12 +175,16 @@ json find_trends(graph::CollectiveContext& context, size_t input, const Report& 
   if (has_text && window)
     graph::for_each_partition(context, 0, {"ts", params.text, params.user}, [&](const data::Batch& batch) {
       auto ts = batch.column("ts").values<int64_t>();
-      const auto& text = batch.column(params.text);
+      const auto& posts = batch.column(params.text);
       for (int64_t r = 0; r < batch.num_rows(); ++r) {
-        if (!text.is_valid(r) || text.string(r).empty()) continue;
+        if (!posts.is_valid(r) || posts.string(r).empty()) continue;
+        std::string folded;  // keys are tokens, which are folded
         for (size_t i = 0; i < shown; ++i) {
           int64_t start = risers.column("window").as_int64(int64_t(i));
-          if (ts[size_t(r)] < start || ts[size_t(r)] >= start + window->microseconds || text.string(r).find(risers.column("key").string(int64_t(i))) == std::string_view::npos) continue;
+          if (ts[size_t(r)] < start || ts[size_t(r)] >= start + window->microseconds) continue;
+          if (folded.empty()) folded = text::to_lower(text::fold_width(posts.string(r)));
+          auto key = risers.column("key").string(int64_t(i));
+          if (folded.find(key) == std::string::npos && posts.string(r).find(key) == std::string_view::npos) continue;
           std::lock_guard lock(mutex);
           if (best[i].would_take(0, place_of(batch, r))) best[i].take(0, place_of(batch, r), post_of(batch, r, params, zone));
         }
@@ -207,12 +212,12 @@ json find_trends(graph::CollectiveContext& context, size_t input, const Report& 
     }
   }
   json result{{"by", by}, {"window", record["metrics"].value("window", "")}, {"risers", json::array()}, {"times", json::array()}};
-  for (const auto& [t, row] : by_time) result["times"].push_back(zone.format_as(t, "%Y-%m-%d %H:%M"));
+  const std::string form = bucket_format(window ? window->microseconds : 1);
+  for (const auto& [t, row] : by_time) result["times"].push_back(zone.format_as(t, form));
   for (size_t i = 0; i < shown; ++i) {
     int64_t r = int64_t(i);
     json counts = json::array();
     for (const auto& [t, row] : by_time) counts.push_back(row[i]);
-    const char* form = window && window->microseconds % 86'400'000'000 == 0 ? "%Y-%m-%d" : "%Y-%m-%d %H:%M";
     result["risers"].push_back({{"key", std::string(risers.column("key").string(r))},
                                 {"window", zone.format_as(risers.column("window").as_int64(r), form)},
                                 {"count", risers.column("count").as_int64(r)},

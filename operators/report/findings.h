@@ -28,5 +28,7 @@ nlohmann::json say(const nlohmann::json& findings, const Report& params);
 
 /// Width of time buckets that makes at most about 120 of them, in microseconds.
 int64_t bucket_width(int64_t first, int64_t last);
+/// strftime format for the start of such a bucket: a date alone where buckets are whole days.
+std::string bucket_format(int64_t width);
 
 }  // namespace throng::op

@@ -18,6 +18,8 @@ int64_t bucket_width(int64_t first, int64_t last) {
   return 28 * day * ((last - first) / (28 * day * 120) + 1);
 }
 
+std::string bucket_format(int64_t width) { return width % 86'400'000'000 == 0 ? "%Y-%m-%d" : "%Y-%m-%d %H:%M"; }
+
 namespace {
 
 constexpr size_t kShownActions = 12;
@@ -153,9 +155,9 @@ json find_people(graph::CollectiveContext& context, const Report& params, const 
     for (int64_t gap = previous; previous != INT64_MIN && guard < 1000; ++guard) {
       gap = zone.window_start(gap + width + width / 2, width);
       if (gap >= t) break;
-      series.push_back({zone.format_as(gap, "%Y-%m-%d %H:%M"), 0});
+      series.push_back({zone.format_as(gap, bucket_format(width)), 0});
     }
-    series.push_back({zone.format_as(t, "%Y-%m-%d %H:%M"), n});
+    series.push_back({zone.format_as(t, bucket_format(width)), n});
     previous = t;
   }
   result["activity"] = series;

@@ -22,6 +22,12 @@ const char* weekday(size_t i, bool zh) {
 
 json sentence(const std::string& text, const std::string& chart, json posts = json::array()) { return {{"text", text}, {"chart", chart}, {"posts", std::move(posts)}}; }
 
+std::string baseline(const std::string& name, bool zh) {
+  if (name == "repeat_last") return zh ? "重复上一个" : "repeating the last";
+  if (name == "popular") return zh ? "最常见" : "the most popular";
+  return zh ? "一阶马尔可夫" : "first-order Markov";
+}
+
 json about(const json& f, bool zh) {
   if (f.contains("topics") && !f["topics"]["list"].empty()) {
     const json& list = f["topics"]["list"];
@@ -83,7 +89,7 @@ json next(const json& f, bool zh) {
     std::string best;
     double score = -1;
     for (const auto& [name, value] : a.items())
-      if (name != "model" && value.get<double>() > score) score = value, best = name;
+      if (name != "model" && value.get<double>() > score) score = value, best = baseline(name, zh);
     std::string text = zh ? fmt::format("下一个 {} 在留出数据上预测正确率为 {}，最好的基线（{}）为 {}（{} 例）", target, percent(a["model"]), best, percent(score), count(r["holdout_examples"]))
                           : fmt::format("The next {} is foretold right in {} of {} held-out cases, against {} for the best baseline ({})", target, percent(a["model"]), count(r["holdout_examples"]), percent(score), best);
     const json& s = r["switch_accuracy"];

@@ -4,7 +4,7 @@ set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cmake --install "$BUILD" --prefix "$work/installed" >/dev/null
 cp -r "$SOURCE/examples/own_operator" "$work/own"
-cmake -S "$work/own" -B "$work/own/build" -DCMAKE_PREFIX_PATH="$work/installed" -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+cmake -G Ninja -S "$work/own" -B "$work/own/build" -DCMAKE_PREFIX_PATH="$work/installed" -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 cmake --build "$work/own/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 throng=$work/installed/bin/throng
 for ranks in 1 2; do
