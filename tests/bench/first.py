@@ -158,12 +158,13 @@ def train(threads):
     total = count = 0
     with torch.no_grad():
         for events in users.values():
+            if len(events) < 2:
+                continue
             h, _ = lstm(embed(torch.tensor([[a for a, _ in events[:-1]]])))
-            if len(events) > 1:
-                losses = torch.nn.functional.cross_entropy(head(h)[0], torch.tensor([a for a, _ in events[1:]]), reduction="none")
-                held = torch.tensor([x for _, x in events[1:]])
-                total += float(losses[held].sum())
-                count += int(held.sum())
+            losses = torch.nn.functional.cross_entropy(head(h)[0], torch.tensor([a for a, _ in events[1:]]), reduction="none")
+            held = torch.tensor([x for _, x in events[1:]])
+            total += float(losses[held].sum())
+            count += int(held.sum())
     return took, total / max(1, count)
 
 
