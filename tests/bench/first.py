@@ -13,8 +13,8 @@ results = []
 
 
 def record(case, peer, ours, theirs, equal, conditions):
-    results.append({"case": case, "system": "throng", "seconds": round(ours, 3), "ratio": 1, "equal": equal, "conditions": conditions})
-    results.append({"case": case, "system": peer, "seconds": round(theirs, 3), "ratio": round(theirs / ours, 3), "equal": equal, "conditions": conditions})
+    results.append({"case": case, "system": "throng", "seconds": round(ours, 3), "ratio": 1, "equal": bool(equal), "conditions": conditions})
+    results.append({"case": case, "system": peer, "seconds": round(theirs, 3), "ratio": round(theirs / ours, 3), "equal": bool(equal), "conditions": conditions})
     print(f"{case:12s} throng {ours:8.2f} s   {peer} {theirs:8.2f} s   ratio {theirs / ours:5.2f}   equal {equal}   {conditions}")
 
 
