@@ -1,22 +1,19 @@
 #include "framework/nn/recurrent.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 
 #include "framework/base/error.h"
+#include "framework/tensor/activations.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/packed.h"
 
 namespace throng::nn {
 
 using tensor::gemm;
 using tensor::Side;
 
-namespace {
-template <class T>
-T sigmoid(T x) {
-  return T(1) / (T(1) + std::exp(-x));
-}
-}  // namespace
+using tensor::PackedMatrix;
 
 Packing Packing::of(std::span<const size_t> lengths) {
   Packing p;
@@ -42,47 +39,57 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   cache.gates.resize(N * G);
   cache.before.assign(N * H, T(0));
   if (cell_ == Cell::kLstm) cache.cells.resize(N * H);
-  if (cell_ == Cell::kGru) cache.inner.resize(N * H);
+  if (cell_ != Cell::kRnn) cache.inner.resize(N * H);
 
-  // One product for the inputs of all steps.
-  for (size_t r = 0; r < N; ++r) std::memcpy(&cache.gates[r * G], b_ih, G * sizeof(T));
-  gemm(Side::kPlain, Side::kTransposed, N, G, inputs_, T(1), x, w_ih, T(1), cache.gates.data());
+  // One product for the inputs of all steps. The recurrent side adds to the same sums, save for GRU's candidate, which needs
+  // it apart.
+  const bool gru = cell_ == Cell::kGru;
+  for (size_t r = 0; r < N; ++r) {
+    T* gate = &cache.gates[r * G];
+    std::memcpy(gate, b_ih, G * sizeof(T));
+    for (size_t g = 0; g < (gru ? 2 * H : G); ++g) gate[g] += b_hh[g];
+  }
+  PackedMatrix<T>(Side::kTransposed, inputs_, G, w_ih).multiply_add(N, x, cache.gates.data());
 
-  std::vector<T> recurrent(packing.num_steps() ? packing.sizes[0] * G : 0);
+  const PackedMatrix<T> recurrent(Side::kTransposed, H, G, w_hh);
+  std::vector<T> sums(gru && N ? packing.sizes[0] * G : 0);
   for (size_t t = 0; t < packing.num_steps(); ++t) {
     const size_t rows = packing.sizes[t], at = packing.offsets[t];
-    for (size_t j = 0; j < rows; ++j) std::memcpy(&recurrent[j * G], b_hh, G * sizeof(T));
-    if (t > 0) {
-      std::memcpy(&cache.before[at * H], h + packing.offsets[t - 1] * H, rows * H * sizeof(T));
-      gemm(Side::kPlain, Side::kTransposed, rows, G, H, T(1), &cache.before[at * H], w_hh, T(1), recurrent.data());
-    }
+    if (t > 0) std::memcpy(&cache.before[at * H], h + packing.offsets[t - 1] * H, rows * H * sizeof(T));
+    if (gru) std::fill(sums.begin(), sums.end(), T(0));
+    if (t > 0) recurrent.multiply_add(rows, &cache.before[at * H], gru ? sums.data() : &cache.gates[at * G]);
     for (size_t j = 0; j < rows; ++j) {
       T* gate = &cache.gates[(at + j) * G];
-      const T* rec = &recurrent[j * G];
       const T* h_before = &cache.before[(at + j) * H];
       T* out = h + (at + j) * H;
       if (cell_ == Cell::kRnn) {
-        for (size_t i = 0; i < H; ++i) out[i] = gate[i] = std::tanh(gate[i] + rec[i]);
+        tensor::tanh(gate, H);
+        std::memcpy(out, gate, H * sizeof(T));
       } else if (cell_ == Cell::kLstm) {
         T* c = &cache.cells[(at + j) * H];
-        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr;
-        for (size_t i = 0; i < H; ++i) {
-          T in = gate[i] = sigmoid(gate[i] + rec[i]);
-          T forget = gate[H + i] = sigmoid(gate[H + i] + rec[H + i]);
-          T candidate = gate[2 * H + i] = std::tanh(gate[2 * H + i] + rec[2 * H + i]);
-          T output = gate[3 * H + i] = sigmoid(gate[3 * H + i] + rec[3 * H + i]);
-          c[i] = (c_before ? forget * c_before[i] : T(0)) + in * candidate;
-          out[i] = output * std::tanh(c[i]);
+        T* squashed = &cache.inner[(at + j) * H];
+        tensor::sigmoid(gate, 2 * H);
+        tensor::tanh(gate + 2 * H, H);
+        tensor::sigmoid(gate + 3 * H, H);
+        for (size_t i = 0; i < H; ++i) c[i] = gate[i] * gate[2 * H + i];
+        if (t > 0) {
+          const T* c_before = &cache.cells[(packing.offsets[t - 1] + j) * H];
+          for (size_t i = 0; i < H; ++i) c[i] += gate[H + i] * c_before[i];
         }
+        std::memcpy(squashed, c, H * sizeof(T));
+        tensor::tanh(squashed, H);
+        for (size_t i = 0; i < H; ++i) out[i] = gate[3 * H + i] * squashed[i];
       } else {
+        const T* sum = &sums[j * G];
         T* inner = &cache.inner[(at + j) * H];
+        for (size_t i = 0; i < 2 * H; ++i) gate[i] += sum[i];
+        tensor::sigmoid(gate, 2 * H);
         for (size_t i = 0; i < H; ++i) {
-          T reset = gate[i] = sigmoid(gate[i] + rec[i]);
-          T update = gate[H + i] = sigmoid(gate[H + i] + rec[H + i]);
-          inner[i] = rec[2 * H + i];
-          T candidate = gate[2 * H + i] = std::tanh(gate[2 * H + i] + reset * inner[i]);
-          out[i] = (T(1) - update) * candidate + update * h_before[i];
+          inner[i] = sum[2 * H + i] + b_hh[2 * H + i];
+          gate[2 * H + i] += gate[i] * inner[i];
         }
+        tensor::tanh(gate + 2 * H, H);
+        for (size_t i = 0; i < H; ++i) out[i] = (T(1) - gate[H + i]) * gate[2 * H + i] + gate[H + i] * h_before[i];
       }
     }
   }
@@ -98,7 +105,8 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   const size_t widest = packing.sizes[0];
   // Gradients of the gates before activation: on the input side, and (GRU's candidate differs) on the recurrent side.
   std::vector<T> d_input(N * G), d_recurrent(cell_ == Cell::kGru ? N * G : 0);
-  std::vector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H);
+  std::vector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H), zeros(H, T(0));
+  const PackedMatrix<T> recurrent(Side::kPlain, G, H, w_hh);
 
   for (size_t t = packing.num_steps(); t-- > 0;) {
     const size_t rows = packing.sizes[t], at = packing.offsets[t];
@@ -111,16 +119,16 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
       if (cell_ == Cell::kRnn) {
         for (size_t i = 0; i < H; ++i) d[i] = d_out[i] * (T(1) - gate[i] * gate[i]);
       } else if (cell_ == Cell::kLstm) {
-        const T* c = &cache.cells[(at + j) * H];
-        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr;
+        const T* tanh_c = &cache.inner[(at + j) * H];
+        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : zeros.data();
         T* dc_carry = &carry_cell[j * H];
         for (size_t i = 0; i < H; ++i) {
-          T in = gate[i], forget = gate[H + i], candidate = gate[2 * H + i], output = gate[3 * H + i], squashed = std::tanh(c[i]);
-          T dc = dc_carry[i] + d_out[i] * output * (T(1) - squashed * squashed);
+          T in = gate[i], forget = gate[H + i], candidate = gate[2 * H + i], output = gate[3 * H + i];
+          T dc = dc_carry[i] + d_out[i] * output * (T(1) - tanh_c[i] * tanh_c[i]);
           d[i] = dc * candidate * in * (T(1) - in);
-          d[H + i] = (c_before ? dc * c_before[i] : T(0)) * forget * (T(1) - forget);
+          d[H + i] = dc * c_before[i] * forget * (T(1) - forget);
           d[2 * H + i] = dc * in * (T(1) - candidate * candidate);
-          d[3 * H + i] = d_out[i] * squashed * output * (T(1) - output);
+          d[3 * H + i] = d_out[i] * tanh_c[i] * output * (T(1) - output);
           dc_carry[i] = dc * forget;
         }
       } else {
@@ -139,7 +147,8 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
     // What flows to the state before: sequences that end here keep a zero for the step after.
     if (t > 0) {
       const T* d_rec = cell_ == Cell::kGru ? &d_recurrent[at * G] : &d_input[at * G];
-      gemm(Side::kPlain, Side::kPlain, rows, H, G, T(1), d_rec, w_hh, T(0), carry.data());
+      std::fill(carry.begin(), carry.end(), T(0));
+      recurrent.multiply_add(rows, d_rec, carry.data());
       if (cell_ == Cell::kGru)
         for (size_t j = 0; j < rows; ++j)
           for (size_t i = 0; i < H; ++i) carry[j * H + i] += total[j * H + i] * cache.gates[(at + j) * G + H + i];
@@ -155,7 +164,10 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   gemm(Side::kTransposed, Side::kPlain, G, H, N, T(1), d_rec, cache.before.data(), T(1), dw_hh);
   for (size_t r = 0; r < N; ++r)
     for (size_t g = 0; g < G; ++g) db_ih[g] += d_input[r * G + g], db_hh[g] += d_rec[r * G + g];
-  if (dx) gemm(Side::kPlain, Side::kPlain, N, inputs_, G, T(1), d_input.data(), w_ih, T(0), dx);
+  if (dx) {
+    std::fill(dx, dx + N * inputs_, T(0));
+    PackedMatrix<T>(Side::kPlain, G, inputs_, w_ih).multiply_add(N, d_input.data(), dx);
+  }
 }
 
 template class RecurrentLayer<float>;

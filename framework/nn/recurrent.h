@@ -37,7 +37,7 @@ class RecurrentLayer {
   struct Cache {
     std::vector<T> gates;  // (N, G*H), activated
     std::vector<T> cells;  // LSTM: (N, H)
-    std::vector<T> inner;  // GRU: W_hn h + b_hn, (N, H)
+    std::vector<T> inner;  // (N, H): GRU W_hn h + b_hn, LSTM tanh(c)
     std::vector<T> before; // (N, H): the state each step began with
   };
   /// x (N, I) to h (N, H).

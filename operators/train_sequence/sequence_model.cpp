@@ -40,12 +40,12 @@ SequenceModel::SequenceModel(LayerSizes sizes, Task task) : sizes_(std::move(siz
 }
 
 void SequenceModel::initialize(std::vector<float>& weights, uint64_t seed) const {
-  // Uniform in +-1/sqrt(hidden) as PyTorch does for recurrent and linear layers; embeddings normal, scaled down.
+  // As PyTorch does: uniform in +-1/sqrt(hidden) for recurrent and linear layers, standard normal for embeddings.
   const float bound = 1.0f / std::sqrt(float(sizes_.hidden));
   const size_t embeddings = layer_at_[0];
   Random random(seed, 0x1717);
   for (size_t i = 0; i < weights.size(); ++i)
-    weights[i] = i < embeddings ? 0.1f * float(random.normal()) : bound * (2 * random.uniform_float() - 1);
+    weights[i] = i < embeddings ? float(random.normal()) : bound * (2 * random.uniform_float() - 1);
 }
 
 void SequenceModel::add_copy_scores(const float* weights, const float* h, const EncodedRows& rows, size_t row, float* out) const {

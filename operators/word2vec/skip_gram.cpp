@@ -51,11 +51,17 @@ SkipGram::SkipGram(size_t num_words, size_t dim, SkipGramOptions options)
     : num_words_(num_words), dim_(dim), options_(options), slot_of_(2 * num_words, -1), input_change_(dim) {}
 
 void SkipGram::begin(const Matrices& base) {
-  base_ = &base;
+  base_ = &base, shared_ = nullptr;
+  loss_ = 0, pairs_ = 0;
+}
+
+void SkipGram::begin_shared(Matrices& shared) {
+  base_ = nullptr, shared_ = &shared;
   loss_ = 0, pairs_ = 0;
 }
 
 float* SkipGram::row(int32_t number) {
+  if (shared_) return size_t(number) < num_words_ ? &shared_->in[size_t(number) * dim_] : &shared_->out[(size_t(number) - num_words_) * dim_];
   int32_t& slot = slot_of_[size_t(number)];
   if (slot < 0) {
     slot = int32_t(touched_.size());

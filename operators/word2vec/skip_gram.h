@@ -1,4 +1,4 @@
-// The inner loop of word2vec on one shard: private copies of the rows it touches, so that shards never wait for each other.
+// The inner loop of word2vec on one shard: on private copies of the rows it touches, or on shared rows without locks.
 // Internal to word2vec.
 #pragma once
 #include <cstdint>
@@ -45,7 +45,10 @@ class SkipGram {
   SkipGram(size_t num_words, size_t dim, SkipGramOptions options);
   /// Begins a step from `base`.
   void begin(const Matrices& base);
-  /// Trains on one sentence (already thinned out) in place of the private rows.
+  /// Begins a step on the rows of `shared` themselves, which other workers change at the same time without locks (Niu et al.,
+  /// Hogwild!, NIPS 2011): an update may be lost, none waits. `end` then has nothing to report.
+  void begin_shared(Matrices& shared);
+  /// Trains on one sentence (already thinned out), in the private rows or the shared ones.
   void sentence(std::span<const int32_t> words, float lr, Random& random, const AliasTable& negatives);
   /// What changed since `begin`, rows ascending.
   Changes end();
@@ -58,6 +61,7 @@ class SkipGram {
   size_t num_words_, dim_;
   SkipGramOptions options_;
   const Matrices* base_ = nullptr;
+  Matrices* shared_ = nullptr;
   std::vector<int32_t> slot_of_;  // row number -> slot, -1
   std::vector<int32_t> touched_;
   std::vector<std::vector<float>> pages_;  // rows by slot; pages never move, so that row pointers stay good

@@ -160,7 +160,7 @@ class Word2vecOperator : public graph::CollectiveOperator {
     // Short blocks keep shards from working on old values; long ones merge less often.
     const bool fast = params_.mode == "fast";
     int64_t block = params_.block;
-    if (block == 0) block = fast ? 20'000 : std::clamp<int64_t>(total / (int64_t{200} * num_parts), 100, 1000);
+    if (block == 0) block = fast ? 100'000 : std::clamp<int64_t>(total / (int64_t{200} * num_parts), 100, 1000);
 
     std::vector<double> weights;
     int64_t all = 0;
@@ -173,7 +173,10 @@ class Word2vecOperator : public graph::CollectiveOperator {
         keep[w] = float(std::min(1.0, (std::sqrt(share) + 1) / share));
       }
 
-    const int64_t steps = (most + block - 1) / block;
+    const int64_t steps = std::max<int64_t>(1, (most + block - 1) / block);
+    // In fast mode the ranks' replicas meet after each block: what a rank changed is told by comparing with the values at the last meeting.
+    Matrices met;
+    if (fast && comm.size() > 1) met = m;
     for (int64_t epoch = first_epoch; epoch < params_.epochs; ++epoch) {
       for (auto& p : parts) p.next = 0;
       double loss = 0;
@@ -184,7 +187,8 @@ class Word2vecOperator : public graph::CollectiveOperator {
         const float lr = float(std::max(kLeastLr, params_.lr * (1 - done)));
         context.pool().parallel_for(parts.size(), [&](size_t i) {
           Part& part = parts[i];
-          part.worker->begin(m);
+          if (fast) part.worker->begin_shared(m);
+          else part.worker->begin(m);
           std::vector<int32_t> thinned;
           // The block ends where this step's share of the part's words is used up, so that all parts end the epoch together.
           int64_t words = 0, share = (part.num_words * (step + 1)) / steps - (part.num_words * step) / steps;
@@ -195,14 +199,21 @@ class Word2vecOperator : public graph::CollectiveOperator {
             thinned.clear();
             for (int32_t w : sentence)
               if (keep[size_t(w)] >= 1 || random.uniform_float() < keep[size_t(w)]) thinned.push_back(w);
-            part.worker->sentence(thinned, lr, random, negatives);
+            if (fast) {
+              // One long block: the rate falls within it.
+              double here = (double(epoch) + (double(step) + double(words) / double(std::max<int64_t>(1, share))) / double(steps)) / double(params_.epochs);
+              sentence_without_locks(*part.worker, thinned, float(std::max(kLeastLr, params_.lr * (1 - here))), random, negatives);
+            } else {
+              part.worker->sentence(thinned, lr, random, negatives);
+            }
             words += int64_t(sentence.size());
             ++part.next;
           }
-          part.changes = part.worker->end();
+          if (!fast) part.changes = part.worker->end();
           losses[i][0] += part.worker->loss(), losses[i][1] += double(part.worker->pairs());
         });
-        merge(comm, parts, num_parts, m);
+        if (!fast) merge(comm, parts, m);
+        else if (comm.size() > 1) average(comm, met, m);
         if (step % 8 == 0) {
           context.progress(done, fmt::format("epoch {}/{}", epoch + 1, params_.epochs));
         }
@@ -216,42 +227,66 @@ class Word2vecOperator : public graph::CollectiveOperator {
     if (comm.rank() == 0) context.metric("training_words", std::to_string(total));
   }
 
-  // Adds every part's changes, in part order, on every rank. In fast mode rows are averaged over the parts that changed them.
-  void merge(comm::Communicator& comm, std::vector<Part>& parts, int, Matrices& m) {
-    std::string packed;
-    for (const auto& p : parts) {
-      uint64_t n = p.changes.rows.size();
-      packed.append(reinterpret_cast<const char*>(&n), 8);
-      packed.append(reinterpret_cast<const char*>(p.changes.rows.data()), n * 4);
-      packed.append(reinterpret_cast<const char*>(p.changes.deltas.data()), n * dim_ * 4);
-    }
-    const bool fast = params_.mode == "fast";
-    std::vector<std::string> all = comm.size() > 1 ? comm.allgather(packed) : std::vector<std::string>{std::move(packed)};
-    if (fast) touching_.assign(2 * words_.size(), 0);
+  // Hogwild: named apart, so that the data races it means to have can be told from others.
+  [[gnu::noinline]] static void sentence_without_locks(SkipGram& worker, std::span<const int32_t> words, float lr, Random& random, const AliasTable& negatives) {
+    worker.sentence(words, lr, random, negatives);
+  }
+
+  float* row(Matrices& m, size_t number) const { return number < words_.size() ? &m.in[number * dim_] : &m.out[(number - words_.size()) * dim_]; }
+
+  static void pack(std::string& packed, const Changes& changes) {
+    uint64_t n = changes.rows.size();
+    packed.append(reinterpret_cast<const char*>(&n), 8);
+    packed.append(reinterpret_cast<const char*>(changes.rows.data()), n * 4);
+    packed.append(reinterpret_cast<const char*>(changes.deltas.data()), changes.deltas.size() * 4);
+  }
+  static std::vector<std::string> gather(comm::Communicator& comm, std::string packed) {
+    return comm.size() > 1 ? comm.allgather(packed) : std::vector<std::string>{std::move(packed)};
+  }
+  // Calls visit(row number, delta) for each packed change, in order.
+  template <class Visit>
+  void for_each_change(const std::string& text, const Visit& visit) const {
     std::vector<float> delta(dim_);
-    for (bool counting : {true, false}) {
-      if (counting && !fast) continue;
-      for (const auto& text : all) {
-        for (size_t at = 0; at < text.size();) {
-          uint64_t n = 0;
-          std::memcpy(&n, text.data() + at, 8);
-          const char* rows = text.data() + at + 8;
-          const char* deltas = rows + n * 4;
-          for (uint64_t i = 0; i < n; ++i) {
-            int32_t row = 0;
-            std::memcpy(&row, rows + i * 4, 4);
-            if (counting) {
-              ++touching_[size_t(row)];
-              continue;
-            }
-            std::memcpy(delta.data(), deltas + i * dim_ * 4, dim_ * 4);
-            float* into = size_t(row) < words_.size() ? &m.in[size_t(row) * dim_] : &m.out[(size_t(row) - words_.size()) * dim_];
-            tensor::axpy(fast ? 1.0f / float(touching_[size_t(row)]) : 1.0f, delta.data(), into, dim_);
-          }
-          at += 8 + n * 4 + n * dim_ * 4;
-        }
+    for (size_t at = 0; at < text.size();) {
+      uint64_t n = 0;
+      std::memcpy(&n, text.data() + at, 8);
+      const char* rows = text.data() + at + 8;
+      const char* deltas = rows + n * 4;
+      for (uint64_t i = 0; i < n; ++i) {
+        int32_t number = 0;
+        std::memcpy(&number, rows + i * 4, 4);
+        std::memcpy(delta.data(), deltas + i * dim_ * 4, dim_ * 4);
+        visit(size_t(number), delta);
       }
+      at += 8 + n * 4 + n * dim_ * 4;
     }
+  }
+
+  // Exact mode: adds every part's changes, in part order, on every rank.
+  void merge(comm::Communicator& comm, std::vector<Part>& parts, Matrices& m) {
+    std::string packed;
+    for (const auto& p : parts) pack(packed, p.changes);
+    for (const auto& text : gather(comm, std::move(packed)))
+      for_each_change(text, [&](size_t number, const std::vector<float>& delta) { tensor::axpy(1.0f, delta.data(), row(m, number), dim_); });
+  }
+
+  // Fast mode: the replicas meet; a row moves by the mean over the ranks that changed it.
+  void average(comm::Communicator& comm, Matrices& met, Matrices& m) {
+    Changes mine;
+    for (size_t number = 0; number < 2 * words_.size(); ++number) {
+      const float *now = row(m, number), *then = row(met, number);
+      if (std::equal(now, now + dim_, then)) continue;
+      mine.rows.push_back(int32_t(number));
+      for (size_t d = 0; d < dim_; ++d) mine.deltas.push_back(now[d] - then[d]);
+    }
+    std::string packed;
+    pack(packed, mine);
+    auto all = gather(comm, std::move(packed));
+    std::vector<float> touching(2 * words_.size(), 0);
+    for (const auto& text : all) for_each_change(text, [&](size_t number, const std::vector<float>&) { ++touching[number]; });
+    for (const auto& text : all)
+      for_each_change(text, [&](size_t number, const std::vector<float>& delta) { tensor::axpy(1.0f / touching[number], delta.data(), row(met, number), dim_); });
+    m = met;
   }
 
   void checkpoint(graph::CollectiveContext& context, const Matrices& m, int64_t epoch, const json& curve) {
@@ -299,7 +334,6 @@ class Word2vecOperator : public graph::CollectiveOperator {
   size_t dim_ = 0;
   data::Vocabulary words_;
   std::vector<float> vectors_;
-  std::vector<int32_t> touching_;
 };
 
 }  // namespace

@@ -6,8 +6,9 @@ namespace throng::op {
 
 /// Skip-gram with negative sampling (Mikolov et al., NIPS 2013) on training rows; the negatives of a centre word are shared by
 /// its window. The result has one row a word: word, count, vector. `mode: exact` gives the same bits on any number of ranks:
-/// logical shards work from one state for a block of words, then their changes are added in shard order. `mode: fast` gives each
-/// worker thread its own long blocks and averages: quicker to merge, but results depend on ranks and threads.
+/// logical shards work from one state for a block of words, then their changes are added in shard order. `mode: fast`: the
+/// threads of a rank change one copy without locks (Hogwild), and the ranks' copies are averaged after each block; faster, but
+/// no two runs are alike.
 /// A checkpoint is written after each epoch, and a wish to stop is heard there.
 /// `throng apply` adds `vector`, the mean over a row's known words, to new rows.
 struct Word2vec {
@@ -38,9 +39,9 @@ struct Word2vec {
         graph::field("epochs", &Word2vec::epochs, "passes over the text").min(1),
         graph::field("lr", &Word2vec::lr, "learning rate at the start; falls to 0.0001 in a line").min(0),
         graph::field("sample", &Word2vec::sample, "frequent words above this share are thinned out; 0: none").min(0).max(1),
-        graph::field("mode", &Word2vec::mode, "exact: independent of ranks; fast: not").one_of({"exact", "fast"}),
+        graph::field("mode", &Word2vec::mode, "exact: independent of ranks; fast: asynchronous, no two runs are alike").one_of({"exact", "fast"}),
         graph::field("shards", &Word2vec::shards, "exact: logical shards").min(1).max(1024),
-        graph::field("block", &Word2vec::block, "words of a shard between merges; 0: chosen by the size of the text").min(0));
+        graph::field("block", &Word2vec::block, "words of a shard (fast: of a thread) between merges; 0: chosen by the size of the text").min(0));
   }
 };
 

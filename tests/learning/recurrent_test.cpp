@@ -3,18 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <atomic>
 #include <fstream>
 #include <map>
 #include <sstream>
-#include <thread>
 
 #include "framework/base/random.h"
 #include "framework/nn/adam.h"
 #include "framework/nn/losses.h"
-#include "framework/tensor/gemm.h"
-#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 namespace {
@@ -166,59 +161,6 @@ TEST(Recurrent, LossGradientsEqualFiniteDifferences) {
   const std::vector<float> labels{1, 1};
   EXPECT_NEAR(binary_cross_entropy(logit.data(), labels.data(), 2, 1.0f), 800, 1e-3);
   EXPECT_EQ(logit[0], -1);
-}
-
-TEST(Recurrent, KernelsEqualPlainLoops) {
-  using tensor::Side;
-  for (auto [m, n, k] : std::vector<std::array<size_t, 3>>{{1, 1, 1}, {3, 5, 7}, {17, 33, 9}, {4, 2, 0}})
-    for (Side as : {Side::kPlain, Side::kTransposed})
-      for (Side bs : {Side::kPlain, Side::kTransposed}) {
-        auto a = random_numbers(m * k, 1), b = random_numbers(k * n, 2), c = random_numbers(m * n, 3);
-        auto expected = c;
-        for (size_t i = 0; i < m; ++i)
-          for (size_t j = 0; j < n; ++j) {
-            double sum = 0;
-            for (size_t l = 0; l < k; ++l) sum += a[as == Side::kPlain ? i * k + l : l * m + i] * b[bs == Side::kPlain ? l * n + j : j * k + l];
-            expected[i * n + j] = 0.5 * sum + 2 * expected[i * n + j];
-          }
-        a.push_back(0), b.push_back(0);  // never a null pointer
-        std::vector<float> af(a.begin(), a.end()), bf(b.begin(), b.end()), cf(c.begin(), c.end());
-        tensor::gemm(as, bs, m, n, k, 0.5, a.data(), b.data(), 2.0, c.data());
-        tensor::gemm(as, bs, m, n, k, 0.5f, af.data(), bf.data(), 2.0f, cf.data());
-        expect_close(c, expected, 1e-12, "dgemm");
-        expect_close(cf, expected, 1e-4, "sgemm");
-      }
-  for (size_t n : {0u, 1u, 15u, 16u, 17u, 31u, 100u, 1000u}) {
-    auto ad = random_numbers(n + 1, 4), bd = random_numbers(n + 1, 5);
-    std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), y = b;
-    double sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += double(a[i]) * double(b[i]);
-    EXPECT_NEAR(tensor::dot(a.data(), b.data(), n), sum, 1e-4) << n;
-    tensor::axpy(0.75f, a.data(), y.data(), n);
-    for (size_t i = 0; i < n; ++i) EXPECT_EQ(y[i], b[i] + 0.75f * a[i]);
-    EXPECT_EQ(y[n], b[n]);
-  }
-}
-
-// Some builds of BLAS mix up products that are computed at the same time.
-TEST(Recurrent, ProductsOfManyThreadsAtOnceAreRight) {
-  const size_t m = 100, n = 24, k = 16;
-  auto ad = random_numbers(m * k, 1), bd = random_numbers(k * n, 2);
-  std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), expected(m * n);
-  auto product = [&](std::vector<float>& c) { tensor::gemm(tensor::Side::kPlain, tensor::Side::kTransposed, m, n, k, 1.0f, a.data(), b.data(), 0.0f, c.data()); };
-  product(expected);
-  std::atomic<int> wrong = 0;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t)
-    threads.emplace_back([&] {
-      std::vector<float> c(m * n);
-      for (int i = 0; i < 2000; ++i) {
-        product(c);
-        wrong += c != expected;
-      }
-    });
-  for (auto& t : threads) t.join();
-  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

@@ -1,0 +1,138 @@
+// Kernels against plain loops.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <thread>
+
+#include "framework/base/random.h"
+#include "framework/tensor/activations.h"
+#include "framework/tensor/gemm.h"
+#include "framework/tensor/packed.h"
+#include "framework/tensor/vector_kernels.h"
+
+namespace throng {
+namespace {
+
+std::vector<double> random_numbers(size_t n, uint64_t seed) {
+  Random random(seed, n);
+  std::vector<double> v(n);
+  for (double& x : v) x = random.normal();
+  return v;
+}
+
+TEST(Kernels, EqualPlainLoops) {
+  using tensor::Side;
+  for (auto [m, n, k] : std::vector<std::array<size_t, 3>>{{1, 1, 1}, {3, 5, 7}, {17, 33, 9}, {4, 2, 0}})
+    for (Side as : {Side::kPlain, Side::kTransposed})
+      for (Side bs : {Side::kPlain, Side::kTransposed}) {
+        auto a = random_numbers(m * k, 1), b = random_numbers(k * n, 2), c = random_numbers(m * n, 3);
+        auto expected = c;
+        for (size_t i = 0; i < m; ++i)
+          for (size_t j = 0; j < n; ++j) {
+            double sum = 0;
+            for (size_t l = 0; l < k; ++l) sum += a[as == Side::kPlain ? i * k + l : l * m + i] * b[bs == Side::kPlain ? l * n + j : j * k + l];
+            expected[i * n + j] = 0.5 * sum + 2 * expected[i * n + j];
+          }
+        a.push_back(0), b.push_back(0);  // never a null pointer
+        std::vector<float> af(a.begin(), a.end()), bf(b.begin(), b.end()), cf(c.begin(), c.end());
+        tensor::gemm(as, bs, m, n, k, 0.5, a.data(), b.data(), 2.0, c.data());
+        tensor::gemm(as, bs, m, n, k, 0.5f, af.data(), bf.data(), 2.0f, cf.data());
+        for (size_t i = 0; i < m * n; ++i) {
+          EXPECT_NEAR(c[i], expected[i], 1e-12);
+          EXPECT_NEAR(cf[i], expected[i], 1e-4);
+        }
+      }
+  for (size_t n : {0u, 1u, 15u, 16u, 17u, 31u, 100u, 1000u}) {
+    auto ad = random_numbers(n + 1, 4), bd = random_numbers(n + 1, 5);
+    std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), y = b;
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += double(a[i]) * double(b[i]);
+    EXPECT_NEAR(tensor::dot(a.data(), b.data(), n), sum, 1e-4) << n;
+    tensor::axpy(0.75f, a.data(), y.data(), n);
+    for (size_t i = 0; i < n; ++i) EXPECT_EQ(y[i], b[i] + 0.75f * a[i]);
+    EXPECT_EQ(y[n], b[n]);
+  }
+}
+
+// Some builds of BLAS mix up products that are computed at the same time.
+TEST(Kernels, ProductsOfManyThreadsAtOnceAreRight) {
+  const size_t m = 100, n = 24, k = 16;
+  auto ad = random_numbers(m * k, 1), bd = random_numbers(k * n, 2);
+  std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), expected(m * n);
+  auto product = [&](std::vector<float>& c) { tensor::gemm(tensor::Side::kPlain, tensor::Side::kTransposed, m, n, k, 1.0f, a.data(), b.data(), 0.0f, c.data()); };
+  product(expected);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      std::vector<float> c(m * n);
+      for (int i = 0; i < 2000; ++i) {
+        product(c);
+        wrong += c != expected;
+      }
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+template <class T>
+void check_packed(size_t m, size_t n, size_t k, double tolerance) {
+  auto ad = random_numbers(m * k, 1), bd = random_numbers(k * n, 2), cd = random_numbers(m * n, 3);
+  std::vector<T> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), start(cd.begin(), cd.end());
+  std::vector<T> turned(k * n);
+  for (size_t l = 0; l < k; ++l)
+    for (size_t j = 0; j < n; ++j) turned[j * k + l] = b[l * n + j];
+  a.push_back(0), b.push_back(0), turned.push_back(0);
+  std::vector<T> c = start, c2 = start;
+  tensor::PackedMatrix<T>(tensor::Side::kPlain, k, n, b.data()).multiply_add(m, a.data(), c.data());
+  const tensor::PackedMatrix<T> packed(tensor::Side::kTransposed, k, n, turned.data());
+  for (size_t r = 0; r < m; ++r) packed.multiply_add(1, a.data() + r * k, c2.data() + r * n);
+  for (size_t i = 0; i < m; ++i)
+    for (size_t j = 0; j < n; ++j) {
+      double sum = cd[i * n + j];
+      for (size_t l = 0; l < k; ++l) sum += double(a[i * k + l]) * double(b[l * n + j]);
+      EXPECT_NEAR(c[i * n + j], sum, tolerance * std::sqrt(double(k) + 1)) << m << ' ' << n << ' ' << k;
+      EXPECT_EQ(c[i * n + j], c2[i * n + j]) << "other bits one row at a time";
+    }
+}
+
+TEST(Kernels, PackedProductsEqualPlainLoopsAndDoNotDependOnTheNumberOfRows) {
+  for (size_t m : {1u, 2u, 5u, 6u, 7u, 13u})
+    for (size_t n : {1u, 7u, 8u, 15u, 16u, 17u, 40u})
+      for (size_t k : {0u, 1u, 3u, 64u, 129u}) {
+        check_packed<float>(m, n, k, 1e-5);
+        check_packed<double>(m, n, k, 1e-13);
+      }
+}
+
+TEST(Kernels, ActivationsAreWithinTheirBounds) {
+  std::vector<float> x;
+  for (int i = -60000; i <= 60000; ++i) x.push_back(float(i) * 5e-4f);
+  for (float more : {0.0f, -0.0f, 1e-30f, -1e-6f, 0.624999f, 0.625f, -0.625f, 87.0f, -87.0f, 88.0f, -90.0f, 100.0f, -1000.0f, 1000.0f}) x.push_back(more);
+  auto exps = x, sigmoids = x, tanhs = x;
+  tensor::exp(exps.data(), x.size());
+  tensor::sigmoid(sigmoids.data(), x.size());
+  tensor::tanh(tanhs.data(), x.size());
+  double worst_exp = 0, worst_sigmoid = 0, worst_tanh = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double e = std::exp(std::clamp(double(x[i]), -87.0, 88.0)), t = std::tanh(double(x[i]));
+    worst_exp = std::max(worst_exp, std::fabs(double(exps[i]) - e) / e);
+    worst_sigmoid = std::max(worst_sigmoid, std::fabs(double(sigmoids[i]) - 1 / (1 + std::exp(-double(x[i])))));
+    if (t != 0) worst_tanh = std::max(worst_tanh, std::fabs(double(tanhs[i]) - t) / std::fabs(t));
+    else EXPECT_EQ(tanhs[i], 0.0f);
+  }
+  EXPECT_LT(worst_exp, 2e-7);
+  EXPECT_LT(worst_sigmoid, 2e-7);
+  EXPECT_LT(worst_tanh, 3e-7);
+  // The same bits wherever a value stands in the array: vector body and scalar tail agree.
+  for (size_t n : {1u, 3u, 7u, 9u, 17u}) {
+    std::vector<float> part(x.end() - ptrdiff_t(n), x.end());
+    tensor::tanh(part.data(), n);
+    EXPECT_EQ(std::vector<float>(tanhs.end() - ptrdiff_t(n), tanhs.end()), part);
+  }
+}
+
+}  // namespace
+}  // namespace throng
