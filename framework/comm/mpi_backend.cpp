@@ -42,6 +42,7 @@ class MpiTransport : public Transport {
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+  bool is_mpi_world() const override { return true; }
 
   void post(int to, Channel channel, Buffer message) override {
     THRONG_CHECK(message.size() <= kMaxMessageBytes, "a message of {} bytes", message.size());

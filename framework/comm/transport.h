@@ -39,6 +39,8 @@ class Transport {
   virtual ~Transport() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  /// True where the ranks are those of MPI_COMM_WORLD, so that a library over MPI may be used by all of them together.
+  virtual bool is_mpi_world() const { return false; }
 
   /// Begins to send; never blocks. The transport owns the message until it is sent.
   virtual void post(int to, Channel channel, Buffer message) = 0;

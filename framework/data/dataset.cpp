@@ -4,6 +4,7 @@
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
+#include "framework/data/dataset_layout.h"
 
 namespace throng::data {
 namespace fs = std::filesystem;
@@ -11,51 +12,6 @@ using nlohmann::json;
 namespace {
 
 constexpr int kFormatVersion = 1;
-
-ArrayType value_array(Type type) {
-  switch (type) {
-    case Type::kBool:
-    case Type::kString:
-    case Type::kListString: return ArrayType::kUInt8;
-    case Type::kInt32:
-    case Type::kListInt32: return ArrayType::kInt32;
-    case Type::kFloat32:
-    case Type::kListFloat32: return ArrayType::kFloat32;
-    case Type::kFloat64: return ArrayType::kFloat64;
-    default: return ArrayType::kInt64;
-  }
-}
-
-// The name of a column as one HDF5 link: %2F for a slash, %2E where a dot would mean a place or a validity array.
-std::string link_name(const std::string& name) {
-  std::string out;
-  for (size_t i = 0; i < name.size(); ++i) {
-    std::string_view rest = std::string_view(name).substr(i);
-    bool escape_like = rest.starts_with("%2F") || rest.starts_with("%2E") || rest.starts_with("%25");
-    bool bad_dot = rest == ".valid" || (i == 0 && (rest == "." || rest == ".."));
-    out += rest[0] == '/' ? "%2F" : escape_like ? "%25" : bad_dot ? "%2E" : std::string(1, rest[0]);
-  }
-  return out;
-}
-
-// The HDF5 paths of a column: fixed types are one dataset, the others a group.
-std::string value_path(const Field& f) {
-  if (is_fixed(f.type)) return "/" + link_name(f.name);
-  return "/" + link_name(f.name) + (f.type == Type::kString || f.type == Type::kListString ? "/bytes" : "/values");
-}
-std::string length_path(const Field& f) { return "/" + link_name(f.name) + (f.type == Type::kListString ? "/counts" : "/lengths"); }
-std::string string_length_path(const Field& f) { return "/" + link_name(f.name) + "/lengths"; }
-std::string valid_path(const Field& f) { return "/" + link_name(f.name) + (is_fixed(f.type) ? ".valid" : "/valid"); }
-
-std::vector<uint32_t> lengths_of(const AlignedVector<int64_t>& offsets) {
-  std::vector<uint32_t> lengths(offsets.size() - 1);
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    int64_t n = offsets[i + 1] - offsets[i];
-    if (n > int64_t{UINT32_MAX}) throw data_error("a value of {} bytes is too long; the limit is 4 GiB", n);
-    lengths[i] = uint32_t(n);
-  }
-  return lengths;
-}
 
 bool any_null(const Column& c) { return std::find(c.valid().begin(), c.valid().end(), 0) != c.valid().end(); }
 
@@ -341,44 +297,6 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
   }
   comm_.broadcast(text);
   return Manifest::from_json(text);
-}
-
-void write_single_file(const DatasetReader& reader, const fs::path& path) {
-  Hdf5File out = Hdf5File::create(path);
-  const Schema& schema = reader.schema();
-  std::vector<uint8_t> nulls(schema.size(), 0);
-  for (const auto& p : reader.manifest().partitions)
-    for (size_t i = 0; i < p.columns.size(); ++i) nulls[i] |= p.columns[i].nulls;
-  for (size_t i = 0; i < schema.size(); ++i) {
-    const Field& f = schema[i];
-    out.make_growing(value_path(f), value_array(f.type));
-    if (!is_fixed(f.type)) out.make_growing(length_path(f), ArrayType::kUInt32);
-    if (f.type == Type::kListString) out.make_growing(string_length_path(f), ArrayType::kUInt32);
-    if (nulls[i]) out.make_growing(valid_path(f), ArrayType::kUInt8);
-    out.set_attribute("/" + link_name(f.name), "type", std::string(type_name(f.type)));
-  }
-  for (int64_t p = 0; p < reader.num_partitions(); ++p) {
-    Batch rows = reader.read(p);
-    for (size_t i = 0; i < schema.size(); ++i) {
-      const Field& f = schema[i];
-      const Column& c = rows.column(i);
-      out.append(value_path(f), value_array(f.type), c.bytes().data(), c.bytes().size() / value_bytes(f.type));
-      if (!is_fixed(f.type)) {
-        auto lengths = lengths_of(c.offsets());
-        out.append(length_path(f), ArrayType::kUInt32, lengths.data(), lengths.size());
-      }
-      if (f.type == Type::kListString) {
-        auto lengths = lengths_of(c.string_offsets());
-        out.append(string_length_path(f), ArrayType::kUInt32, lengths.data(), lengths.size());
-      }
-      if (nulls[i]) {
-        std::vector<uint8_t> valid(c.valid().begin(), c.valid().end());
-        valid.resize(size_t(rows.num_rows()), 1);
-        out.append(valid_path(f), ArrayType::kUInt8, valid.data(), valid.size());
-      }
-    }
-  }
-  out.close();
 }
 
 void copy_dataset(const fs::path& from, const fs::path& target) {

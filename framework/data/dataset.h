@@ -100,9 +100,6 @@ class DatasetWriter {
   std::map<int64_t, PartitionPlace> places_;
 };
 
-/// Writes every column into one HDF5 file with the same paths as the dataset's dataset.h5, without links to part files.
-void write_single_file(const DatasetReader& reader, const std::filesystem::path& path);
-
 /// Copies a finished dataset to the folder `target` (hard links where the disk allows), visible at once or not at all.
 void copy_dataset(const std::filesystem::path& from, const std::filesystem::path& target);
 

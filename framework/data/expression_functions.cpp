@@ -212,8 +212,15 @@ std::vector<ExpressionFunction> make_functions() {
         auto p = zone.parts(us);
         if (unit == "month") return out.i = zone.from_civil(p.year, p.month, 1), true;
         if (unit == "year") return out.i = zone.from_civil(p.year, 1, 1), true;
-        throw job_error("date_trunc: unknown unit '{}'; expected hour, day, week, month or year", unit);
+        throw data_error("date_trunc: unknown unit '{}'; expected hour, day, week, month or year", unit);
       });
+  f.back().check = [](const Args& a) -> std::optional<std::string> {
+    if (!a[0]) return {};
+    auto unit = a[0]->text(0);
+    for (const char* known : {"hour", "day", "week", "month", "year"})
+      if (unit == known) return {};
+    return fmt::format("unknown unit '{}'; expected hour, day, week, month or year", unit);
+  };
   add("format_time", "format_time(ts, '%Y-%m-%d')", "text by a strftime format", takes("ts", S),
       [](const Args& a, size_t r, const TimeZone& zone, Row& out) {
         return out.s = zone.format_as(a[0]->whole(r), std::string(a[1]->text(r))), true;

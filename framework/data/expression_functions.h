@@ -1,6 +1,7 @@
 // The functions of the expression language: names, types and kernels. Internal to framework/data.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct ExpressionFunction {
   };
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t row, const TimeZone&, Row&)> compute;
   bool sees_nulls = false;
+  /// Looks at the arguments that are constants (the others are null pointers) and says what is wrong with them, if anything.
+  std::function<std::optional<std::string>(const std::vector<const ExpressionValues*>&)> check = {};
 };
 
 const ExpressionFunction* find_expression_function(const std::string& name);

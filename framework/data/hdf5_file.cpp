@@ -1,80 +1,15 @@
 #include "framework/data/hdf5_file.h"
 
-#include <hdf5.h>
-
 #include <algorithm>
-#include <mutex>
 
-#include "framework/base/error.h"
+#include "framework/data/hdf5_internal.h"
 
 namespace throng::data {
+using namespace hdf5;  // NOLINT: the helpers of this door
+
 namespace {
-
 constexpr hsize_t kChunkElements = 1 << 16;
-
-// Debian's parallel build of HDF5 is not thread-safe.
-std::recursive_mutex& lock_of_hdf5() {
-  static std::recursive_mutex mutex;
-  return mutex;
 }
-#define HDF5_LOCK std::lock_guard hdf5_guard(lock_of_hdf5())
-
-hid_t native(ArrayType type) {
-  switch (type) {
-    case ArrayType::kUInt8: return H5T_NATIVE_UINT8;
-    case ArrayType::kInt32: return H5T_NATIVE_INT32;
-    case ArrayType::kUInt32: return H5T_NATIVE_UINT32;
-    case ArrayType::kInt64: return H5T_NATIVE_INT64;
-    case ArrayType::kFloat32: return H5T_NATIVE_FLOAT;
-    case ArrayType::kFloat64: return H5T_NATIVE_DOUBLE;
-  }
-  return -1;
-}
-
-// Closes an HDF5 id of any kind.
-struct Id {
-  hid_t id;
-  explicit Id(hid_t i) : id(i) {}
-  Id(const Id&) = delete;
-  Id& operator=(const Id&) = delete;
-  ~Id() {
-    if (id >= 0) H5Idec_ref(id);
-  }
-  operator hid_t() const { return id; }  // NOLINT: ids are passed on to HDF5 as they are
-};
-
-// The innermost line of HDF5's error stack, which holds the reason.
-std::string reason() {
-  std::string text;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned n, const H5E_error2_t* e, void* out) -> herr_t {
-        if (n == 0 && e->desc) *static_cast<std::string*>(out) = e->desc;
-        return 0;
-      },
-      &text);
-  H5Eclear2(H5E_DEFAULT);
-  return text.empty() ? "unknown HDF5 error" : text;
-}
-
-void check_write(herr_t code, const std::filesystem::path& file, const std::string& path) {
-  if (code < 0) throw system_error("{}: writing '{}' failed: {}", file.string(), path, reason());
-}
-void check_read(herr_t code, const std::filesystem::path& file, const std::string& path) {
-  if (code < 0) throw data_error("{}: '{}' cannot be read: {}", file.string(), path, reason());
-}
-
-struct Quiet {
-  Quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
-};
-
-Id link_properties() {
-  Id list(H5Pcreate(H5P_LINK_CREATE));
-  H5Pset_create_intermediate_group(list, 1);
-  return Id(H5Pcopy(list));
-}
-
-}  // namespace
 
 size_t array_value_bytes(ArrayType type) {
   return type == ArrayType::kUInt8 ? 1 : type == ArrayType::kInt64 || type == ArrayType::kFloat64 ? 8 : 4;
@@ -155,12 +90,7 @@ void Hdf5File::write(const std::string& path, ArrayType type, const void* values
 
 void Hdf5File::set_attribute(const std::string& path, const std::string& name, const std::string& value) {
   HDF5_LOCK;
-  Id object(H5Oopen(id_, path.c_str(), H5P_DEFAULT)), space(H5Screate(H5S_SCALAR)), text(H5Tcopy(H5T_C_S1));
-  H5Tset_size(text, std::max<size_t>(1, value.size()));
-  H5Tset_cset(text, H5T_CSET_UTF8);
-  Id attribute(H5Acreate2(object, name.c_str(), text, space, H5P_DEFAULT, H5P_DEFAULT));
-  std::string padded = value.empty() ? std::string(1, '\0') : value;
-  check_write(attribute < 0 ? -1 : H5Awrite(attribute, text, padded.data()), path_, path + "@" + name);
+  write_attribute(id_, path_, path, name, value);
 }
 
 bool Hdf5File::has(const std::string& path) const {

@@ -19,7 +19,7 @@ void add_plan(CLI::App& app, Action& action);
 void add_operators(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_generate(CLI::App& app, Action& action);
-void add_export(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 void add_report(CLI::App& app, Action& action);
 void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 

@@ -6,10 +6,11 @@
 #include <memory>
 
 #include "framework/base/units.h"
-#include "framework/data/dataset.h"
+#include "framework/data/dataset_export.h"
 #include "framework/data/row_text.h"
 #include "framework/data/text_input.h"
 #include "jobs/cli/commands.h"
+#include "jobs/cli/ranks.h"
 
 namespace throng::cli {
 namespace {
@@ -38,39 +39,56 @@ void export_text(const data::DatasetReader& reader, const fs::path& to, bool csv
   out.close();
 }
 
-int export_dataset(const std::string& from, const std::string& to) {
-  data::DatasetReader reader(from);
-  std::string format = format_of(to);
-  if (format != "csv" && format != "jsonl" && format != "h5")
-    throw job_error("--to is '{}'; expected a name ending in .csv, .jsonl or .h5 (.csv.gz, .jsonl.zst ...)", to);
-  fs::path target = to, partial = target.parent_path() / fmt::format(".partial{}-{}", ::getpid(), target.filename().string());
+struct Options {
+  std::string from, to;
+  RankOptions ranks;
+};
+
+// Collective.
+void write_export(const Options& options, const std::string& format, comm::Communicator& comm) {
+  data::DatasetReader reader(options.from);
+  fs::path target = options.to;
+  std::string partial = (target.parent_path() / fmt::format(".partial{}-{}", ::getpid(), target.filename().string())).string();
+  comm.broadcast(partial);
   try {
-    if (format == "h5") data::write_single_file(reader, partial);
+    if (format == "h5") data::write_single_file(reader, comm, partial);
     else export_text(reader, partial, format == "csv");
-    std::error_code code;
-    fs::rename(partial, target, code);
-    if (code) throw system_error("{}: cannot be written: {}", to, code.message());
   } catch (...) {
     std::error_code ignored;
     fs::remove(partial, ignored);
     throw;
   }
-  std::printf("%s: %s rows\n", to.c_str(), format_count(uint64_t(reader.manifest().num_rows())).c_str());
-  return 0;
+  if (comm.rank() != 0) return;
+  std::error_code code;
+  fs::rename(partial, target, code);
+  if (code) {
+    std::error_code ignored;
+    fs::remove(partial, ignored);
+    throw system_error("{}: cannot be written: {}", options.to, code.message());
+  }
+  std::printf("%s: %s rows\n", options.to.c_str(), format_count(uint64_t(reader.manifest().num_rows())).c_str());
+}
+
+int export_dataset(const Options& options, const std::vector<std::string>& arguments) {
+  std::string format = format_of(options.to);
+  if (format != "csv" && format != "jsonl" && format != "h5")
+    throw job_error("--to is '{}'; expected a name ending in .csv, .jsonl or .h5 (.csv.gz, .jsonl.zst ...)", options.to);
+  if (format != "h5" && options.ranks.num_ranks > 1)
+    throw job_error("--ranks is {}, but a {} file is written by one", options.ranks.num_ranks, format).with_hint("several ranks write one file together as .h5");
+  return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) { write_export(options, format, comm); });
 }
 
 }  // namespace
 
-void add_export(CLI::App& app, Action& action) {
-  struct Options {
-    std::string from, to;
-  };
+void add_export(CLI::App& app, Action& action, const std::vector<std::string>& arguments) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("export", "Write a dataset to one CSV, JSONL or HDF5 file");
   command->add_option("PATH", options->from, "dataset folder")->required();
   command->add_option("--to", options->to, "file to write; its ending says the format: .csv .jsonl .h5, and .gz or .zst after text formats")->required();
-  command->footer("Example:\n  throng export runs/quickstart/steps/trends/data --to trends.csv.gz");
-  command->callback([options, &action] { action = [options] { return export_dataset(options->from, options->to); }; });
+  command->add_option("-n,--ranks", options->ranks.num_ranks, ".h5: MPI ranks that write the one file together (default 1)")->check(CLI::Range(1, 100000));
+  command->add_option("--backend", options->ranks.backend, "mpi, or threads")->check(CLI::IsMember({"auto", "mpi", "threads"}));
+  command->footer("Examples:\n  throng export runs/quickstart/steps/trends/data --to trends.csv.gz\n  throng export runs/quickstart/steps/events/data --to events.h5 -n 4");
+  command->callback([options, &action, arguments] { action = [options, arguments] { return export_dataset(*options, arguments); }; });
 }
 
 }  // namespace throng::cli

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   add_operators(app, action);
   add_inspect(app, action);
   add_generate(app, action);
-  add_export(app, action);
+  add_export(app, action, arguments);
   add_report(app, action);
   add_apply(app, action, arguments);
   try {

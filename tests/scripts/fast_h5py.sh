@@ -64,3 +64,8 @@ parts = {s.file_name for s in f["ts"].virtual_sources()}
 assert len(parts) == 3, parts
 print("h5py agrees on %d rows of %d columns from %d part files" % (n, len(types), len(parts)))
 PY
+
+# One file from all ranks holds what the dataset holds.
+"$THRONG" export run/steps/tokens/data --to one.h5 > /dev/null
+"$THRONG" export run/steps/tokens/data --to three.h5 -n 3 --backend threads > /dev/null
+$python "$SOURCE/tests/support/same_arrays.py" run/steps/tokens/data/dataset.h5 one.h5 three.h5
