@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -57,6 +58,11 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   if (good) code = errno;
   ::unlink(temporary.c_str());
   throw system_error("{}: cannot be written: {}", path.string(), std::strerror(code));
+}
+
+fs::path temporary_folder() {
+  const char* tmp = std::getenv("TMPDIR");
+  return tmp && *tmp ? fs::path(tmp) : fs::path("/tmp");
 }
 
 void make_folder(const fs::path& path) {

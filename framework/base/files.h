@@ -15,6 +15,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// Flushes a file or folder to disk.
 void fsync_path(const std::filesystem::path& path);
 
+/// $TMPDIR, or /tmp: node-local space for what need not last.
+std::filesystem::path temporary_folder();
+
 /// Makes a folder and its parents; a clear system error where it cannot be written.
 void make_folder(const std::filesystem::path& path);
 

@@ -100,6 +100,7 @@ int Exchange::owner(int64_t partition) const {
 
 void Exchange::send(int64_t partition, Buffer block) {
   int to = owner(partition);
+  bytes_ += block.size();
   if (to == comm_.rank()) {
     buckets_.add(partition, std::move(block));
     return;
@@ -121,7 +122,6 @@ void Exchange::flush(int rank) {
     Buffer message(n);
     std::memcpy(message.data(), stream.data() + at, n);
     comm_.transport().post(rank, channel_, std::move(message));
-    bytes_sent_ += n;
   }
   while (receive()) {
   }

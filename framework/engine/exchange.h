@@ -49,7 +49,8 @@ class Exchange {
   void send(int64_t partition, Buffer block);
   /// Sends what is left and receives until every rank has finished.
   void finish();
-  uint64_t bytes_sent() const { return bytes_sent_; }
+  /// Of all blocks of this rank, also those that stayed here: the sum over ranks hardly depends on how many there are.
+  uint64_t bytes() const { return bytes_; }
 
  private:
   struct Stream {  // bytes received from one rank, not yet a whole block
@@ -68,7 +69,7 @@ class Exchange {
   std::vector<Buffer> outgoing_;
   std::vector<Stream> incoming_;
   int open_streams_;
-  uint64_t bytes_sent_ = 0;
+  uint64_t bytes_ = 0;
 };
 
 }  // namespace throng::engine

@@ -31,11 +31,6 @@ Batch conform(const Batch& batch, const data::Schema& schema, const std::string&
   return Batch(std::make_shared<data::Schema>(schema), std::move(columns), batch.origin);
 }
 
-fs::path spill_folder() {
-  const char* tmp = std::getenv("TMPDIR");
-  return tmp && *tmp ? fs::path(tmp) : fs::path("/tmp");
-}
-
 // The node of a task, and those fused into it.
 std::set<size_t> nodes_of(const Task& task) {
   std::set<size_t> nodes{task.node};
@@ -242,12 +237,12 @@ data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
     if (stage.tail == Stage::Tail::kExchange) {
       plan_.num_partitions[stage.tail_node] = num_partitions(stage);
       auto previous = std::move(buckets_);  // a stage that groups and sends reads the buckets of the stage before
-      auto fresh = std::make_unique<Buckets>(budget_, spill_folder());
+      auto fresh = std::make_unique<Buckets>(budget_, temporary_folder());
       Exchange exchange(comm_, num_partitions(stage), num_exchanges_++, *fresh);
       buckets_ = std::move(previous);
       send_stage(stage, exchange, record);
       buckets_ = std::move(fresh);
-      record.bytes_shuffled += exchange.bytes_sent();
+      record.bytes_shuffled += exchange.bytes();
       record.bytes_spilled += buckets_->spilled_bytes();
       continue;
     }

@@ -1,5 +1,6 @@
 // From a checked graph to stages: maps fused, columns pruned, exchanges placed. Deterministic: every rank makes the same plan.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct Plan {
   std::vector<std::string> keys;             ///< per node
   std::vector<uint8_t> materialised;         ///< per node
   std::vector<int64_t> num_partitions;       ///< per node, -1 where only known when it has run
+  std::map<std::string, std::string> discovered;  ///< what each source found, by step
   bool replay = false;                       ///< learners load their state instead of fitting
 
   /// The schema of a node's output as it is written: pruned.

@@ -6,6 +6,7 @@
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
+#include "framework/engine/estimate.h"
 
 namespace throng::engine {
 namespace fs = std::filesystem;
@@ -47,6 +48,7 @@ Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faul
   graph::bind_schemas(graph, faults, replay);
   faults.throw_if_any();
   Plan plan = make_plan(std::move(graph), replay);
+  for (const auto& [id, one] : found.items()) plan.discovered[id] = one["found"].get<std::string>();
   for (const auto& other : comm.allgather(plan.hash()))
     if (other != plan.hash()) throw bug("ranks made different plans: {} and {}", plan.hash(), other);
   return plan;
@@ -62,17 +64,14 @@ uint64_t memory_for_rank(comm::Communicator& comm) {
   return uint64_t(0.8 * double(host_memory_limit())) / std::max<uint64_t>(1, ranks_here);
 }
 
-// Rows of each step as a sample of the sources lets expect them: what follows a source is taken to keep its rows, and
-// collective steps, whose results are tables of their own, are left open.
-json predict_rows(const Plan& plan) {
-  json predicted = json::object();
-  std::vector<int64_t> rows;
-  for (const auto& node : plan.graph.nodes) {
-    auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get());
-    rows.push_back(source ? source->estimated_rows() : node.outputs[0].empty() ? rows[node.inputs[0]] : -1);
-    if (rows.back() >= 0 && node.info->shape != graph::Shape::kCollective) predicted[node.step.id] = rows.back();
-  }
-  return predicted;
+// Rank 0. What the run is expected to cost; null where it is not wanted, or most is done already.
+json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& directory, const RunOptions& options) {
+  if (options.resume || plan.replay || !options.estimate) return directory.state().is_object() ? directory.state().value("predicted", json()) : json();
+  const bool done = std::all_of(plan.tasks.begin(), plan.tasks.end(), [&](const Task& t) {
+    auto record = directory.record(plan.graph.nodes[t.node].step.id);
+    return record && record->key == t.key;
+  });
+  return done ? directory.state().value("predicted", json()) : estimate(job, plan).to_json();
 }
 
 std::string now_text() {
@@ -125,7 +124,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   }
   state["graph"] = graph;
 
-  state["predicted"] = predict_rows(plan);
+  if (comm.rank() == 0) state["predicted"] = foretell(job, plan, directory, options);
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.resume, options.learned_from, {}};
   Stopwatch since_state;

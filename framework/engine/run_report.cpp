@@ -96,6 +96,11 @@ void write_report(const fs::path& folder) {
 
   std::map<std::string, json> nodes;
   json steps = json::array();
+  const json forecast = state.contains("predicted") && state["predicted"].is_object() ? state["predicted"] : json::object();
+  const json predicted_steps = forecast.value("steps", json::object());
+  const double workers = state.value("ranks", 1) * state.value("threads", 1);
+  // A step's time as foretold: of a task, shared by all workers; of a step fused into one, summed over them.
+  auto expected_seconds = [&](const json& p) { return p.contains("seconds") ? json(p["seconds"].get<double>() / (p.value("fused", false) ? 1 : workers)) : json(); };
   std::vector<std::string> order = state.value("order", std::vector<std::string>());
   for (const auto& id : order) {
     auto it = records.find(id);
@@ -104,8 +109,8 @@ void write_report(const fs::path& folder) {
     for (const auto& [name, node] : r.nodes.items()) {
       nodes[name] = node;
       const bool whole = name == r.id;
-      json predicted = state.value("predicted", json::object()).value(name, json(nullptr));
-      steps.push_back({{"id", name}, {"op", node["op"]}, {"rows", node["rows"]}, {"predicted", predicted}, {"counters", node["counters"]},
+      const json predicted = predicted_steps.value(name, json::object());
+      steps.push_back({{"id", name}, {"op", node["op"]}, {"rows", node["rows"]}, {"predicted", predicted.value("rows", json())}, {"predicted_seconds", expected_seconds(predicted)}, {"counters", node["counters"]},
                        {"seconds", whole ? json(r.seconds) : json(node["seconds"])}, {"shuffled", whole ? r.bytes_shuffled : 0}, {"memory", whole ? r.peak_memory_bytes : 0}});
     }
   }

@@ -1,26 +1,59 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "framework/comm/threads_backend.h"
+#include "framework/engine/estimate.h"
 #include "framework/engine/run.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/job_options.h"
 
 namespace throng::cli {
 
+namespace {
+
+struct Options {
+  JobOptions job;
+  int ranks = 1, threads = 1;
+  bool json = false, estimate = true;
+};
+
+void print_plan(const Options& options, comm::Communicator& comm) {
+  graph::Faults faults;
+  graph::Job job = options.job.read(faults);
+  engine::Plan plan = engine::prepare(job, comm, std::move(faults));
+  engine::Estimates estimates;
+  if (options.estimate) estimates = engine::estimate(job, plan);
+  if (options.json) {
+    nlohmann::json steps = nlohmann::json::array();
+    for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
+      const auto& n = plan.graph.nodes[i];
+      nlohmann::json inputs = nlohmann::json::array();
+      for (size_t k : n.inputs) inputs.push_back(plan.graph.nodes[k].step.id);
+      steps.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.info->shape)}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}, {"columns", plan.needed[i]}});
+    }
+    std::printf("%s\n", nlohmann::json{{"job", job.name}, {"seed", job.seed}, {"steps", steps}, {"stages", plan.text()}, {"estimates", estimates.to_json()}}.dump(1).c_str());
+    return;
+  }
+  std::printf("%s", plan.text().c_str());
+  if (options.estimate) std::printf("\n%s", estimates.text(plan, options.ranks * options.threads).c_str());
+}
+
+}  // namespace
+
 void add_plan(CLI::App& app, Action& action) {
-  auto options = std::make_shared<JobOptions>();
-  auto* command = app.add_subcommand("plan", "Check a job and show its stages without running it");
-  options->add_to(*command);
-  command->footer("Example:\n  throng plan job.yaml");
+  auto options = std::make_shared<Options>();
+  auto* command = app.add_subcommand("plan", "Check a job, show its stages and what they will cost, without running it");
+  options->job.add_to(*command);
+  command->add_option("-n,--ranks", options->ranks, "MPI ranks that the times are for (default 1)")->check(CLI::Range(1, 100000));
+  command->add_option("-t,--threads", options->threads, "worker threads of each rank that the times are for (default 1)")->check(CLI::Range(1, 1024));
+  command->add_flag("!--no-estimate", options->estimate, "stages only: no trial on samples");
+  command->add_flag("--json", options->json, "print as JSON; times are for one worker");
+  command->footer("Examples:\n  throng plan job.yaml\n  throng plan job.yaml -n 8 -t 4 --set next.epochs=5");
   command->callback([options, &action] {
     action = [options] {
-      comm::run_on_threads(1, [&](comm::Communicator& comm) {
-        graph::Faults faults;
-        graph::Job job = options->read(faults);
-        std::printf("%s", engine::prepare(job, comm, std::move(faults)).text().c_str());
-      });
+      comm::run_on_threads(1, [&](comm::Communicator& comm) { print_plan(*options, comm); });
       return 0;
     };
   });

@@ -18,7 +18,7 @@ struct Options {
   JobOptions job;
   RankOptions ranks;
   std::string out, memory;
-  bool resume = false, json = false;
+  bool resume = false, json = false, estimate = true;
 };
 
 void print_result(const engine::RunResult& result, const Options& options, const std::string& out) {
@@ -43,6 +43,7 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
                                                                           : (std::filesystem::path("runs") / job.name).string();
     run_options.threads = options.ranks.threads;
     run_options.resume = options.resume;
+    run_options.estimate = options.estimate;
     if (!options.memory.empty()) {
       auto bytes = parse_bytes(options.memory);
       if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("--memory is '{}'; expected at least 1MiB, for example 4GiB", options.memory);
@@ -70,6 +71,7 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   command->add_option("--memory", options->memory, "memory budget of each rank's exchanges, such as 4GiB (default: 0.8 of the host's limit, shared)");
   command->add_option("--backend", options->ranks.backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
+  command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");
   command->add_flag("--json", options->json, "print the result as JSON instead of progress");
   command->footer(
       "Examples:\n"
