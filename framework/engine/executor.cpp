@@ -435,10 +435,12 @@ void Executor::collect_counts(const Task& task, StepRecord& record) {
     json& j = mine[node.step.id];
     auto [rows, seconds] = counts_[n];
     j = {{"op", node.step.op}, {"rows", rows}, {"seconds", seconds}, {"counters", node.op->counters().take()}};
+    for (const auto& [name, list] : node.op->counters().take_examples())
+      for (const auto& e : list) j["examples"][name].push_back({e.partition, e.row, e.text, e.place});
   }
   counts_.clear();
   mine["*"] = {{"peak", peak_resident_bytes()}, {"shuffled", record.bytes_shuffled}, {"spilled", record.bytes_spilled}};
-  auto all = comm_.gather(mine.dump());
+  auto all = comm_.gather(mine.dump(-1, ' ', false, json::error_handler_t::replace));
   if (comm_.rank() != 0) return;
   record.bytes_shuffled = record.bytes_spilled = 0;
   for (const auto& text : all) {
@@ -456,6 +458,13 @@ void Executor::collect_counts(const Task& task, StepRecord& record) {
       sum["rows"] = sum["rows"].get<int64_t>() + j["rows"].get<int64_t>();
       sum["seconds"] = sum["seconds"].get<double>() + j["seconds"].get<double>();
       for (auto& [name, count] : j["counters"].items()) sum["counters"][name] = sum["counters"].value(name, int64_t{0}) + count.get<int64_t>();
+      if (!j.contains("examples")) continue;
+      for (auto& [name, list] : j["examples"].items()) {
+        json& kept = sum["examples"][name];
+        for (auto& e : list) kept.push_back(e);
+        std::sort(kept.begin(), kept.end());  // by partition and row
+        while (kept.size() > graph::Counters::kExamples) kept.erase(kept.size() - 1);
+      }
     }
   }
   // Steps whose rows no map counted: the task's own result.

@@ -9,6 +9,7 @@
 #include "framework/base/suggest.h"
 #include "framework/data/array_store.h"
 #include "framework/data/expression.h"
+#include "framework/data/row_text.h"
 #include "framework/data/time.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/registry.h"
@@ -118,19 +119,30 @@ class CleanOperator : public graph::CollectiveOperator {
     return names;
   }
 
+  // Keeps the first rows of a reason for the report: the whole row, since the fault may be anywhere in it.
+  void show(const data::Batch& batch, int64_t row, const std::string& reason) const {
+    if (counters().wants_example(reason, batch.origin.partition, row)) counters().add_example(reason, {batch.origin.partition, row, data::row_as_json(batch, row), ""});
+  }
+
   // 1 for rows that are complete and valid; counts the others where `count`.
   std::vector<uint8_t> sound_rows(const data::Batch& batch, bool count) const {
     std::vector<uint8_t> keep(size_t(batch.num_rows()), 1);
     int64_t missing = 0, invalid = 0;
     for (const auto& name : params_.required) {
       const auto& c = batch.column(name);
-      for (size_t r = 0; r < keep.size(); ++r)
-        if (keep[r] && !c.is_valid(int64_t(r))) keep[r] = 0, ++missing;
+      for (size_t r = 0; r < keep.size(); ++r) {
+        if (!keep[r] || c.is_valid(int64_t(r))) continue;
+        keep[r] = 0, ++missing;
+        if (count) show(batch, int64_t(r), "dropped_missing");
+      }
     }
     if (valid_) {
       auto ok = valid_->evaluate_filter(batch);
-      for (size_t r = 0; r < keep.size(); ++r)
-        if (keep[r] && !ok[r]) keep[r] = 0, ++invalid;
+      for (size_t r = 0; r < keep.size(); ++r) {
+        if (!keep[r] || ok[r]) continue;
+        keep[r] = 0, ++invalid;
+        if (count) show(batch, int64_t(r), "dropped_invalid");
+      }
     }
     if (count) counters().add("dropped_missing", missing), counters().add("dropped_invalid", invalid);
     return keep;
@@ -196,7 +208,10 @@ class CleanOperator : public graph::CollectiveOperator {
   std::vector<uint8_t> kept_rows(const data::Batch& batch, bool count) const {
     auto keep = sound_rows(batch, count);
     if (auto it = repeated_.find(batch.origin.partition); it != repeated_.end()) {
-      for (int64_t r : it->second) keep[size_t(r)] = 0;
+      for (int64_t r : it->second) {
+        keep[size_t(r)] = 0;
+        if (count) show(batch, r, "dropped_duplicates");
+      }
       if (count) counters().add("dropped_duplicates", int64_t(it->second.size()));
     }
     return keep;

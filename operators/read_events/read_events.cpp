@@ -203,6 +203,8 @@ class ReadEventsOperator : public graph::SourceOperator {
         throw data_error("{}:{}: {}", path_, line_of(offset), fault).with_hint(hint).at(-1, partition_, int64_t(offset));
       }
       ++count_;
+      if (op_.counters().wants_example("rows_bad", partition_, int64_t(offset)))
+        op_.counters().add_example("rows_bad", {partition_, int64_t(offset), std::string(record.substr(0, graph::Counters::kExampleBytes + 4)), fmt::format("{}, byte {}: {}", path_, offset, fault)});
       if (policy == "quarantine")
         kept_ += json{{"file", path_}, {"line", line_of(offset)}, {"reason", fault}, {"text", std::string(record)}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
     }

@@ -15,15 +15,6 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kShownTopics = 12, kShownRisers = 12;
-constexpr size_t kPostBytes = 400;
-
-json post_of(const data::Batch& batch, int64_t row, const Report& params, const data::TimeZone& zone) {
-  json post{{"text", std::string(batch.column(params.text).string(row)).substr(0, kPostBytes)}, {"time", zone.format(batch.column("ts").as_int64(row))}};
-  int user = batch.schema().find(params.user);
-  if (user >= 0 && batch.schema()[size_t(user)].type == Type::kString && batch.column(size_t(user)).is_valid(row))
-    post["user"] = std::string(batch.column(size_t(user)).string(row));
-  return post;
-}
 
 // Keeps the few best posts: highest score, then first in the dataset.
 class BestPosts {
@@ -62,6 +53,26 @@ std::string dumped(const json& j) { return j.dump(-1, ' ', false, json::error_ha
 int64_t place_of(const data::Batch& batch, int64_t row) { return batch.origin.partition << 40 | row; }
 
 }  // namespace
+
+json find_action_posts(graph::CollectiveContext& context, const std::string& action, const Report& params, const data::TimeZone& zone) {
+  BestPosts best{size_t(params.posts)};
+  std::mutex mutex;
+  if (!action.empty())
+    graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
+      const auto& column = batch.column(params.action);
+      for (int64_t r = 0; r < batch.num_rows(); ++r) {
+        if (!column.is_valid(r) || column.type() != Type::kString || column.string(r) != action) continue;
+        std::lock_guard lock(mutex);
+        if (!best.would_take(0, place_of(batch, r))) break;  // later rows of the partition are no better
+        best.take(0, place_of(batch, r), post_of(batch, r, params, zone));
+      }
+    });
+  auto all = context.comm().gather(dumped(best.to_json()));
+  if (context.comm().rank() != 0) return nullptr;
+  BestPosts whole{size_t(params.posts)};
+  for (const auto& text : all) whole.merge(json::parse(text));
+  return whole.posts();
+}
 
 json find_topics(graph::CollectiveContext& context, size_t input, const Report& params, const data::TimeZone& zone) {
   auto& comm = context.comm();
@@ -168,23 +179,27 @@ json find_trends(graph::CollectiveContext& context, size_t input, const Report& 
       series[it->second][batch.column("window").as_int64(r)] = batch.column("count").as_int64(r);
     }
   });
-  // Posts that hold the riser in its best window: from the events.
+  // Events that hold the riser in its best window: as the value of its column, or for words in the text.
   std::vector<BestPosts> best(shown, BestPosts(size_t(params.posts)));
   const auto& events = context.input_schema(0);
-  const bool has_text = events.has(params.text) && events.at(params.text).type == Type::kString;
-  if (has_text && window)
-    graph::for_each_partition(context, 0, {"ts", params.text, params.user}, [&](const data::Batch& batch) {
+  const bool whole = by == params.item || by == params.action || by == params.user;
+  const std::string& searched = whole ? by : params.text;
+  if (window && events.has(searched) && (whole || events.at(searched).type == Type::kString))
+    graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
       auto ts = batch.column("ts").values<int64_t>();
-      const auto& posts = batch.column(params.text);
+      const auto& column = batch.column(searched);
       for (int64_t r = 0; r < batch.num_rows(); ++r) {
-        if (!posts.is_valid(r) || posts.string(r).empty()) continue;
-        std::string folded;  // keys are tokens, which are folded
+        if (!column.is_valid(r)) continue;
+        std::string value, folded;
         for (size_t i = 0; i < shown; ++i) {
           int64_t start = risers.column("window").as_int64(int64_t(i));
           if (ts[size_t(r)] < start || ts[size_t(r)] >= start + window->microseconds) continue;
-          if (folded.empty()) folded = text::to_lower(text::fold_width(posts.string(r)));
+          if (value.empty()) {
+            value = column.type() == Type::kString ? std::string(column.string(r)) : std::to_string(column.as_int64(r));
+            if (!whole) folded = text::to_lower(text::fold_width(value));  // tokens are folded
+          }
           auto key = risers.column("key").string(int64_t(i));
-          if (folded.find(key) == std::string::npos && posts.string(r).find(key) == std::string_view::npos) continue;
+          if (whole ? value != key : folded.find(key) == std::string::npos && value.find(key) == std::string::npos) continue;
           std::lock_guard lock(mutex);
           if (best[i].would_take(0, place_of(batch, r))) best[i].take(0, place_of(batch, r), post_of(batch, r, params, zone));
         }
@@ -231,21 +246,31 @@ json find_trends(graph::CollectiveContext& context, size_t input, const Report& 
   return result;
 }
 
-json find_next(graph::CollectiveContext& context, size_t input) {
+// Categories: the first cases where a change was foretold right. Numbers and events: the cases where most was foretold.
+json find_next(graph::CollectiveContext& context, size_t input, const Report& params) {
   json record = json::parse(read_file(context.input_folder(input) / "step.json"));
   json next{{"step", context.input_step(input)}, {"result", record["metrics"]["result"]}, {"curve", record["metrics"]["curve"]}};
-  next["examples"] = json::array();
-  for (int64_t p = 0; p < context.num_partitions(input) && next["examples"].size() < 3; ++p) {
+  BestPosts best{size_t(params.posts)};
+  for (int64_t p = 0; p < context.num_partitions(input); ++p) {
     data::Batch batch = context.read(input, p, {});
-    for (int64_t r = 0; r < batch.num_rows() && next["examples"].size() < 3; ++r) {
-      if (batch.column("actual").type() != Type::kString || !batch.column("actual").is_valid(r) || !batch.column("last").is_valid(r)) continue;
-      if (batch.column("actual").string(r) == batch.column("last").string(r) || batch.column("actual").string(r) != batch.column("predicted").string(r)) continue;
-      const auto& by = batch.column(0);
-      next["examples"].push_back({{"user", by.type() == Type::kString ? std::string(by.string(r)) : std::to_string(by.as_int64(r))},
-                                  {"time", data::TimeZone(batch.schema().at("ts").time_zone).format(batch.column("ts").as_int64(r))},
-                                  {"text", fmt::format("{} → {} ({:.0f} %)", batch.column("last").string(r), batch.column("actual").string(r), 100 * batch.column("probability").as_double(r))}});
+    const auto &by = batch.column(0), &actual = batch.column("actual"), &predicted = batch.column("predicted"), &last = batch.column("last");
+    const data::TimeZone zone(batch.schema().at("ts").time_zone);
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      if (!actual.is_valid(r) || !predicted.is_valid(r)) continue;
+      std::string text;
+      double score = 0;
+      if (actual.type() == Type::kString) {
+        if (!last.is_valid(r) || actual.string(r) == last.string(r) || actual.string(r) != predicted.string(r)) continue;
+        text = fmt::format("{} → {} ({:.0f} %)", last.string(r), actual.string(r), 100 * batch.column("probability").as_double(r));
+      } else {
+        score = predicted.as_double(r);
+        text = fmt::format("{:.4g} → {:.4g}", score, actual.as_double(r));
+      }
+      if (!best.would_take(score, place_of(batch, r))) continue;
+      best.take(score, place_of(batch, r), {{"user", by.type() == Type::kString ? std::string(by.string(r)) : std::to_string(by.as_int64(r))}, {"time", zone.format(batch.column("ts").as_int64(r))}, {"text", text}});
     }
   }
+  next["examples"] = best.posts();
   return next;
 }
 
@@ -275,27 +300,20 @@ json find_quality(graph::CollectiveContext& context) {
   for (const auto& [name, record] : by_name)
     for (const auto& [id, node] : record["nodes"].items())
       if (!node["counters"].empty() && std::find(came_through.begin(), came_through.end(), id) != came_through.end())
-        steps.push_back({{"step", id}, {"op", node["op"]}, {"counters", node["counters"]}});
+        steps.push_back({{"step", id}, {"op", node["op"]}, {"counters", node["counters"]}, {"examples", node.value("examples", json::object())}});
   return steps;
 }
 
-json find_bad_rows(graph::CollectiveContext& context, const Report& params) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& step : std::filesystem::directory_iterator(context.folder().parent_path().parent_path()))
-    if (std::filesystem::exists(step.path() / "state"))
-      for (const auto& file : std::filesystem::directory_iterator(step.path() / "state"))
-        if (file.path().filename().string().starts_with("quarantine-")) files.push_back(file.path());
-  std::sort(files.begin(), files.end());
+json find_bad_rows(const json& quality, const Report& params) {
   json rows = json::array();
-  for (const auto& file : files) {
-    std::string text = read_file(file);
-    for (size_t at = 0; at < text.size() && int(rows.size()) < params.posts;) {
-      size_t end = text.find('\n', at);
-      json row = json::parse(text.substr(at, end - at), nullptr, false);
-      if (row.is_object()) rows.push_back({{"text", row["text"].get<std::string>().substr(0, kPostBytes)}, {"time", fmt::format("{}:{}: {}", row["file"].get<std::string>(), row["line"].get<int64_t>(), row["reason"].get<std::string>())}});
-      at = end == std::string::npos ? text.size() : end + 1;
-    }
-  }
+  for (const auto& step : quality)
+    for (const auto& [name, examples] : step["examples"].items())
+      for (const auto& e : examples) {
+        if (int(rows.size()) == params.posts) return rows;
+        std::string reason = name, place = e[3];
+        std::replace(reason.begin(), reason.end(), '_', ' ');
+        rows.push_back({{"text", e[2]}, {"time", fmt::format("{}: {}{}{}", step["step"].get<std::string>(), reason, place.empty() ? "" : ", ", place)}});
+      }
   return rows;
 }
 

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "framework/data/vocabulary.h"
+#include "framework/text/unicode.h"
 #include "operators/report/findings.h"
 
 namespace throng::op {
@@ -19,6 +20,24 @@ int64_t bucket_width(int64_t first, int64_t last) {
 }
 
 std::string bucket_format(int64_t width) { return width % 86'400'000'000 == 0 ? "%Y-%m-%d" : "%Y-%m-%d %H:%M"; }
+
+json post_of(const data::Batch& batch, int64_t row, const Report& params, const data::TimeZone& zone) {
+  constexpr int64_t kLongest = 400;  // characters
+  auto shown = [&](const std::string& column) -> std::string {
+    int at = batch.schema().find(column);
+    if (at < 0 || !batch.column(size_t(at)).is_valid(row)) return "";
+    const data::Column& c = batch.column(size_t(at));
+    return c.type() == Type::kString ? std::string(text::substring(c.string(row), 0, kLongest)) : is_integer(c.type()) ? std::to_string(c.as_int64(row)) : "";
+  };
+  std::string text = shown(params.text);
+  if (text.empty()) {
+    std::string action = shown(params.action), item = shown(params.item);
+    text = (action.empty() ? "" : "[" + action + "]") + (action.empty() || item.empty() ? "" : " ") + item;
+  }
+  json post{{"text", text}, {"time", zone.format(batch.column("ts").as_int64(row))}};
+  if (auto user = shown(params.user); !user.empty()) post["user"] = user;
+  return post;
+}
 
 namespace {
 
@@ -51,17 +70,10 @@ struct Counts {
   }
 };
 
-// Up to `wanted` rows [begin, end) as posts: what was written, or else what was done.
+// The first rows of [begin, end) as posts.
 json rows_to_show(const data::Batch& batch, int64_t begin, int64_t end, const Report& params, const data::TimeZone& zone) {
   json posts = json::array();
-  int text = batch.schema().find(params.text), action = batch.schema().find(params.action);
-  for (int64_t r = begin; r < end && int(posts.size()) < params.posts; ++r) {
-    std::string shown;
-    if (text >= 0 && batch.column(size_t(text)).type() == Type::kString && batch.column(size_t(text)).is_valid(r)) shown = batch.column(size_t(text)).string(r).substr(0, 400);
-    else if (action >= 0 && batch.column(size_t(action)).type() == Type::kString && batch.column(size_t(action)).is_valid(r)) shown = "[" + std::string(batch.column(size_t(action)).string(r)) + "]";
-    const data::Column& user = batch.column(params.user);
-    posts.push_back({{"text", shown}, {"time", zone.format(batch.column("ts").as_int64(r))}, {"user", user.type() == Type::kString ? std::string(user.string(r)) : std::to_string(user.as_int64(r))}});
-  }
+  for (int64_t r = begin; r < end && int(posts.size()) < params.posts; ++r) posts.push_back(post_of(batch, r, params, zone));
   return posts;
 }
 

@@ -22,8 +22,8 @@ class ReportOperator : public graph::CollectiveOperator {
     return {{"sentence", Type::kString}};
   }
   graph::Names needed_columns(size_t input, const data::Schema& schema, const graph::Names&) const override {
-    if (input == 0) return {params_.user, "ts", params_.action, params_.text, "topic", "topic_weight"};
-    if (schema.has("topic")) return {"ts", "topic", "topic_weight", params_.text, params_.user};
+    if (input == 0) return {params_.user, "ts", params_.action, params_.item, params_.text, "topic", "topic_weight"};
+    if (schema.has("topic")) return {"ts", "topic", "topic_weight", params_.text, params_.user, params_.action, params_.item};
     return schema.names();
   }
   // Users come together, in time order, so that transitions and events per user can be counted.
@@ -46,12 +46,17 @@ class ReportOperator : public graph::CollectiveOperator {
     }
     for (size_t i = 0; i < context.num_inputs(); ++i) {
       if (context.input_op(i) == "word2vec") findings["words"] = find_words(context, i, words);
-      if (context.input_op(i) == "train_sequence" && context.comm().rank() == 0) findings["next"].push_back(find_next(context, i));
+      if (context.input_op(i) == "train_sequence" && context.comm().rank() == 0) findings["next"].push_back(find_next(context, i, params_));
+    }
+    if (!findings.contains("topics")) {  // then the first sentence is about actions
+      std::string top = context.comm().rank() == 0 && !findings["people"]["actions"].empty() ? findings["people"]["actions"][0][0].get<std::string>() : "";
+      context.comm().broadcast(top);
+      findings["action_posts"] = find_action_posts(context, top, params_, zone_);
     }
     auto& output = context.output("", data::Schema{{"sentence", Type::kString}}, 1);
     if (context.comm().rank() != 0) return;
     findings["quality"] = find_quality(context);
-    findings["bad_rows"] = find_bad_rows(context, params_);
+    findings["bad_rows"] = find_bad_rows(findings["quality"], params_);
     findings["sentences"] = say(findings, params_);
     write_file_atomically(context.folder() / "report.json", findings.dump(1, ' ', false, json::error_handler_t::replace));
     data::Column sentences(Type::kString);

@@ -12,6 +12,7 @@ struct Report {
   std::string language = "en";
   std::string user = "user";
   std::string action = "action";
+  std::string item = "item";
   std::string text = "text";
   int posts = 3;
 
@@ -23,6 +24,7 @@ struct Report {
                          graph::field("language", &Report::language, "labels and sentences in English or Chinese").one_of({"en", "zh"}),
                          graph::field("user", &Report::user, "column that says who acts"),
                          graph::field("action", &Report::action, "column that says what is done"),
+                         graph::field("item", &Report::item, "column that says on what; shown of events without text, and searched for risers"),
                          graph::field("text", &Report::text, "column with what was written; example posts come from it"),
                          graph::field("posts", &Report::posts, "example posts for each sentence").min(0).max(20));
   }

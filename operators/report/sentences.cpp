@@ -43,7 +43,7 @@ json about(const json& f, bool zh) {
   double share = actions[0][1].get<double>() / std::max(1.0, f["people"]["rows"].get<double>());
   return sentence(zh ? fmt::format("最常见的行为是“{}”，占 {}，共 {} 种行为。", actions[0][0].get<std::string>(), percent(share), f["people"]["num_actions"].get<size_t>())
                      : fmt::format("What people do most is \"{}\" ({} of events), of {} kinds of action.", actions[0][0].get<std::string>(), percent(share), f["people"]["num_actions"].get<size_t>()),
-                  "actions");
+                  "actions", f.value("action_posts", json::array()));
 }
 
 json rose(const json& f, bool zh) {

@@ -19,6 +19,7 @@ struct Point {
   int64_t window = 0, count = 0, users = 0;
   double growth = 0, z = 0, mean = 0;
   bool has_history = false;
+  int64_t windows_before = 0;  // of the data, not only of the key
 };
 
 struct Riser {
@@ -162,7 +163,7 @@ class TrendsOperator : public graph::CollectiveOperator {
       std::vector<Point> points;
       int64_t total = 0, r = begin;
       for (; r < batch.num_rows() && keys.string(r) == keys.string(begin); ++r) {
-        if (points.empty() || points.back().window != window[size_t(r)]) points.push_back({window[size_t(r)], 0, 0, 0, 0, 0, false});
+        if (points.empty() || points.back().window != window[size_t(r)]) points.push_back({.window = window[size_t(r)]});
         bool same_user = r > begin && points.back().count > 0 && user[size_t(r)] == user[size_t(r - 1)] && window[size_t(r)] == window[size_t(r - 1)];
         points.back().count += count[size_t(r)];
         points.back().users += !same_user && user[size_t(r)] != INT64_MIN;
@@ -177,7 +178,7 @@ class TrendsOperator : public graph::CollectiveOperator {
           out_window.append(p.window), counts.append(p.count), users.append(p.users);
           if (p.has_history) growth.append(p.growth), z.append(p.z);
           else growth.append_null(), z.append_null();
-          if (p.has_history && (!any || p.z > riser.best.z)) riser.best = p, any = true;
+          if (p.windows_before >= params_.min_history && (!any || p.z > riser.best.z)) riser.best = p, any = true;
         }
         if (any && riser.best.z > 0) risers.push_back(std::move(riser));
       }
@@ -200,6 +201,7 @@ class TrendsOperator : public graph::CollectiveOperator {
     for (size_t i = 0; i < series.size(); ++i) sums[i + 1] = sums[i] + series[i], squares[i + 1] = squares[i] + series[i] * series[i];
     for (size_t i = 0; i < points.size(); ++i) {
       size_t at = places[i], from = params_.history > 0 && at > size_t(params_.history) ? at - size_t(params_.history) : 0;
+      points[i].windows_before = int64_t(at);
       if (at == from) continue;
       double n = double(at - from), mean = double(sums[at] - sums[from]) / n;
       double variance = std::max(0.0, double(squares[at] - squares[from]) / n - mean * mean);
