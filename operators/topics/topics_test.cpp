@@ -6,11 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "framework/base/stop_signal.h"
-#include "framework/comm/threads_backend.h"
 #include "framework/data/array_store.h"
 #include "jobs/cli/behaviour_generator.h"
-#include "jobs/spec/yaml_job.h"
 #include "tests/support/batches.h"
 
 namespace throng {
@@ -100,23 +97,7 @@ TEST(Topics, SameBitsOnAnyRankCountAndAfterAStop) {
   folder.write("events.jsonl", lines(events));
   const std::string yaml = job(events[events.size() * 3 / 4]["ts"], 25);
   auto whole = testing::run_on_all_rank_counts(yaml, folder);
-  try {
-    comm::run_on_threads(3, [&](comm::Communicator& comm) {
-      graph::Faults faults;
-      graph::Job spec = spec::read_job(folder / "job.yaml", {}, faults);
-      engine::RunOptions options;
-      options.out = folder / "cut";
-      options.memory_bytes = uint64_t{256} << 20;
-      options.progress = [](const engine::Progress& p) {
-        if (p.text == "sweep 8/25") set_stop_wished(true);
-      };
-      engine::run(spec, engine::prepare(spec, comm, std::move(faults)), comm, options);
-    });
-    ADD_FAILURE() << "did not stop";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::kStopped) << error.text();
-  }
-  set_stop_wished(false);
+  testing::run_until(yaml, folder, "cut", "sweep 8/25", {.ranks = 3});
   auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 2, .resume = true});
   EXPECT_EQ(whole.steps.at("topics").content_hash, resumed.steps.at("topics").content_hash);
   EXPECT_EQ(whole.steps.at("topics").metrics["curve"], resumed.steps.at("topics").metrics["curve"]);

@@ -5,10 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/base/random.h"
-#include "framework/base/stop_signal.h"
-#include "framework/comm/threads_backend.h"
 #include "framework/data/array_store.h"
-#include "jobs/spec/yaml_job.h"
 #include "tests/support/batches.h"
 
 namespace throng {
@@ -89,30 +86,6 @@ TEST(TrainSequence, LearnsWhatTheLastActionDoesNotTell) {
   EXPECT_LT(result["log_loss"]["model"].get<double>(), result["log_loss"]["markov"].get<double>());
 }
 
-// Runs until the progress text begins with `until`, then as a signal would ask to stop; returns whether it stopped.
-bool run_until(const std::string& yaml, const testing::TemporaryFolder& folder, const std::string& out, int ranks, const std::string& until) {
-  const std::string path = folder.write("job.yaml", yaml);
-  bool stopped = false;
-  try {
-    comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
-      graph::Faults faults;
-      graph::Job spec = spec::read_job(path, {}, faults);
-      engine::RunOptions options;
-      options.out = folder / out;
-      options.memory_bytes = uint64_t{256} << 20;
-      options.progress = [&](const engine::Progress& p) {
-        if (p.text.starts_with(until)) set_stop_wished(true);
-      };
-      engine::run(spec, engine::prepare(spec, comm, std::move(faults)), comm, options);
-    });
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::kStopped) << error.text();
-    stopped = true;
-  }
-  set_stop_wished(false);
-  return stopped;
-}
-
 TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(60, 20, 0.1)));
@@ -120,7 +93,7 @@ TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
   for (const std::string size : {"batch: 8, epochs: 2", "batch: 512, epochs: 4"}) {
     const std::string yaml = job("  next: { op: train_sequence, from: split, hidden: 5, embedding: 3, max_length: 4, checkpoint_every: 5, " + size + " }\n");
     auto whole = testing::run_job(yaml, folder, "whole " + size, {2, 1});
-    ASSERT_TRUE(run_until(yaml, folder, "cut " + size, 3, "epoch 2")) << size;
+    testing::run_until(yaml, folder, "cut " + size, "epoch 2", {.ranks = 3});
     auto resumed = testing::run_job(yaml, folder, "cut " + size, {.ranks = 5, .threads = 2, .resume = true});
     EXPECT_EQ(whole.steps.at("next").content_hash, resumed.steps.at("next").content_hash) << size;
     EXPECT_EQ(whole.steps.at("next").metrics["curve"], resumed.steps.at("next").metrics["curve"]) << size;

@@ -6,10 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/base/random.h"
-#include "framework/base/stop_signal.h"
-#include "framework/comm/threads_backend.h"
 #include "framework/data/array_store.h"
-#include "jobs/spec/yaml_job.h"
 #include "operators/word2vec/skip_gram.h"
 #include "tests/support/batches.h"
 
@@ -82,23 +79,7 @@ TEST(Word2vec, SameBitsOnAnyRankCountAndAfterAStop) {
   folder.write("events.jsonl", lines(400));
   const std::string yaml = job(350, "epochs: 3, block: 10");
   auto whole = testing::run_on_all_rank_counts(yaml, folder);
-  try {
-    comm::run_on_threads(3, [&](comm::Communicator& comm) {
-      graph::Faults faults;
-      graph::Job spec = spec::read_job(folder / "job.yaml", {}, faults);
-      engine::RunOptions options;
-      options.out = folder / "cut";
-      options.memory_bytes = uint64_t{256} << 20;
-      options.progress = [](const engine::Progress& p) {
-        if (p.text == "epoch 2/3") set_stop_wished(true);
-      };
-      engine::run(spec, engine::prepare(spec, comm, std::move(faults)), comm, options);
-    });
-    ADD_FAILURE() << "did not stop";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::kStopped) << error.text();
-  }
-  set_stop_wished(false);
+  testing::run_until(yaml, folder, "cut", "epoch 2/3", {.ranks = 3});
   auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 2, .resume = true});
   EXPECT_EQ(whole.steps.at("vectors").content_hash, resumed.steps.at("vectors").content_hash);
   EXPECT_EQ(whole.steps.at("vectors").metrics["curve"], resumed.steps.at("vectors").metrics["curve"]);

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "framework/base/stop_signal.h"
 #include "framework/comm/threads_backend.h"
 #include "jobs/spec/yaml_job.h"
 
@@ -69,11 +70,26 @@ JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std
     options.threads = settings.threads;
     options.memory_bytes = settings.memory_bytes;
     options.resume = settings.resume;
+    options.progress = settings.progress;
     auto run = engine::run(job, engine::prepare(job, comm, std::move(faults)), comm, options);
     std::lock_guard lock(mutex);
     for (auto& step : run.steps) result.steps[step.id] = step;
   });
   return result;
+}
+
+void run_until(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const std::string& until, const JobSettings& settings) {
+  JobSettings stopping = settings;
+  stopping.progress = [&](const engine::Progress& p) {
+    if (p.text.starts_with(until)) set_stop_wished(true);
+  };
+  try {
+    run_job(yaml, folder, out, stopping);
+    ADD_FAILURE() << "did not stop";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::kStopped) << error.text();
+  }
+  set_stop_wished(false);
 }
 
 JobRun run_on_all_rank_counts(const std::string& yaml, const TemporaryFolder& folder) {

@@ -42,8 +42,12 @@ struct JobSettings {
   int ranks = 1, threads = 1;
   uint64_t memory_bytes = uint64_t{256} << 20;
   bool resume = false;
+  std::function<void(const engine::Progress&)> progress = {};
 };
 JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const JobSettings& settings = {});
+
+/// Runs the job and asks it to stop (as SIGTERM would) when its progress text begins with `until`; expects that it does.
+void run_until(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const std::string& until, const JobSettings& settings = {});
 
 /// Runs the job on 1, 2, 3 and 5 ranks (2 threads each beyond 1) and expects equal content hashes of every step; returns the
 /// run on one rank.
