@@ -8,7 +8,7 @@ const EN = { people:"The people", activity:"Activity over time", heat:"Hour of t
   count:"rows", users:"users", before:"usual", z:"z", total:"in all", next:"What comes next", curve:"Training", loss:"training loss",
   holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", words:"Words", near:"neighbours", map:"Map of the embedding",
   machinery:"The machinery", graph:"What ran", step:"step", op:"operator", rows:"rows", predicted:"predicted rows", predictedSeconds:"predicted seconds", seconds:"seconds", memory:"peak memory", shuffled:"shuffled",
-  quality:"Data quality", reason:"count", run:"Run", posts:"posts", see:"see the chart", user:"users", events:"events",
+  quality:"Data quality", reason:"count", run:"Run", post:"post", posts:"posts", see:"see the chart", user:"users", events:"events",
   model:"model", popular:"most popular", repeat_last:"repeat the last", markov:"Markov", mean:"mean", base_rate:"base rate", state:"state",
   days:["Mon","Tue","Wed","Thu","Fri","Sat","Sun"], none:"none" };
 const ZH = { people:"用户", activity:"活跃度", heat:"一周分时", actions:"行为构成", transitions:"行为转移", distribution:"人均事件数", distribution_note:"产生这么多事件的用户数",
@@ -40,7 +40,7 @@ function table(heads, rows, numeric) {
 }
 function posts(list) {
   if (!list || !list.length) return [];
-  return [make("details", {}, make("summary", {}, list.length + " " + T.posts),
+  return [make("details", {}, make("summary", {}, list.length + " " + (list.length === 1 ? T.post : T.posts)),
     list.map(p => make("blockquote", {}, p.text, make("small", {}, [p.user, p.time].filter(Boolean).join(" · ")))))];
 }
 function chart(parent, config, tall) {
