@@ -4,7 +4,9 @@
 #include <cstdlib>
 
 #include "framework/base/files.h"
+#include "framework/base/hash.h"
 #include "framework/base/stop_signal.h"
+#include "framework/data/row_order.h"
 
 namespace throng::engine {
 
@@ -41,6 +43,15 @@ std::set<size_t> nodes_of(const Task& task) {
   return nodes;
 }
 
+std::vector<data::OrderBy> sort_columns(const graph::KeyedOperator& op, size_t input) {
+  std::vector<data::OrderBy> columns;
+  for (const auto& name : op.key_of(input)) columns.push_back({name, false});
+  for (const auto& name : op.order_of(input)) columns.push_back({name, false});
+  const auto falling = op.falling();
+  for (size_t i = 0; i < std::min(falling.size(), columns.size()); ++i) columns[i].falling = falling[i];
+  return columns;
+}
+
 Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partition) {
   if (error.step() < 0 && error.fault() != Fault::kStopped)
     error.prefix(fmt::format("step '{}' ({}): ", node.step.id, node.step.op));
@@ -65,8 +76,10 @@ class StepContext : public graph::CollectiveContext {
   const data::Schema& input_schema(size_t i) const override { return readers_.at(i)->schema(); }
   int64_t num_partitions(size_t i) const override { return readers_.at(i)->num_partitions(); }
   int64_t num_rows(size_t i) const override { return readers_.at(i)->manifest().num_rows(); }
+  int64_t num_rows(size_t i, int64_t partition) const override { return readers_.at(i)->manifest().partitions.at(size_t(partition)).num_rows; }
   Batch read(size_t i, int64_t partition, const graph::Names& columns) override { return readers_.at(i)->read(partition, columns); }
   fs::path input_folder(size_t i) const override { return e_.directory_.step(e_.plan_.graph.nodes[node_.inputs.at(i)].step.id); }
+  fs::path input_dataset(size_t i) const override { return readers_.at(i)->folder(); }
   std::string input_step(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.id; }
   std::string input_op(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.op; }
 
@@ -158,6 +171,7 @@ void Executor::run_task(const Task& task) {
       if (!old->content_hash.empty()) data_there = data::DatasetReader::exists(directory_.dataset(node.step.id));
       for (const auto& [name, summary] : old->outputs.items())
         data_there = data_there && data::DatasetReader::exists(directory_.dataset(node.step.id, name));
+      if (auto* collective = dynamic_cast<const graph::CollectiveOperator*>(node.op.get())) data_there = data_there && collective->results_there(directory_.path());
       if (data_there) decision = "skip";
     }
     if (decision == "run") {
@@ -222,28 +236,28 @@ void Executor::run_collective(const Task& task, StepRecord& record) {
   context.commit(task.key);
 }
 
-int64_t Executor::num_partitions(const Stage& stage) const {
-  if (stage.head == Stage::Head::kDataset)
-    return const_cast<Executor*>(this)->reader(stage.head_node, stage.head_output).num_partitions();
-  if (stage.head == Stage::Head::kSource)
-    return static_cast<const graph::SourceOperator&>(*plan_.graph.nodes[stage.head_node].op).num_partitions();
-  return plan_.num_partitions[stage.head_node];
+int64_t Executor::num_partitions(const Stage& stage) { return partitions_of(stage.head_node, stage.head_output, stage.head == Stage::Head::kDataset); }
+
+int64_t Executor::partitions_of(size_t node, const std::string& output, bool stored) {
+  if (stored) return reader(node, output).num_partitions();
+  const auto& n = plan_.graph.nodes[node];
+  if (auto* source = dynamic_cast<const graph::SourceOperator*>(n.op.get())) return source->num_partitions();
+  int64_t most = 0;
+  for (size_t k = 0; k < n.inputs.size(); ++k) most = std::max(most, partitions_of(n.inputs[k], n.outputs[k], plan_.materialised[n.inputs[k]]));
+  return most;
 }
 
 data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
-  for (size_t s = 0; s < task.stages.size(); ++s) {
-    const Stage& stage = task.stages[s];
+  for (const Stage& stage : task.stages) {
     if (stage.tail == Stage::Tail::kExchange) {
-      plan_.num_partitions[stage.tail_node] = num_partitions(stage);
-      auto previous = std::move(buckets_);  // a stage that groups and sends reads the buckets of the stage before
       auto fresh = std::make_unique<Buckets>(budget_, temporary_folder());
-      Exchange exchange(comm_, num_partitions(stage), num_exchanges_++, *fresh);
-      buckets_ = std::move(previous);
-      send_stage(stage, exchange, record);
-      buckets_ = std::move(fresh);
+      Exchange exchange(comm_, partitions_of(stage.tail_node, "", false), num_exchanges_++, *fresh);
+      send_stage(stage, exchange);
       record.bytes_shuffled += exchange.bytes();
-      record.bytes_spilled += buckets_->spilled_bytes();
+      record.bytes_spilled += fresh->spilled_bytes();
+      drop_buckets(stage);
+      buckets_[{stage.tail_node, stage.tail_input}] = std::move(fresh);
       continue;
     }
     data::Schema schema = plan_.schema_of(stage.tail_node);
@@ -251,15 +265,21 @@ data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
     int64_t rows = 0;
     const int64_t partitions = num_partitions(stage), first = data::first_partition(comm_.rank(), comm_.size(), partitions);
     const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
-    for_each_partition(stage, [&](int64_t p, Batch batch) {
+    for_each_partition<Batch>(stage, [](int64_t, Batch batch) { return batch; }, [&](int64_t p, Batch batch) {
       rows += batch.num_rows();
       writer.write(p, conform(batch, schema, node.step.id));
       tell("", double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
     });
-    buckets_.reset();
+    drop_buckets(stage);
     return writer.commit(partitions, task.key);
   }
   throw bug("task '{}' writes nothing", node.step.id);
+}
+
+// What a stage that grouped has read is no longer needed.
+void Executor::drop_buckets(const Stage& stage) {
+  if (stage.head != Stage::Head::kExchange) return;
+  for (size_t k = 0; k < plan_.graph.nodes[stage.head_node].inputs.size(); ++k) buckets_.erase({stage.head_node, k});
 }
 
 void Executor::count_rows(size_t node, int64_t rows, double seconds) {
@@ -283,14 +303,16 @@ Batch Executor::apply_maps(const Stage& stage, Batch batch) {
   return batch;
 }
 
-Batch Executor::read_groups(const Stage& stage, int64_t partition, std::vector<Buffer> blocks) {
-  const auto& node = plan_.graph.nodes[stage.head_node];
-  auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
-  Stopwatch watch;
-  // What the send stage sent: the prepared schema, pruned, with each row's place in the input at the end.
-  data::Schema input = plan_.schema_of(node.inputs[0]);
-  if (!node.outputs[0].empty()) input = reader(node.inputs[0], node.outputs[0]).schema();
-  auto schema = std::make_shared<data::Schema>(op.prepared_schema(input));
+data::Schema Executor::input_schema(size_t node, size_t input) {
+  const auto& n = plan_.graph.nodes[node];
+  return n.outputs[input].empty() ? plan_.schema_of(n.inputs[input]) : reader(n.inputs[input], n.outputs[input]).schema();
+}
+
+// The rows of one input that came to a partition, in order of key and order columns, ties by their place in the input.
+Batch Executor::sorted_rows(size_t node, size_t input, int64_t partition, std::vector<Buffer> blocks) {
+  const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[node].op);
+  // What the send stage sent: the prepared schema, with each row's place in the input at the end.
+  auto schema = std::make_shared<data::Schema>(op.prepared_schema_of(input, input_schema(node, input)));
   schema->add({kOriginColumn, data::Type::kInt64});
   std::vector<Batch> parts;
   for (auto& block : blocks) {
@@ -299,36 +321,30 @@ Batch Executor::read_groups(const Stage& stage, int64_t partition, std::vector<B
   }
   Batch rows = Batch::concat(*schema, parts);
   parts.clear();
-
-  std::vector<const data::Column*> sort_columns;
-  for (const auto& name : op.key()) sort_columns.push_back(&rows.column(name));
-  const size_t num_key_columns = sort_columns.size();
-  for (const auto& name : op.order()) sort_columns.push_back(&rows.column(name));
-  auto origin = rows.column(kOriginColumn).values<int64_t>();
-  std::vector<int64_t> order(static_cast<size_t>(rows.num_rows()));
-  for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    for (const auto* c : sort_columns)
-      if (int k = data::Column::compare(*c, a, *c, b)) return k < 0;
-    return origin[size_t(a)] < origin[size_t(b)];
-  });
+  auto order = data::ordered_rows(rows, sort_columns(op, input), rows.column(kOriginColumn).values<int64_t>());
   graph::Names kept = schema->names();
   kept.pop_back();
   Batch sorted = rows.take(order).project(kept);
   sorted.origin = {partition, 0};
+  return sorted;
+}
 
-  std::vector<int64_t> starts;
-  std::vector<const data::Column*> keys;
-  for (size_t k = 0; k < num_key_columns; ++k) keys.push_back(&sorted.column(op.key()[k]));
-  for (int64_t r = 0; r < sorted.num_rows(); ++r) {
-    bool fresh = r == 0;
-    for (size_t k = 0; k < keys.size() && !fresh; ++k) fresh = data::Column::compare(*keys[k], r - 1, *keys[k], r) != 0;
-    if (fresh) starts.push_back(r);
-  }
-  starts.push_back(sorted.num_rows());
+Batch Executor::read_groups(const Stage& stage, int64_t partition, std::vector<std::vector<Buffer>> blocks) {
+  const auto& node = plan_.graph.nodes[stage.head_node];
+  const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
+  Stopwatch watch;
   Batch out;
   try {
-    out = op.process(sorted, starts);
+    Batch rows = sorted_rows(stage.head_node, 0, partition, std::move(blocks[0]));
+    if (blocks.size() > 1) {
+      Batch right = sorted_rows(stage.head_node, 1, partition, std::move(blocks[1]));
+      out = op.join(rows, right);
+    } else {
+      // Ranges are no groups: equal keys may lie in two of them.
+      const bool ranged = op.placement() == graph::KeyedOperator::Placement::kRange;
+      const auto starts = ranged ? std::vector<int64_t>{0, rows.num_rows()} : data::group_starts(rows, op.key());
+      out = op.process(rows, starts);
+    }
   } catch (const Error& e) {
     throw in_step(e, node, int64_t(stage.head_node), partition);
   }
@@ -369,62 +385,138 @@ Batch Executor::run_partition(const Stage& stage, int64_t partition) {
   return all;
 }
 
-void Executor::for_each_partition(const Stage& stage, const std::function<void(int64_t, Batch)>& body) {
+template <class Result>
+void Executor::for_each_partition(const Stage& stage, const std::function<Result(int64_t, Batch)>& work, const std::function<void(int64_t, Result)>& body) {
   const int64_t n = num_partitions(stage);
   const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
+  const auto& head = plan_.graph.nodes[stage.head_node];
   bool sequential = false;
-  if (stage.head == Stage::Head::kSource)
-    sequential = static_cast<const graph::SourceOperator&>(*plan_.graph.nodes[stage.head_node].op).sequential();
+  if (stage.head == Stage::Head::kSource) sequential = static_cast<const graph::SourceOperator&>(*head.op).sequential();
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
-  if (stage.head == Stage::Head::kExchange && !plan_.graph.nodes[stage.head_node].outputs[0].empty())
-    reader(plan_.graph.nodes[stage.head_node].inputs[0], plan_.graph.nodes[stage.head_node].outputs[0]);
+  if (stage.head == Stage::Head::kExchange)
+    for (size_t k = 0; k < head.inputs.size(); ++k) input_schema(stage.head_node, k);
   const int64_t group = sequential ? 1 : pool_.num_threads();
   for (int64_t at = first; at < end; at += group) {
-    std::vector<Batch> results(static_cast<size_t>(std::min(group, end - at)));
-    std::vector<std::vector<Buffer>> blocks(results.size());
+    std::vector<std::optional<Result>> results(static_cast<size_t>(std::min(group, end - at)));
+    std::vector<std::vector<std::vector<Buffer>>> blocks(results.size());
     if (stage.head == Stage::Head::kExchange)
-      for (size_t i = 0; i < results.size(); ++i) blocks[i] = buckets_->take(at + int64_t(i));
+      for (size_t i = 0; i < results.size(); ++i)
+        for (size_t k = 0; k < head.inputs.size(); ++k) blocks[i].push_back(buckets_.at({stage.head_node, k})->take(at + int64_t(i)));
     pool_.parallel_for(results.size(), [&](size_t i) {
-      int64_t p = at + int64_t(i);
-      results[i] = stage.head == Stage::Head::kExchange ? apply_maps(stage, read_groups(stage, p, std::move(blocks[i]))) : run_partition(stage, p);
+      const int64_t p = at + int64_t(i);
+      results[i] = work(p, stage.head == Stage::Head::kExchange ? apply_maps(stage, read_groups(stage, p, std::move(blocks[i]))) : run_partition(stage, p));
     });
-    for (size_t i = 0; i < results.size(); ++i) body(at + int64_t(i), std::move(results[i]));
+    for (size_t i = 0; i < results.size(); ++i) body(at + int64_t(i), std::move(*results[i]));
   }
 }
 
-void Executor::send_stage(const Stage& stage, Exchange& exchange, StepRecord&) {
+void Executor::send_stage(const Stage& stage, Exchange& exchange) {
   const auto& node = plan_.graph.nodes[stage.tail_node];
-  auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
-  data::Schema input = plan_.schema_of(node.inputs[0]);
-  if (!node.outputs[0].empty()) input = reader(node.inputs[0], node.outputs[0]).schema();
-  const data::Schema prepared = op.prepared_schema(input);
-  const int64_t partitions = num_partitions(stage);
+  const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
+  const data::Schema input = input_schema(stage.tail_node, stage.tail_input), prepared = op.prepared_schema_of(stage.tail_input, input);
+  const graph::Names key = op.key_of(stage.tail_input);
+  const int64_t partitions = num_partitions(stage), targets = partitions_of(stage.tail_node, "", false);
   const int64_t first = data::first_partition(comm_.rank(), comm_.size(), partitions);
   const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
-  int64_t rows = 0;
+  const bool ranged = op.placement() == graph::KeyedOperator::Placement::kRange;
+  const Batch splitters = ranged ? range_splitters(stage, targets) : Batch();
+  const auto order = sort_columns(op, stage.tail_input);
 
-  for_each_partition(stage, [&](int64_t p, Batch batch) {
+  struct Sent {
+    int64_t rows = 0;
+    std::vector<std::pair<int64_t, Buffer>> blocks;
+  };
+  auto cut = [&](int64_t p, Batch batch) {
+    Sent sent;
     batch = conform(batch, input, node.step.id);
-    rows += batch.num_rows();
+    sent.rows = batch.num_rows();
     try {
-      batch = conform(op.prepare(batch), prepared, node.step.id);
+      batch = conform(op.prepare_input(stage.tail_input, batch), prepared, node.step.id);
     } catch (const Error& e) {
       throw in_step(e, node, int64_t(stage.tail_node), p);
     }
     data::Column origin = data::Column::zeros(data::Type::kInt64, batch.num_rows());
     for (int64_t r = 0; r < batch.num_rows(); ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | r;
     batch = batch.with({kOriginColumn, data::Type::kInt64}, std::move(origin));
-    auto hashes = batch.hash_rows(op.key());
     std::map<int64_t, std::vector<int64_t>> by_target;
-    for (size_t r = 0; r < hashes.size(); ++r) by_target[int64_t(hashes[r] % uint64_t(partitions))].push_back(int64_t(r));
+    if (ranged) {
+      const data::RowComparison compare(batch, splitters, order);
+      auto places = batch.column(kOriginColumn).values<int64_t>();
+      std::span<const int64_t> cuts;
+      if (splitters.num_rows() > 0) cuts = splitters.column(kOriginColumn).values<int64_t>();
+      for (int64_t r = 0; r < batch.num_rows(); ++r) {
+        int64_t low = 0, high = splitters.num_rows();  // how many splitters are at or before the row
+        while (low < high) {
+          const int64_t middle = (low + high) / 2;
+          const int k = compare(r, middle);
+          if (k > 0 || (k == 0 && places[size_t(r)] >= cuts[size_t(middle)])) low = middle + 1;
+          else high = middle;
+        }
+        by_target[low].push_back(r);
+      }
+    } else if (key.empty()) {
+      for (int64_t r = 0; r < batch.num_rows(); ++r) by_target[0].push_back(r);
+    } else {
+      auto hashes = batch.hash_rows(key);
+      for (size_t r = 0; r < hashes.size(); ++r) by_target[int64_t(hashes[r] % uint64_t(targets))].push_back(int64_t(r));
+    }
     for (const auto& [target, chosen] : by_target) {
       Buffer block;
       batch.take(chosen).serialize(block);
-      exchange.send(target, std::move(block));
+      sent.blocks.emplace_back(target, std::move(block));
     }
+    return sent;
+  };
+  int64_t rows = 0;
+  for_each_partition<Sent>(stage, cut, [&](int64_t p, Sent sent) {
+    rows += sent.rows;
+    for (auto& [target, block] : sent.blocks) exchange.send(target, std::move(block));
     tell("shuffling", 0.5 * double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
   });
   exchange.finish();
+}
+
+// Collective. Rows of the input that cut it into `targets` ranges of about equal length: quantiles of a sample, chosen by place so that
+// it does not depend on ranks. A row's place in the input is part of the cut: a key that fills many ranges is cut too.
+Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
+  constexpr int64_t kSampledPartitions = 256, kSamplesPerTarget = 64;
+  const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[stage.tail_node].op);
+  const auto order = sort_columns(op, stage.tail_input);
+  const auto& in = reader(stage.head_node, stage.head_output);
+  const int64_t n = in.num_partitions(), sampled = std::min(n, kSampledPartitions);
+  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
+  int64_t total = 0;
+  for (int64_t i = 0; i < sampled; ++i) total += in.manifest().partitions[size_t(i * n / sampled)].num_rows;
+  graph::Names names;
+  for (const auto& o : order) names.push_back(o.column);
+  auto schema = std::make_shared<data::Schema>(in.schema().project(names));
+  schema->add({kOriginColumn, data::Type::kInt64});
+  std::vector<Batch> samples;
+  for (int64_t i = 0; i < sampled; ++i) {
+    const int64_t p = i * n / sampled, rows = in.manifest().partitions[size_t(p)].num_rows;
+    if (p < first || p >= end || rows == 0) continue;
+    Batch batch = op.prepare_input(stage.tail_input, in.read(p, plan_.needed[stage.head_node])).project(names);
+    const int64_t wanted = std::min(rows, kSamplesPerTarget * targets * rows / total + 1);
+    std::vector<int64_t> chosen;
+    data::Column origin(data::Type::kInt64);
+    for (int64_t k = 0; k < wanted; ++k) {
+      const int64_t from = k * rows / wanted, width = (k + 1) * rows / wanted - from;
+      const int64_t r = from + int64_t(mix64(uint64_t(p) << 32 ^ uint64_t(k)) % uint64_t(std::max<int64_t>(1, width)));
+      chosen.push_back(r);
+      origin.append((p << kOriginBits) | r);
+    }
+    samples.push_back(conform(batch.take(chosen).with({kOriginColumn, data::Type::kInt64}, std::move(origin)), *schema, plan_.graph.nodes[stage.tail_node].step.id));
+  }
+  Buffer packed;
+  Batch::concat(*schema, samples).serialize(packed);
+  std::vector<Batch> parts;
+  for (const auto& text : comm_.allgather(std::string(reinterpret_cast<const char*>(packed.data()), packed.size())))
+    parts.push_back(Batch::deserialize(std::as_bytes(std::span(text)), schema));
+  Batch all = Batch::concat(*schema, parts);
+  auto sorted = data::ordered_rows(all, order, all.column(kOriginColumn).values<int64_t>());
+  std::vector<int64_t> cuts;
+  for (int64_t t = 1; t < targets && !sorted.empty(); ++t) cuts.push_back(sorted[size_t(t) * sorted.size() / size_t(targets)]);
+  return all.take(cuts);
 }
 
 void Executor::collect_counts(const Task& task, StepRecord& record) {

@@ -49,13 +49,21 @@ class Executor {
   void run_task(const Task& task);
   data::Manifest run_stages(const Task& task, StepRecord& record);
   void run_collective(const Task& task, StepRecord& record);
-  void send_stage(const Stage& stage, Exchange& exchange, StepRecord& record);
+  void send_stage(const Stage& stage, Exchange& exchange);
+  data::Batch range_splitters(const Stage& stage, int64_t targets);
+  void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
-  data::Batch read_groups(const Stage& stage, int64_t partition, std::vector<Buffer> blocks);
-  /// Calls `body` with each owned partition's rows after the maps, partitions in order.
-  void for_each_partition(const Stage& stage, const std::function<void(int64_t, data::Batch)>& body);
+  data::Schema input_schema(size_t node, size_t input);
+  data::Batch sorted_rows(size_t node, size_t input, int64_t partition, std::vector<Buffer> blocks);
+  data::Batch read_groups(const Stage& stage, int64_t partition, std::vector<std::vector<Buffer>> blocks);
+  /// Calls `work` on the pool with each owned partition's rows after the maps, then `body` in the calling thread with what it
+  /// gave, partitions in order.
+  template <class Result>
+  void for_each_partition(const Stage& stage, const std::function<Result(int64_t, data::Batch)>& work, const std::function<void(int64_t, Result)>& body);
   data::Batch run_partition(const Stage& stage, int64_t partition);
-  int64_t num_partitions(const Stage& stage) const;
+  int64_t num_partitions(const Stage& stage);
+  /// Of a node's output; of an input when `stored`.
+  int64_t partitions_of(size_t node, const std::string& output, bool stored);
   void collect_counts(const Task& task, StepRecord& record);
   void tell(const std::string& text, double fraction, int64_t rows = 0);
   void stop_if_wished();
@@ -71,7 +79,7 @@ class Executor {
   ThreadPool pool_;
   MemoryBudget budget_;
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
-  std::unique_ptr<Buckets> buckets_;  // between a send stage and the stage that groups
+  std::map<std::pair<size_t, size_t>, std::unique_ptr<Buckets>> buckets_;  // (keyed node, input): between a send stage and the one that groups
   std::mutex counts_mutex_;
   std::map<size_t, std::pair<int64_t, double>> counts_;  // node -> rows, seconds of worker time
   uint64_t num_exchanges_ = 0;

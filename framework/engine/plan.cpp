@@ -97,6 +97,35 @@ void merge_names(Names& into, const Names& more) {
     if (std::find(into.begin(), into.end(), name) == into.end()) into.push_back(name);
 }
 
+// Walks up from node `at`, whose output `output` the stage reads, to where rows come from; an exchange on the way cuts the walk, and
+// its inputs' stages come first. `own` is true at the node a task writes.
+void add_stages(const Plan& plan, size_t at, const std::string& output, bool own, Stage stage, std::vector<Stage>& stages) {
+  stage.head_output = output;
+  for (;; own = false) {
+    const Node& node = plan.graph.nodes[at];
+    stage.head_node = at;
+    if (!own && plan.materialised[at]) {
+      stage.head = Stage::Head::kDataset;
+    } else if (node.op->shape() == Shape::kSource) {
+      stage.head = Stage::Head::kSource;
+    } else if (node.op->shape() == Shape::kMap) {
+      stage.maps.insert(stage.maps.begin(), at);
+      stage.head_output = node.outputs[0];
+      at = node.inputs[0];
+      continue;
+    } else {
+      stage.head = Stage::Head::kExchange;
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        Stage send;
+        send.tail = Stage::Tail::kExchange, send.tail_node = at, send.tail_input = k;
+        add_stages(plan, node.inputs[k], node.outputs[k], false, send, stages);
+      }
+    }
+    break;
+  }
+  stages.push_back(std::move(stage));
+}
+
 }  // namespace
 
 data::Schema Plan::schema_of(size_t node) const { return graph.nodes[node].schema.project(needed[node]); }
@@ -120,9 +149,14 @@ Plan make_plan(graph::Graph graph, bool replay) {
   for (size_t i = n; i-- > 0;) {
     const Node& node = nodes[i];
     bool saved = plan.graph.save.count(node.step.id) > 0;
-    bool collective = node.info->shape == Shape::kCollective;
-    bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].info->shape == Shape::kCollective; });
-    plan.materialised[i] = saved || collective || readers[i].size() != 1 || read_by_collective;
+    bool collective = node.op->shape() == Shape::kCollective;
+    // A sort looks at a sample of its input before it sends anything.
+    bool read_twice = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) {
+      auto* keyed = dynamic_cast<const graph::KeyedOperator*>(nodes[r.first].op.get());
+      return keyed && keyed->placement() == graph::KeyedOperator::Placement::kRange;
+    });
+    bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].op->shape() == Shape::kCollective; });
+    plan.materialised[i] = saved || collective || readers[i].size() != 1 || read_by_collective || read_twice;
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
     for (auto [reader, input] : readers[i]) {
       const auto& wanted = plan.needed[reader];
@@ -139,10 +173,14 @@ Plan make_plan(graph::Graph graph, bool replay) {
 
   for (size_t i = 0; i < n; ++i) {
     const Node& node = nodes[i];
-    if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get()))
+    if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) {
       plan.num_partitions[i] = source->num_partitions();
-    else if (node.info->shape != Shape::kCollective && plan.num_partitions[node.inputs[0]] >= 0 && node.outputs[0].empty())
-      plan.num_partitions[i] = plan.num_partitions[node.inputs[0]];
+    } else if (node.op->shape() != Shape::kCollective) {
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        const int64_t n = node.outputs[k].empty() ? plan.num_partitions[node.inputs[k]] : -1;
+        plan.num_partitions[i] = n < 0 || (k > 0 && plan.num_partitions[i] < 0) ? -1 : std::max(plan.num_partitions[i], n);
+      }
+    }
   }
 
   // Keys: operator, version, parameters, seed, inputs, and for sources what they read.
@@ -160,39 +198,10 @@ Plan make_plan(graph::Graph graph, bool replay) {
     Task task;
     task.node = i;
     task.key = hash128_hex(plan.keys[i] + " columns " + fmt::format("{}", fmt::join(plan.needed[i], ",")));
-    if (nodes[i].info->shape != Shape::kCollective) {
-      // Walk up to where rows come from; an exchange on the way cuts the walk in two stages.
-      Stage stage;
-      stage.tail = Stage::Tail::kDataset;
-      stage.tail_node = i;
-      size_t at = i;
-      for (;;) {
-        const Node& node = nodes[at];
-        if (node.info->shape == Shape::kSource) {
-          stage.head = Stage::Head::kSource, stage.head_node = at;
-        } else if (at != i && plan.materialised[at]) {
-          stage.head = Stage::Head::kDataset, stage.head_node = at;
-        } else if (node.info->shape == Shape::kMap) {
-          stage.maps.insert(stage.maps.begin(), at);
-          stage.head_output = node.outputs[0];
-          at = node.inputs[0];
-          continue;
-        } else {
-          stage.head = Stage::Head::kExchange, stage.head_node = at;
-          task.stages.insert(task.stages.begin(), stage);
-          stage = Stage();
-          stage.tail = Stage::Tail::kExchange, stage.tail_node = at;
-          stage.head_output = node.outputs[0];
-          at = node.inputs[0];
-          if (plan.materialised[at]) {
-            stage.head = Stage::Head::kDataset, stage.head_node = at;
-            break;
-          }
-          continue;
-        }
-        break;
-      }
-      task.stages.insert(task.stages.begin(), stage);
+    if (nodes[i].op->shape() != Shape::kCollective) {
+      Stage last;
+      last.tail_node = i;
+      add_stages(plan, i, "", true, last, task.stages);
     }
     plan.tasks.push_back(std::move(task));
   }
@@ -221,7 +230,8 @@ std::string Plan::text() const {
         tail = fmt::format("write [{}]", fmt::join(needed[s.tail_node], ", "));
       } else {
         auto* keyed = static_cast<const graph::KeyedOperator*>(graph.nodes[s.tail_node].op.get());
-        tail = fmt::format("shuffle by [{}]", fmt::join(keyed->key(), ", "));
+        const bool ranged = keyed->placement() == graph::KeyedOperator::Placement::kRange;
+        tail = fmt::format("{} by [{}]", ranged ? "range shuffle" : "shuffle", fmt::join(keyed->key_of(s.tail_input), ", "));
       }
       std::string columns;
       if (s.head == Stage::Head::kSource) columns = fmt::format(" columns [{}]", fmt::join(needed[s.head_node], ", "));

@@ -18,6 +18,7 @@ struct Stage {
   std::vector<size_t> maps;        ///< nodes, in order
   Tail tail = Tail::kDataset;
   size_t tail_node = 0;            ///< the node whose rows are written, or the keyed node they go to
+  size_t tail_input = 0;           ///< which of its inputs they are
 };
 
 /// The work that makes one step's result durable: skipped as a whole when its key is unchanged.

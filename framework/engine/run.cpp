@@ -120,7 +120,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     const auto& n = plan.graph.nodes[i];
     json inputs = json::array();
     for (size_t k : n.inputs) inputs.push_back(plan.graph.nodes[k].step.id);
-    graph.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.info->shape)}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}});
+    graph.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.op->shape())}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}});
   }
   state["graph"] = graph;
 

@@ -12,6 +12,8 @@ std::string_view shape_name(Shape shape) {
   return "";
 }
 
+data::Batch KeyedOperator::join(const data::Batch&, const data::Batch&) const { throw bug("an operator of one input was given two"); }
+
 std::vector<uint8_t> training_rows(const data::Batch& batch) {
   std::vector<uint8_t> train(size_t(batch.num_rows()), 1);
   int at = batch.schema().find(kHoldoutColumn);

@@ -39,6 +39,8 @@ class Operator {
     (void)input, (void)wanted;
     return schema.names();
   }
+  /// True where it changes something beside its own step folder: it is left out of trials.
+  virtual bool writes_outside() const { return false; }
   Counters& counters() const { return counters_; }
   /// The run's seed, mixed with the step's id: set by the engine before the first row.
   uint64_t seed = 0;
@@ -78,19 +80,35 @@ class MapOperator : public Operator {
   virtual data::Batch map(const data::Batch& batch) const = 0;
 };
 
-/// Work on rows that share a key.
+/// Work on rows that share a key, from one input or from two.
 class KeyedOperator : public Operator {
  public:
   Shape shape() const override { return Shape::kKeyed; }
+  /// kHash: equal keys come together, in partitions chosen by hash. kRange: partitions are ranges of the key, cut by a sample, so
+  /// that the whole dataset is in order; equal keys may lie in neighbouring partitions.
+  enum class Placement { kHash, kRange };
+  virtual Placement placement() const { return Placement::kHash; }
   /// Row-local part before the exchange: partial aggregation, exploding lists. Called by several threads at once.
   virtual data::Batch prepare(const data::Batch& batch) const { return batch; }
   virtual data::Schema prepared_schema(const data::Schema& input) const { return input; }
   /// Columns of the prepared schema. Rows of one key come together; within a key rows are ordered by `order`, ties by
   /// their place in the input.
+  /// An empty key puts all rows in one group, in partition 0.
   virtual Names key() const = 0;
   virtual Names order() const { return {}; }
-  /// `rows` holds whole groups, ascending by key; group g is [starts[g], starts[g + 1]). Called by several threads at once.
+  /// 1 for each column of key, then order, that falls; empty: all rise. Nulls come first in rising order, last in falling.
+  virtual std::vector<uint8_t> falling() const { return {}; }
+  /// `rows` holds whole groups, ascending by key; group g is [starts[g], starts[g + 1]). Called by several threads at once. With
+  /// an empty key, partition 0 comes even where it has no row.
   virtual data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const = 0;
+
+  /// Two inputs: what differs between them. The key columns' types must be the same on both sides.
+  virtual Names key_of(size_t input) const { return (void)input, key(); }
+  virtual Names order_of(size_t input) const { return (void)input, order(); }
+  virtual data::Batch prepare_input(size_t input, const data::Batch& batch) const { return (void)input, prepare(batch); }
+  virtual data::Schema prepared_schema_of(size_t input, const data::Schema& schema) const { return (void)input, prepared_schema(schema); }
+  /// Two inputs: the rows of both in one partition, each ascending by its key, then its order. Called by several threads at once.
+  virtual data::Batch join(const data::Batch& left, const data::Batch& right) const;
 };
 
 /// What a collective operator may use while it runs; the engine's side.
@@ -104,10 +122,13 @@ class CollectiveContext {
   virtual const data::Schema& input_schema(size_t input) const = 0;
   virtual int64_t num_partitions(size_t input) const = 0;
   virtual int64_t num_rows(size_t input) const = 0;
+  virtual int64_t num_rows(size_t input, int64_t partition) const = 0;
   /// Local, thread-safe. Any partition may be read by any rank; normally each reads the ones it owns.
   virtual data::Batch read(size_t input, int64_t partition, const Names& columns = {}) = 0;
   /// The step folder of an input (its secondary outputs and files), for operators that summarise other steps.
   virtual std::filesystem::path input_folder(size_t input) const = 0;
+  /// The folder of the dataset that is read as this input.
+  virtual std::filesystem::path input_dataset(size_t input) const = 0;
   virtual std::string input_step(size_t input) const = 0;
   virtual std::string input_op(size_t input) const = 0;
   int64_t first_owned(size_t input) { return data::first_partition(comm().rank(), comm().size(), num_partitions(input)); }
@@ -146,6 +167,8 @@ class CollectiveOperator : public Operator {
   }
   /// Schemas of the named outputs beside the main one; called after `bind`.
   virtual std::map<std::string, data::Schema> side_outputs() const { return {}; }
+  /// Rank 0. What it made outside of its step folder is still there, so that an unchanged step may be skipped.
+  virtual bool results_there(const std::filesystem::path& run) const { return (void)run, true; }
   /// Collective. Throws for bad data; may be called again after a crash and then goes on from its checkpoint.
   virtual void run(CollectiveContext& context) = 0;
 

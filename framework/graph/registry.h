@@ -29,29 +29,22 @@ class Registry {
   /// `Impl`, which is constructed from a P.
   template <class P, class Impl>
   void add() {
-    OperatorInfo info;
-    info.name = P::kOp;
-    info.summary = P::kSummary;
-    if constexpr (requires { P::kVersion; }) info.version = P::kVersion;
-    if constexpr (requires { P::kMinInputs; }) info.min_inputs = P::kMinInputs;
-    if constexpr (requires { P::kMaxInputs; }) info.max_inputs = P::kMaxInputs;
+    OperatorInfo info = describe<P>();
     if constexpr (std::is_base_of_v<SourceOperator, Impl>) info.shape = Shape::kSource, info.min_inputs = info.max_inputs = 0;
     if constexpr (std::is_base_of_v<KeyedOperator, Impl>) info.shape = Shape::kKeyed;
     if constexpr (std::is_base_of_v<CollectiveOperator, Impl>) {
       info.shape = Shape::kCollective;
       if constexpr (requires { P::kLearns; }) info.learns = P::kLearns;
     }
-    info.fields = field_infos<P>();
-    info.make = [](const Value& v, const Place& place, Faults& faults) -> std::unique_ptr<Operator> {
-      size_t before = faults.size();
-      P params = read_params<P>(v, place, faults);
-      if (faults.size() > before) return nullptr;
-      return std::make_unique<Impl>(std::move(params));
-    };
-    info.complete = [](const Value& v) {
-      Faults ignored;
-      return write_params(read_params<P>(v, {}, ignored));
-    };
+    info.make = maker<P>([](P params) -> std::unique_ptr<Operator> { return std::make_unique<Impl>(std::move(params)); });
+    insert(std::move(info));
+  }
+  /// For an operator whose shape follows from its parameters: `make` returns a map or keyed operator; `shape` is for the reference.
+  template <class P, class Make>
+  void add_variants(Shape shape, Make make) {
+    OperatorInfo info = describe<P>();
+    info.shape = shape;
+    info.make = maker<P>(std::move(make));
     insert(std::move(info));
   }
 
@@ -60,6 +53,30 @@ class Registry {
   std::vector<std::string> names() const;
 
  private:
+  template <class P>
+  static OperatorInfo describe() {
+    OperatorInfo info;
+    info.name = P::kOp;
+    info.summary = P::kSummary;
+    if constexpr (requires { P::kVersion; }) info.version = P::kVersion;
+    if constexpr (requires { P::kMinInputs; }) info.min_inputs = P::kMinInputs;
+    if constexpr (requires { P::kMaxInputs; }) info.max_inputs = P::kMaxInputs;
+    info.fields = field_infos<P>();
+    info.complete = [](const Value& v) {
+      Faults ignored;
+      return write_params(read_params<P>(v, {}, ignored));
+    };
+    return info;
+  }
+  template <class P, class Make>
+  static auto maker(Make make) {
+    return [make = std::move(make)](const Value& v, const Place& place, Faults& faults) -> std::unique_ptr<Operator> {
+      size_t before = faults.size();
+      P params = read_params<P>(v, place, faults);
+      if (faults.size() > before) return nullptr;
+      return make(std::move(params));
+    };
+  }
   void insert(OperatorInfo info);
   std::map<std::string, OperatorInfo> operators_;
 };

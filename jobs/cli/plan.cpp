@@ -31,7 +31,7 @@ void print_plan(const Options& options, comm::Communicator& comm) {
       const auto& n = plan.graph.nodes[i];
       nlohmann::json inputs = nlohmann::json::array();
       for (size_t k : n.inputs) inputs.push_back(plan.graph.nodes[k].step.id);
-      steps.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.info->shape)}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}, {"columns", plan.needed[i]}});
+      steps.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.op->shape())}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}, {"columns", plan.needed[i]}});
     }
     std::printf("%s\n", nlohmann::json{{"job", job.name}, {"seed", job.seed}, {"steps", steps}, {"stages", plan.text()}, {"estimates", estimates.to_json()}}.dump(1).c_str());
     return;

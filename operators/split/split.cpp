@@ -24,10 +24,17 @@ class SplitOperator : public graph::CollectiveOperator {
         if (!cut) throw job_error("'at' is not a time: '{}'", params_.at);
         cut_ = *cut;
       }
+    } else if (params_.by == "last") {
+      input.at(params_.user);
+      if (input.at("ts").type != data::Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
     } else if (input.at(params_.user).type != data::Type::kString) {
       throw job_error("column '{}' is {}; expected string", params_.user, data::type_name(input.at(params_.user).type));
     }
     return apply_schema(input);
+  }
+  Contract contract(size_t) const override {
+    if (params_.by != "last") return {};
+    return {{params_.user}, {"ts"}, {}, {}};
   }
   bool learns() const override { return true; }
   data::Schema apply_schema(const data::Schema& input) override {
@@ -55,6 +62,10 @@ class SplitOperator : public graph::CollectiveOperator {
     if (params_.by == "time") {
       auto ts = batch.column("ts").values<int64_t>();
       for (size_t r = 0; r < out.size(); ++r) count += out[r] = ts[r] >= cut_;
+    } else if (params_.by == "last") {  // a user's rows lie together, the newest last
+      const auto& users = batch.column(params_.user);
+      for (int64_t r = 0; r < batch.num_rows(); ++r)
+        count += out[size_t(r)] = users.is_valid(r) && (r + 1 == batch.num_rows() || data::Column::compare(users, r, users, r + 1) != 0);
     } else {
       const auto& users = batch.column(params_.user);
       const double limit = params_.fraction * 0x1p64;

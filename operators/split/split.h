@@ -5,7 +5,7 @@
 namespace throng::op {
 
 /// Adds the bool column `holdout`. By time: the newest `fraction` of the rows (or those from `at` on); by user: all rows of
-/// a `fraction` of the users, chosen by hash. Operators that learn fit on rows where it is false, and evaluate on the others.
+/// a `fraction` of the users, chosen by hash; by last: the newest row of each user (leave-one-out; rows then come together by user). Operators that learn fit on rows where it is false, and evaluate on the others.
 struct Split {
   std::string by = "time";
   double fraction = 0.2;
@@ -16,10 +16,10 @@ struct Split {
   static constexpr auto kSummary = "marks held-out rows, by time or by user; operators that learn keep off them";
   static constexpr bool kLearns = true;
   static auto fields() {
-    return graph::fields(graph::field("by", &Split::by, "time: the newest rows; user: all rows of some users").one_of({"time", "user"}),
+    return graph::fields(graph::field("by", &Split::by, "time: the newest rows; user: all rows of some users; last: the newest row of each user").one_of({"time", "user", "last"}),
                          graph::field("fraction", &Split::fraction, "share of rows (time) or users (user) to hold out").min(0).max(0.95),
                          graph::field("at", &Split::at, "by time: hold out rows from this time on, instead of a fraction"),
-                         graph::field("user", &Split::user, "by user: the column that names the user"));
+                         graph::field("user", &Split::user, "by user and last: the column that names the user"));
   }
 };
 

@@ -1,0 +1,70 @@
+// Aggregate functions over groups of rows: sums, extremes, sketches. In two steps: rows to states, states to results.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "framework/data/expression.h"
+
+namespace throng::data {
+
+/// States of one aggregate for many groups. Nulls are left out, as in SQL. Not shared between threads.
+///
+/// Results do not depend on how rows are cut: integers and sketches are exact in any order; sums of floats depend on the order of
+/// `add` and `merge`, which the caller keeps.
+class Accumulator {
+ public:
+  virtual ~Accumulator() = default;
+  /// Takes rows; row r belongs to group group_of[r] < num_groups.
+  virtual void add(const Batch& rows, std::span<const uint32_t> group_of, size_t num_groups) = 0;
+  /// Takes states, which `rows` holds under the aggregate's state columns.
+  virtual void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t num_groups) = 0;
+  /// The state columns, a row for each group.
+  virtual std::vector<Column> states(size_t num_groups) = 0;
+  virtual Column results(size_t num_groups) = 0;
+};
+
+/// One aggregate of a job: a name and `function(expression, ..)`, checked against the rows' schema.
+class Aggregate {
+ public:
+  /// A job error for an unknown function, a wrong number or type of arguments.
+  Aggregate(std::string name, const std::string& text, const Schema& input);
+  ~Aggregate();
+  Aggregate(Aggregate&&) noexcept;
+
+  const Field& result() const { return result_; }
+  const std::vector<Field>& state() const { return state_; }
+  /// Columns of the rows that it reads.
+  std::vector<std::string> columns() const;
+  std::unique_ptr<Accumulator> accumulator() const { return make_(); }
+
+  /// Signatures and meanings, for the reference page.
+  static std::vector<std::pair<std::string, std::string>> functions();
+
+ private:
+  friend class AggregateBinder;
+  std::string name_;
+  Field result_;
+  std::vector<Field> state_;
+  std::shared_ptr<std::vector<Expression>> arguments_;
+  std::function<std::unique_ptr<Accumulator>()> make_;
+};
+
+/// Numbers the groups of rows that agree in some columns, in order of first row.
+struct Groups {
+  std::vector<uint32_t> of_row;
+  std::vector<int64_t> first_row;  ///< of each group
+  size_t size() const { return first_row.size(); }
+  static Groups of(const Batch& rows, const std::vector<std::string>& columns);
+};
+
+/// Column or "expression as name", as in `by: [action, "hour(ts) as hour"]`.
+struct NamedExpression {
+  std::string name;
+  std::string text;
+  static NamedExpression parse(const std::string& item);
+};
+
+}  // namespace throng::data

@@ -1,0 +1,103 @@
+#include "operators/aggregate/aggregate.h"
+
+#include "framework/data/aggregation.h"
+#include "framework/graph/registry.h"
+
+namespace throng::op {
+namespace {
+
+class AggregateOperator : public graph::KeyedOperator {
+ public:
+  explicit AggregateOperator(Aggregate params) : params_(std::move(params)) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    const data::Schema& input = inputs[0];
+    if (params_.aggregates.empty()) throw job_error("'aggregates' is empty").with_hint("such as aggregates: { rows: count() }");
+    key_.clear(), key_expressions_.clear(), aggregates_.clear();
+    partial_ = output_ = data::Schema();
+    for (const auto& item : params_.by) {
+      auto [name, text] = data::NamedExpression::parse(item);
+      if (output_.has(name)) throw job_error("'{}' is named twice", name);
+      if (text.empty()) {
+        output_.add(input.at(name));
+      } else {
+        key_expressions_.emplace_back(name, data::Expression(text, input));
+        const auto& e = key_expressions_.back().second;
+        std::string zone;
+        for (const auto& column : e.columns())
+          if (e.type() == data::Type::kTimestamp && input.at(column).type == data::Type::kTimestamp) zone = input.at(column).time_zone;
+        output_.add({name, e.type(), zone});
+      }
+      if (is_list(output_.at(name).type)) throw job_error("column '{}' is {}; rows cannot be grouped by it", name, data::type_name(output_.at(name).type));
+      key_.push_back(name);
+    }
+    partial_ = output_;
+    for (const auto& [name, text] : params_.aggregates) {
+      aggregates_.emplace_back(name, text, input);
+      if (output_.has(name)) throw job_error("'{}' is named twice", name);
+      output_.add(aggregates_.back().result());
+    }
+    for (const auto& a : aggregates_)
+      for (const auto& field : a.state()) partial_.add(field);
+    return output_;
+  }
+  graph::Names needed_columns(size_t, const data::Schema& schema, const graph::Names&) const override {
+    graph::Names names;
+    for (const auto& name : key_)
+      if (schema.has(name)) names.push_back(name);
+    for (const auto& [name, e] : key_expressions_)
+      for (const auto& c : e.columns()) names.push_back(c);
+    for (const auto& a : aggregates_)
+      for (const auto& c : a.columns()) names.push_back(c);
+    return names;
+  }
+  graph::Names key() const override { return key_; }
+  data::Schema prepared_schema(const data::Schema&) const override { return partial_; }
+
+  data::Batch prepare(const data::Batch& batch) const override {
+    data::Batch rows = batch;
+    for (const auto& [name, e] : key_expressions_) rows = rows.with(partial_.at(name), e.evaluate(batch));
+    const auto groups = data::Groups::of(rows, key_);
+    data::Batch keys = rows.take(groups.first_row).project(key_);
+    std::vector<data::Column> columns;
+    for (const auto& name : key_) columns.push_back(keys.column(name));
+    for (const auto& a : aggregates_) {
+      auto accumulator = a.accumulator();
+      accumulator->add(batch, groups.of_row, groups.size());
+      for (auto& column : accumulator->states(groups.size())) columns.push_back(std::move(column));
+    }
+    return data::Batch(partial_, std::move(columns), batch.origin);
+  }
+
+  data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
+    size_t num_groups = starts.size() - 1;
+    if (key_.empty()) num_groups = rows.origin.partition == 0 ? 1 : 0;  // of no rows, too, there is one row of counts
+    std::vector<uint32_t> group_of(size_t(rows.num_rows()));
+    std::vector<int64_t> first;
+    for (size_t g = 0; g + 1 < starts.size(); ++g) {
+      if (!key_.empty()) first.push_back(starts[g]);
+      for (int64_t r = starts[g]; r < starts[g + 1]; ++r) group_of[size_t(r)] = key_.empty() ? 0 : uint32_t(g);
+    }
+    data::Batch keys = rows.take(first).project(key_);
+    std::vector<data::Column> columns;
+    for (const auto& name : key_) columns.push_back(keys.column(name));
+    for (const auto& a : aggregates_) {
+      auto accumulator = a.accumulator();
+      if (num_groups > 0) accumulator->merge(rows, group_of, num_groups);
+      columns.push_back(accumulator->results(num_groups));
+    }
+    return data::Batch(output_, std::move(columns), rows.origin);
+  }
+
+ private:
+  Aggregate params_;
+  graph::Names key_;
+  std::vector<std::pair<std::string, data::Expression>> key_expressions_;
+  std::vector<data::Aggregate> aggregates_;
+  data::Schema partial_, output_;
+};
+
+}  // namespace
+}  // namespace throng::op
+
+void register_aggregate(throng::graph::Registry& registry) { registry.add<throng::op::Aggregate, throng::op::AggregateOperator>(); }

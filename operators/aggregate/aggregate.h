@@ -1,0 +1,27 @@
+// operators/aggregate: one row for each group.
+#pragma once
+#include "framework/graph/params.h"
+
+namespace throng::op {
+
+/// Groups rows by columns or expressions and computes aggregates of each group, as SQL's GROUP BY; without `by` the whole input is one
+/// group. Each partition is aggregated before rows travel. Rows are in order of the hash partition of their group, then ascending.
+/// Functions:
+///   count() count(x) sum(x) mean(x) min(x) max(x) variance(x) stddev(x) variance_pop(x) stddev_pop(x) first(x) last(x)
+///   first(x, t) last(x, t) count_distinct(x) approx_distinct(x) quantile(x, q) median(x) top_k(x, k)
+/// Arguments are expressions. Nulls are left out, as in SQL; sums of nothing are null. Floats are added in the dataset's order,
+/// partition by partition, so that results do not depend on ranks. quantile is within 1 % (DDSketch), approx_distinct within about
+/// 1.6 % (HyperLogLog); the others are exact.
+struct Aggregate {
+  std::vector<std::string> by;
+  graph::NameMap aggregates;
+
+  static constexpr auto kOp = "aggregate";
+  static constexpr auto kSummary = "groups rows and computes sums, counts, extremes, quantiles, distinct values of each group";
+  static auto fields() {
+    return graph::fields(graph::field("by", &Aggregate::by, "columns, or expressions with a name: [action, \"hour(ts) as hour\"]; empty: one group"),
+                         graph::field("aggregates", &Aggregate::aggregates, "name: function, such as {total: sum(value), users: count_distinct(user)}").required());
+  }
+};
+
+}  // namespace throng::op

@@ -1,0 +1,128 @@
+#include "operators/window/window.h"
+
+#include "framework/data/time.h"
+#include "framework/graph/registry.h"
+
+namespace throng::op {
+namespace {
+
+using data::Type;
+
+data::Schema with_window(const Window& params, const data::Schema& input) {
+  const auto& ts = input.at(params.ts);
+  if (ts.type != Type::kTimestamp) throw job_error("column '{}' is {}; expected timestamp", ts.name, data::type_name(ts.type));
+  data::Schema schema = input;
+  schema.set({"window_start", Type::kTimestamp, ts.time_zone});
+  schema.set({"window_end", Type::kTimestamp, ts.time_zone});
+  return schema;
+}
+
+data::Batch with_window(const data::Batch& batch, const data::Schema& schema, data::Column start, data::Column end) {
+  return batch.with(schema.at("window_start"), std::move(start)).with(schema.at("window_end"), std::move(end));
+}
+
+class FixedWindows : public graph::MapOperator {
+ public:
+  explicit FixedWindows(Window params) : params_(std::move(params)) {}
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    if (params_.size.microseconds <= 0) throw job_error("'size' is 0; expected a duration such as 1h");
+    slide_ = params_.kind == "sliding" ? params_.slide.microseconds : params_.size.microseconds;
+    if (slide_ <= 0 || params_.size.microseconds % slide_ != 0)
+      throw job_error("'slide' is {}; expected a duration that divides 'size' ({})", format_duration(params_.slide), format_duration(params_.size));
+    schema_ = with_window(params_, inputs[0]);
+    zone_ = data::TimeZone(inputs[0].at(params_.ts).time_zone);
+    return schema_;
+  }
+  graph::Names needed_columns(size_t, const data::Schema& schema, const graph::Names& wanted) const override {
+    graph::Names names{params_.ts};
+    for (const auto& name : wanted)
+      if (schema.has(name)) names.push_back(name);
+    return names;
+  }
+  data::Batch map(const data::Batch& batch) const override {
+    const auto& times = batch.column(params_.ts);
+    auto ts = times.values<int64_t>();
+    std::vector<int64_t> rows;
+    data::Column start(Type::kTimestamp), end(Type::kTimestamp);
+    std::vector<int64_t> starts;
+    int64_t without = 0;
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      if (!times.is_valid(r)) {
+        ++without;
+        continue;
+      }
+      // The newest slot, then those before it whose window still holds the row; by the zone's own slots, since days differ in length.
+      starts.assign(1, zone_.window_start(ts[size_t(r)], slide_));
+      for (int64_t k = 1; k < params_.size.microseconds / slide_; ++k) starts.push_back(zone_.window_start(starts.back() - 1, slide_));
+      for (auto it = starts.rbegin(); it != starts.rend(); ++it) rows.push_back(r), start.append(*it), end.append(end_of(*it));
+    }
+    counters().add("rows_without_" + params_.ts, without);
+    return with_window(batch.take(rows), schema_, std::move(start), std::move(end));
+  }
+
+ private:
+  int64_t end_of(int64_t start) const {
+    const int64_t plain = start + params_.size.microseconds;
+    if (zone_.window_start(plain, slide_) == plain) return plain;
+    // A change of clocks in between: the slot that is nearest.
+    const int64_t slot = zone_.window_start(plain + slide_ / 2, slide_);
+    return slot > start ? slot : plain;
+  }
+  Window params_;
+  int64_t slide_ = 0;
+  data::Schema schema_;
+  data::TimeZone zone_;
+};
+
+class SessionWindows : public graph::KeyedOperator {
+ public:
+  explicit SessionWindows(Window params) : params_(std::move(params)) {}
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    inputs[0].at(params_.by);
+    return schema_ = with_window(params_, inputs[0]);
+  }
+  graph::Names needed_columns(size_t, const data::Schema& schema, const graph::Names& wanted) const override {
+    graph::Names names{params_.by, params_.ts};
+    for (const auto& name : wanted)
+      if (schema.has(name)) names.push_back(name);
+    return names;
+  }
+  graph::Names key() const override { return {params_.by}; }
+  graph::Names order() const override { return {params_.ts}; }
+  data::Batch prepare(const data::Batch& batch) const override {
+    const auto &owner = batch.column(params_.by), &ts = batch.column(params_.ts);
+    if (!owner.has_nulls() && !ts.has_nulls()) return batch;
+    std::vector<uint8_t> keep(size_t(batch.num_rows()));
+    for (size_t r = 0; r < keep.size(); ++r) keep[r] = owner.is_valid(int64_t(r)) && ts.is_valid(int64_t(r));
+    data::Batch kept = batch.filter(keep);
+    counters().add("rows_without_" + params_.by, batch.num_rows() - kept.num_rows());
+    return kept;
+  }
+  data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
+    auto ts = rows.column(params_.ts).values<int64_t>();
+    data::Column start(Type::kTimestamp), end(Type::kTimestamp);
+    for (size_t g = 0; g + 1 < starts.size(); ++g)
+      for (int64_t first = starts[g]; first < starts[g + 1];) {
+        int64_t next = first + 1;
+        while (next < starts[g + 1] && ts[size_t(next)] - ts[size_t(next - 1)] <= params_.gap.microseconds) ++next;
+        for (int64_t r = first; r < next; ++r) start.append(ts[size_t(first)]), end.append(ts[size_t(next - 1)] + params_.gap.microseconds);
+        first = next;
+      }
+    return with_window(rows, schema_, std::move(start), std::move(end));
+  }
+
+ private:
+  Window params_;
+  data::Schema schema_;
+};
+
+}  // namespace
+}  // namespace throng::op
+
+void register_window(throng::graph::Registry& registry) {
+  using namespace throng::op;  // NOLINT
+  registry.add_variants<Window>(throng::graph::Shape::kMap, [](Window params) -> std::unique_ptr<throng::graph::Operator> {
+    if (params.kind == "session") return std::make_unique<SessionWindows>(std::move(params));
+    return std::make_unique<FixedWindows>(std::move(params));
+  });
+}
