@@ -68,6 +68,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   std::string error_file = (std::filesystem::temp_directory_path() / fmt::format("throng-error-{}-{}", ::getpid(), ::rand())).string();
   ::setenv(kErrorFileVariable, error_file.c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
+  ::setenv("HWLOC_HIDE_ERRORS", "2", 0);  // where /sys is not mounted, hwloc would complain once a process
   std::vector<std::string> words{"mpirun", "-n", std::to_string(options.num_ranks), "--oversubscribe", "--allow-run-as-root",
                                  "--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "btl_vader_single_copy_mechanism", "none"};
   words.insert(words.end(), command.begin(), command.end());

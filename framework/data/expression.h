@@ -11,7 +11,8 @@ namespace throng::data {
 /// For example `action == 'buy' and value > 10`, `hour(ts)`, `lower(text)`, `if(value is null, 0, value * 1.2)`.
 ///
 /// Operators: + - * / // (whole division) %, == = != <> < <= > >=, and or not (also && || !), is [not] null,
-/// [not] in (..), [not] between a and b, case when .. then .. else .. end. Numbers, 'text', "text", true, false, null; `column` in backquotes.
+/// [not] in (..), [not] between a and b, [not] like 'a%_', [not] ilike .., case when .. then .. else .. end, cast(x as int) (an error
+/// where the value does not fit), try_cast (null). Numbers, 'text', "text", true, false, null; `column` in backquotes.
 /// Comparing a timestamp with text reads the text as a time. timestamp - timestamp is seconds; timestamp + number adds
 /// seconds. Whole numbers overflow to a data error; x / 0 is null. `functions()` lists the functions.
 class Expression {

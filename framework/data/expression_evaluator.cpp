@@ -149,7 +149,10 @@ Values call(const Node& node, const std::vector<Values>& args, size_t n) {
     bool ok = true;
     if (!f.sees_nulls)
       for (const auto& a : args) ok = ok && a.ok(r);
+    const bool there = ok;
     ok = ok && f.compute(pointers, r, node.zone, row);
+    if (node.strict && there && !ok)
+      throw data_error("cast: '{}' is no {}", args[0].type == Type::kString ? std::string(args[0].text(r)) : std::to_string(args[0].number(r)), node.name).with_hint("try_cast gives null instead");
     nulls = nulls || !ok;
     out.valid[r] = ok;
     if (strings)

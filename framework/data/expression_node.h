@@ -12,6 +12,7 @@ struct Expression::Node {
   std::string name;  // column, operator or function
   Type type = Type::kInt64;
   bool is_null = false;  // the literal null
+  bool strict = false;   // a call that must give a value where its arguments are there
   ExpressionValues literal;
   const ExpressionFunction* function = nullptr;
   TimeZone zone;

@@ -138,8 +138,10 @@ class Parser {
       expect(take_word("null"), "null");
       return negate_if(negate, at, make(Node::Kind::kIsNull, at, "is null", list(std::move(left))));
     }
-    bool negate = is_word(peek(), "not") && (is_word(peek(1), "in") || is_word(peek(1), "between"));
+    bool negate = is_word(peek(), "not") && (is_word(peek(1), "in") || is_word(peek(1), "between") || is_word(peek(1), "like") || is_word(peek(1), "ilike"));
     if (negate) ++next_;
+    for (const char* word : {"like", "ilike"})
+      if (take_word(word)) return negate_if(negate, at, make(Node::Kind::kCall, at, word, list(std::move(left), parse_sum())));
     if (take_word("in")) {
       expect(take_symbol("("), "'('");
       auto args = list(std::move(left));
@@ -203,6 +205,24 @@ class Parser {
       result = make(Node::Kind::kCall, at, "if", list(std::move(it->first), std::move(it->second), std::move(result)));
     return result;
   }
+  // cast(x as int) is int(x), and an error where that finds no value in one that is there; try_cast gives null.
+  NodePtr parse_cast(size_t at, bool strict) {
+    ++next_;
+    NodePtr value = parse_or();
+    expect(take_word("as"), "as");
+    const Token type = peek();
+    static const std::pair<const char*, const char*> types[] = {{"int", "int"}, {"bigint", "int"}, {"integer", "int"}, {"float", "float"}, {"double", "float"}, {"string", "string"},
+                                                                {"text", "string"}, {"varchar", "string"}, {"timestamp", "timestamp"}, {"bool", "bool"}, {"boolean", "bool"}};
+    const char* function = nullptr;
+    for (const auto& [word, name] : types)
+      if (is_word(type, word)) function = name;
+    if (!function) fail(type.at, fmt::format("cast to '{}'; expected int, float, string, timestamp or bool", type.text));
+    ++next_;
+    expect(take_symbol(")"), "')'");
+    NodePtr node = make(Node::Kind::kCall, at, function, list(std::move(value)));
+    node->strict = strict;
+    return node;
+  }
   NodePtr parse_primary() {
     Token t = peek();
     if (take_symbol("(")) {
@@ -244,6 +264,7 @@ class Parser {
     }
     if (is_word(t, "null")) return literal->is_null = true, std::move(literal);
     if (is_word(t, "case")) return parse_case(t.at);
+    if ((is_word(t, "cast") || is_word(t, "try_cast")) && peek().text == "(") return parse_cast(t.at, is_word(t, "cast"));
     if (t.kind == Token::Kind::kName && take_symbol("(")) {
       std::vector<NodePtr> args;
       if (!take_symbol(")")) {

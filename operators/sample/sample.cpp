@@ -60,7 +60,7 @@ class SampleOperator : public graph::CollectiveOperator {
       all.resize(at + text.size() / 8);
       std::memcpy(all.data() + at, text.data(), text.size());
     }
-    if (all.size() <= wanted) return UINT64_MAX;
+    if (context.num_rows(0) <= params_.rows) return UINT64_MAX;
     cut(all);
     return *std::max_element(all.begin(), all.end());
   }

@@ -148,6 +148,47 @@ TEST(Expression, TimesInTheColumnsZone) {
           {"format_time(ts, '%Y/%m/%d %H')", "2024/11/03 01"}, {"ts + 0.5", "2024-11-03T01:30:00.5-04:00"}});
 }
 
+TEST(Expression, TimesInZonesThatAreNamedAndCalendarArithmetic) {
+  expect({{"hour(ts, 'UTC')", "5"}, {"hour(ts, 'Asia/Shanghai')", "13"}, {"second(ts)", "0"}, {"day_of_year(ts)", "308"}, {"date_trunc('quarter', ts)", "2024-10-01T00:00:00-04:00"},
+          {"date_trunc('day', ts, 'Asia/Shanghai')", "2024-11-02T12:00:00-04:00"}, {"date_trunc('minute', ts)", "2024-11-03T01:30:00-04:00"},
+          {"format_time(ts, '%H:%M', 'Asia/Shanghai')", "13:30"}, {"parse_time('03.11.2024', '%d.%m.%Y')", "2024-11-03T00:00:00-04:00"}, {"parse_time('x', '%Y')", "null"},
+          {"parse_time('2024-11-03 13:30', '%Y-%m-%d %H:%M', 'Asia/Shanghai') = ts", "true"},
+          // Starts of a unit between two times.
+          {"date_diff('day', ts, timestamp('2024-11-04 00:10'))", "1"}, {"date_diff('day', timestamp('2024-11-04 00:10'), ts)", "-1"}, {"date_diff('hour', timestamp('2024-11-03'), ts + 3600)", "2"},
+          {"date_diff('week', timestamp('2024-11-03'), timestamp('2024-11-04'))", "1"}, {"date_diff('week', timestamp('2024-11-04'), timestamp('2024-11-10'))", "0"},
+          {"date_diff('month', timestamp('2024-01-31'), timestamp('2025-02-01'))", "13"}, {"date_diff('quarter', timestamp('2024-03-31'), timestamp('2024-04-01'))", "1"},
+          {"date_diff('year', timestamp('2023-12-31'), timestamp('2024-01-01'))", "1"},
+          // By the calendar: a day over the change of clocks has 25 hours.
+          {"date_add('day', 1, ts)", "2024-11-04T01:30:00-05:00"}, {"date_add('hour', 24, ts)", "2024-11-04T00:30:00-05:00"}, {"date_add('month', 1, timestamp('2024-01-31'))", "2024-02-29T00:00:00-05:00"},
+          {"date_add('month', -11, timestamp('2024-01-31'))", "2023-02-28T00:00:00-05:00"}, {"date_add('year', 1, timestamp('2024-02-29'))", "2025-02-28T00:00:00-05:00"},
+          {"date_add('quarter', 2, timestamp('2024-08-31'))", "2025-02-28T00:00:00-05:00"}, {"date_add('week', -1, timestamp('2024-01-03'))", "2023-12-27T00:00:00-05:00"}});
+}
+
+TEST(Expression, PatternsAndCasts) {
+  expect({{"s like 'Hello%'", "true"}, {"s like '%World'", "true"}, {"s like 'Hello'", "false"}, {"s not like 'x%'", "true"}, {"zh like '我_北_'", "true"}, {"zh like '_'", "false"},
+          {"s like '%l%l%d'", "true"}, {"s like '%l%x%d'", "false"}, {"'50%' like '50\\%'", "true"}, {"'500' like '50\\%'", "false"}, {"'' like '%'", "true"}, {"s ilike 'hello w%'", "true"},
+          {"matches(s, 'W[a-z]+$')", "true"}, {"matches(zh, '北.')", "true"}, {"matches(s, '^World')", "false"}, {"regexp_extract(s, '(\\w+) (\\w+)', 2)", "World"}, {"regexp_extract(s, 'o.')", "o "},
+          {"regexp_extract(s, 'zzz')", "null"}, {"regexp_extract(s, 'H(x)?', 1)", "null"}, {"regexp_replace(s, '(o)', '<\\1>')", "Hell<o> W<o>rld"}, {"repeat('ab', 3)", "ababab"}, {"repeat('ab', -1)", ""},
+          {"element(tags, 1)", "a"}, {"element(tags, -1)", "b"}, {"element(tags, 3)", "null"}, {"list_contains(tags, 'b')", "true"}, {"list_join(tags, '+')", "a+b"},
+          {"cast('42' as int)", "42"}, {"cast(x as int)", "2"}, {"cast(n as string)", "7"}, {"cast('true' as bool)", "true"}, {"bool('maybe')", "null"}, {"bool(0)", "false"}, {"try_cast('x' as int)", "null"},
+          {"cast('2024-07-01' as timestamp)", "2024-07-01T00:00:00-04:00"}, {"cast(null as int)", "null"}, {"nullif(n, 7)", "null"}, {"nullif(n, 8)", "7"}, {"nullif('a', 'b')", "a"}, {"nullif(x, 2.5)", "null"},
+          {"sign(small)", "-1"}, {"log2(8)", "3"}, {"log10(1000)", "3"}, {"if(null, 1, 2)", "2"}});
+  expect({{"s like '%'", "null"}, {"nullif(n, 7)", "null"}}, 1);
+  EXPECT_EQ(error_of("cast(s as int)").fault(), Fault::kData);
+  EXPECT_THAT(error_of("cast(s as int)").message(), HasSubstr("'Hello World' is no int"));
+  for (auto [text, message] : std::vector<std::pair<const char*, const char*>>{{"matches(s, '(')", "is no regular expression"}, {"cast(s as money)", "cast to 'money'"}, {"date_trunc('fortnight', ts)", "unknown unit 'fortnight'"},
+                                                                               {"hour(ts, 'Mars/Base')", "Mars/Base"}, {"date_diff('dy', ts, ts)", "unknown unit 'dy'"}}) {
+    EXPECT_EQ(error_of(text).fault(), Fault::kJob) << text;
+    EXPECT_THAT(error_of(text).text(), HasSubstr(message)) << text;
+  }
+}
+
+TEST(Expression, LongChainsEndWithAnErrorNotTheStack) {
+  std::string chain = "n";
+  for (int i = 0; i < 100'000; ++i) chain += " + n";
+  EXPECT_THAT(error_of(chain).message(), HasSubstr("nested too deeply"));
+}
+
 TEST(Expression, FaultsNameTheCharacterAndSuggest) {
   struct Case {
     const char *text, *message, *hint;

@@ -42,6 +42,7 @@ door 'hdf5\.h' framework/data/
 door 'cblas\.h' framework/tensor/
 door 'yaml-cpp' jobs/spec/
 door 'unicode/' framework/text/
+door 're2/' framework/text/regex
 door 'absl/' framework/data/time
 door 'simdjson' operators/read_events/
 door 'z(lib|std)\.h' framework/data/text_input
