@@ -37,7 +37,7 @@ void check_inputs(const Step& step, const OperatorInfo& info, Faults& faults) {
   std::string expected = info.max_inputs == 0                 ? "none"
                          : info.min_inputs == info.max_inputs ? std::to_string(info.min_inputs)
                                                               : fmt::format("{} to {}", info.min_inputs, info.max_inputs);
-  faults.add(step.place, fmt::format("step '{}' has {} inputs; op '{}' takes {}", step.id, n, step.op, expected),
+  faults.add(step.place, fmt::format("step '{}' has {} input(s); op '{}' takes {}", step.id, n, step.op, expected),
              n == 0 ? "name the step it reads with 'from:'" : "");
 }
 
@@ -85,8 +85,11 @@ Graph build_graph(const Job& job, Faults& faults) {
         faults.add(s->op_place, fmt::format("unknown op '{}' of step '{}'", s->op, s->id), suggest(s->op, registry().names()));
         continue;
       }
+      const size_t before = faults.size();
       check_inputs(*s, *node.info, faults);
+      const bool inputs_fit = faults.size() == before;
       node.op = node.info->make(s->params, s->place, faults);
+      if (!inputs_fit) node.op.reset();  // an operator may count on the number of its inputs
       if (node.op) node.op->seed = mix64(job.seed ^ hash64(s->id)), node.op->base_folder = job.folder;
       for (const auto& in : s->inputs) {
         node.inputs.push_back(size_t(std::max(0, graph.find(in.step))));

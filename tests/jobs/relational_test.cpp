@@ -99,7 +99,7 @@ TEST(Relational, FaultsAreFoundBeforeAnyRowIsRead) {
                                          {"{ op: sort, from: events, by: [-usr] }", "usr"},
                                          {"{ op: top_k, from: events, k: 0, order: [ts] }", "'k' is 0"},
                                          {"{ op: join, from: [events, events], on: [user], right_on: [ts] }", "column 'user' is string, but 'ts' of the right input is timestamp"},
-                                         {"{ op: join, from: events, on: [user] }", "2 inputs"},
+                                         {"{ op: join, from: events, on: [user] }", "op 'join' takes 2"},
                                          {"{ op: sample, from: events, fraction: 0.5, rows: 3 }", "either 'fraction' or 'rows'"},
                                          {"{ op: window, from: events, kind: sliding, size: 1d, slide: 7h }", "divides 'size'"},
                                          {"{ op: window, from: events, kind: hopping }", "hopping"},
