@@ -37,7 +37,7 @@ void check_inputs(const Step& step, const OperatorInfo& info, Faults& faults) {
   std::string expected = info.max_inputs == 0                 ? "none"
                          : info.min_inputs == info.max_inputs ? std::to_string(info.min_inputs)
                                                               : fmt::format("{} to {}", info.min_inputs, info.max_inputs);
-  faults.add(step.place, fmt::format("step '{}' has {} input(s); op '{}' takes {}", step.id, n, step.op, expected),
+  faults.add(step.place, fmt::format("step '{}' has {} input{}; op '{}' takes {}", step.id, n, n == 1 ? "" : "s", step.op, expected),
              n == 0 ? "name the step it reads with 'from:'" : "");
 }
 
