@@ -58,6 +58,10 @@ struct Groups {
   std::vector<int64_t> first_row;  ///< of each group
   size_t size() const { return first_row.size(); }
   static Groups of(const Batch& rows, const std::vector<std::string>& columns);
+
+ private:
+  template <class Hash, class Same>
+  void number(const Hash& hash, const Same& same);
 };
 
 /// Column or "expression as name", as in `by: [action, "hour(ts) as hour"]`.

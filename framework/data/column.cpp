@@ -13,21 +13,7 @@ uint64_t Column::num_bytes() const {
   return bytes_.size() + 8 * (offsets_.size() + string_offsets_.size()) + valid_.size();
 }
 
-int64_t Column::as_int64(int64_t row) const {
-  switch (type_) {
-    case Type::kBool: return values<uint8_t>()[size_t(row)];
-    case Type::kInt32: return values<int32_t>()[size_t(row)];
-    case Type::kInt64:
-    case Type::kTimestamp: return values<int64_t>()[size_t(row)];
-    default: throw bug("as_int64 of a {} column", type_name(type_));
-  }
-}
-
-double Column::as_double(int64_t row) const {
-  if (type_ == Type::kFloat32) return double(values<float>()[size_t(row)]);
-  if (type_ == Type::kFloat64) return values<double>()[size_t(row)];
-  return double(as_int64(row));
-}
+void Column::fail_as_int64() const { throw bug("as_int64 of a {} column", type_name(type_)); }
 
 void Column::append_null() {
   make_valid();

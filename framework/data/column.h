@@ -51,8 +51,20 @@ class Column {
     return chars(string_offsets_[e], string_offsets_[e + 1]);
   }
   /// A bool, int32, int64 or timestamp as int64; any number as double.
-  int64_t as_int64(int64_t row) const;
-  double as_double(int64_t row) const;
+  int64_t as_int64(int64_t row) const {
+    switch (type_) {
+      case Type::kBool: return values<uint8_t>()[size_t(row)];
+      case Type::kInt32: return values<int32_t>()[size_t(row)];
+      case Type::kInt64:
+      case Type::kTimestamp: return values<int64_t>()[size_t(row)];
+      default: fail_as_int64();
+    }
+  }
+  double as_double(int64_t row) const {
+    if (type_ == Type::kFloat32) return double(values<float>()[size_t(row)]);
+    if (type_ == Type::kFloat64) return values<double>()[size_t(row)];
+    return double(as_int64(row));
+  }
 
   template <class T>
   void append(T value) {
@@ -114,6 +126,7 @@ class Column {
   static Column from_parts(Type type, int64_t rows, Parts parts);
 
  private:
+  [[noreturn]] void fail_as_int64() const;
   std::string_view chars(int64_t begin, int64_t end) const {
     return {reinterpret_cast<const char*>(bytes_.data()) + begin, size_t(end - begin)};
   }

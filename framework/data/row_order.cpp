@@ -7,33 +7,79 @@
 namespace throng::data {
 namespace {
 
-// The first column's value as a number that orders like it, as far as eight bytes can tell; nulls 0, NaN the largest.
-uint64_t prefix(const Column& c, int64_t row) {
-  if (!c.is_valid(row)) return 0;
-  constexpr uint64_t kSign = uint64_t{1} << 63;
-  uint64_t key = 0;
-  switch (c.type()) {
-    case Type::kString: {
-      auto text = c.string(row);
-      for (size_t i = 0; i < 8; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
-      break;
+// Appends bit fields to the keys of all rows, most significant first.
+class KeyWriter {
+ public:
+  explicit KeyWriter(std::vector<RowKeys::Key>& keys) : keys_(keys) {}
+  size_t room() const { return 192 - used_; }
+  /// `value(row)` gives `bits` bits; what does not fit is cut off below.
+  template <class Value>
+  void add(size_t bits, const Value& value) {
+    const size_t word = used_ / 64, offset = used_ % 64;
+    const size_t here = std::min(bits, 64 - offset), rest = std::min(bits - here, word + 1 < 3 ? size_t{64} : size_t{0});
+    for (size_t r = 0; r < keys_.size(); ++r) {
+      const uint64_t v = value(r);
+      keys_[r][word] |= (v >> (bits - here)) << (64 - offset - here);
+      if (rest) keys_[r][word + 1] |= v << (64 - rest);
     }
-    case Type::kFloat32:
-    case Type::kFloat64: {
-      double v = c.as_double(row);
-      if (std::isnan(v)) return UINT64_MAX;
-      uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
-      key = bits & kSign ? ~bits : bits | kSign;
-      break;
-    }
-    default:
-      if (!is_fixed(c.type())) return 1;  // lists: told apart by the full comparison
-      key = uint64_t(c.as_int64(row)) ^ kSign;
+    used_ += here + rest;
   }
-  return std::max<uint64_t>(key, 1);  // above a null; values that fall together are told apart by the full comparison
+
+ private:
+  std::vector<RowKeys::Key>& keys_;
+  size_t used_ = 0;
+};
+
+constexpr uint64_t kSign = uint64_t{1} << 63;
+
+uint64_t of_double(double v) {
+  if (std::isnan(v)) return UINT64_MAX;
+  const uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
+  return bits & kSign ? ~bits : bits | kSign;
+}
+
+uint64_t of_text(std::string_view text) {
+  uint64_t key = 0;
+  for (size_t i = 0; i < 8; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
+  return key;
+}
+
+// One column: a bit that is 0 for null, then the value; all turned round where the order falls. Returns false where more must be compared.
+bool add_column(const Column& c, bool falling, KeyWriter& writer) {
+  const uint64_t flip = falling ? UINT64_MAX : 0;
+  if (writer.room() < 2) return false;
+  writer.add(1, [&](size_t r) { return (uint64_t(c.is_valid(int64_t(r))) ^ flip) & 1; });
+  auto add = [&](size_t bits, const auto& value) {
+    const bool fits = writer.room() >= bits;
+    const uint64_t mask = bits == 64 ? UINT64_MAX : (uint64_t{1} << bits) - 1;
+    writer.add(bits, [&](size_t r) { return ((c.is_valid(int64_t(r)) ? value(r) : 0) ^ flip) & mask; });
+    return fits;
+  };
+  switch (c.type()) {
+    case Type::kBool: return add(1, [v = c.values<uint8_t>()](size_t r) { return uint64_t(v[r] != 0); });
+    case Type::kInt32: return add(32, [v = c.values<int32_t>()](size_t r) { return uint64_t(uint32_t(v[r]) ^ 0x80000000u); });
+    case Type::kInt64:
+    case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return uint64_t(v[r]) ^ kSign; });
+    case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return of_double(double(v[r])); });
+    case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return of_double(v[r]); });
+    case Type::kString: add(64, [&](size_t r) { return of_text(c.string(int64_t(r))); }); return false;
+    default: return false;
+  }
 }
 
 }  // namespace
+
+RowKeys RowKeys::of(const Batch& batch, const std::vector<OrderBy>& columns) {
+  RowKeys k;
+  k.keys.assign(size_t(batch.num_rows()), {});
+  KeyWriter writer(k.keys);
+  for (const auto& o : columns) {
+    if (add_column(batch.column(o.column), o.falling, writer)) continue;
+    k.exact = false;
+    break;
+  }
+  return k;
+}
 
 RowComparison::RowComparison(const Batch& a, const Batch& b, const std::vector<OrderBy>& columns) {
   for (const auto& o : columns) columns_.push_back({&a.column(o.column), &b.column(o.column), o.falling});
@@ -41,22 +87,27 @@ RowComparison::RowComparison(const Batch& a, const Batch& b, const std::vector<O
 
 std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>& columns, std::span<const int64_t> ties) {
   struct Entry {
-    uint64_t prefix;
-    int64_t row;
+    RowKeys::Key key;
+    int64_t tie, row;
   };
-  std::vector<Entry> entries(static_cast<size_t>(batch.num_rows()));
-  const Column* first = columns.empty() ? nullptr : &batch.column(columns[0].column);
-  const bool falling = !columns.empty() && columns[0].falling;
-  for (size_t r = 0; r < entries.size(); ++r) {
-    uint64_t p = first ? prefix(*first, int64_t(r)) : 0;
-    entries[r] = {falling ? ~p : p, int64_t(r)};
+  const RowKeys keys = RowKeys::of(batch, columns);
+  std::vector<Entry> entries(keys.keys.size());
+  for (size_t r = 0; r < entries.size(); ++r) entries[r] = {keys.keys[r], ties.empty() ? int64_t(r) : ties[r], int64_t(r)};
+  if (keys.exact) {
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+      for (size_t w = 0; w < 3; ++w)
+        if (a.key[w] != b.key[w]) return a.key[w] < b.key[w];
+      return a.tie < b.tie;
+    });
+  } else {
+    const RowComparison compare(batch, batch, columns);
+    std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+      for (size_t w = 0; w < 3; ++w)
+        if (a.key[w] != b.key[w]) return a.key[w] < b.key[w];
+      if (int k = compare(a.row, b.row)) return k < 0;
+      return a.tie < b.tie;
+    });
   }
-  const RowComparison compare(batch, batch, columns);
-  std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
-    if (a.prefix != b.prefix) return a.prefix < b.prefix;
-    if (int k = compare(a.row, b.row)) return k < 0;
-    return ties.empty() ? a.row < b.row : ties[size_t(a.row)] < ties[size_t(b.row)];
-  });
   std::vector<int64_t> rows;
   rows.reserve(entries.size());
   for (const auto& e : entries) rows.push_back(e.row);
@@ -66,10 +117,11 @@ std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>
 std::vector<int64_t> group_starts(const Batch& sorted, const std::vector<std::string>& columns) {
   std::vector<OrderBy> by;
   for (const auto& name : columns) by.push_back({name, false});
+  const RowKeys keys = RowKeys::of(sorted, by);
   const RowComparison compare(sorted, sorted, by);
   std::vector<int64_t> starts;
   for (int64_t r = 0; r < sorted.num_rows(); ++r)
-    if (r == 0 || compare(r - 1, r) != 0) starts.push_back(r);
+    if (r == 0 || keys.keys[size_t(r)] != keys.keys[size_t(r - 1)] || (!keys.exact && compare(r - 1, r) != 0)) starts.push_back(r);
   starts.push_back(sorted.num_rows());
   return starts;
 }

@@ -1,5 +1,6 @@
 // Rows in the order of some columns.
 #pragma once
+#include <array>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,14 @@ namespace throng::data {
 struct OrderBy {
   std::string column;
   bool falling = false;
+};
+
+/// Keys of rows as 192-bit numbers that order as the columns do, as far as they reach: the same layout for every batch of a schema.
+struct RowKeys {
+  using Key = std::array<uint64_t, 3>;
+  std::vector<Key> keys;
+  bool exact = true;  ///< the keys hold all there is to compare: equal keys are equal rows
+  static RowKeys of(const Batch& batch, const std::vector<OrderBy>& columns);
 };
 
 /// Row numbers of the batch in order of the columns, ties by `ties` (a value for each row; empty: by row number).

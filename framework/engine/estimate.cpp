@@ -34,6 +34,7 @@ class FirstRows : public graph::SourceOperator {
   void adopt(const std::string& discovered) override { source_.adopt(discovered); }
   int64_t num_partitions() const override { return 1; }
   std::string fingerprint() const override { return source_.fingerprint(); }
+  bool rereads() const override { return source_.rereads(); }
   void read(int64_t, const graph::Names& columns, const std::function<void(data::Batch)>& emit) override {
     source_.folder = folder, source_.seed = seed;
     int64_t rows = 0;

@@ -441,6 +441,7 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
     std::map<int64_t, std::vector<int64_t>> by_target;
     if (ranged) {
       const data::RowComparison compare(batch, splitters, order);
+      const data::RowKeys keys = data::RowKeys::of(batch, order), cut_keys = data::RowKeys::of(splitters, order);
       auto places = batch.column(kOriginColumn).values<int64_t>();
       std::span<const int64_t> cuts;
       if (splitters.num_rows() > 0) cuts = splitters.column(kOriginColumn).values<int64_t>();
@@ -448,7 +449,8 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
         int64_t low = 0, high = splitters.num_rows();  // how many splitters are at or before the row
         while (low < high) {
           const int64_t middle = (low + high) / 2;
-          const int k = compare(r, middle);
+          const auto &key = keys.keys[size_t(r)], &cut = cut_keys.keys[size_t(middle)];
+          const int k = key < cut ? -1 : cut < key ? 1 : keys.exact ? 0 : compare(r, middle);
           if (k > 0 || (k == 0 && places[size_t(r)] >= cuts[size_t(middle)])) low = middle + 1;
           else high = middle;
         }

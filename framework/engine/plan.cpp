@@ -156,7 +156,9 @@ Plan make_plan(graph::Graph graph, bool replay) {
       return keyed && keyed->placement() == graph::KeyedOperator::Placement::kRange;
     });
     bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].op->shape() == Shape::kCollective; });
-    plan.materialised[i] = saved || collective || readers[i].size() != 1 || read_by_collective || read_twice;
+    auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get());
+    const bool shared = readers[i].size() != 1 && !(source && source->rereads() && !readers[i].empty());
+    plan.materialised[i] = saved || collective || shared || read_by_collective || read_twice;
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
     for (auto [reader, input] : readers[i]) {
       const auto& wanted = plan.needed[reader];

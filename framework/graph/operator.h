@@ -68,6 +68,8 @@ class SourceOperator : public Operator {
   /// partitions unless `sequential`; then in ascending order by one thread.
   virtual void read(int64_t partition, const Names& columns, const std::function<void(data::Batch)>& emit) = 0;
   virtual bool sequential() const { return false; }
+  /// True where reading it again costs no more than reading a copy: then none is made for steps that share it.
+  virtual bool rereads() const { return false; }
   /// From the sample that `discover` looked at; -1 where unknown.
   virtual int64_t estimated_rows() const { return -1; }
 };

@@ -21,6 +21,7 @@ struct ReadEvents {
   std::vector<std::string> null_values = {""};
   std::string on_bad_row = "fail";
   int64_t partitions = 0;
+  bool timeless = false;
 
   static constexpr auto kOp = "read_events";
   static constexpr auto kSummary = "reads events from JSONL, CSV or TSV files, plain or compressed";
@@ -39,7 +40,8 @@ struct ReadEvents {
         graph::field("time_zone", &ReadEvents::time_zone, "zone of times without an offset; windows and hours use it too"),
         graph::field("null_values", &ReadEvents::null_values, "field texts of CSV and TSV that mean: no value"),
         graph::field("on_bad_row", &ReadEvents::on_bad_row, "fail: stop with file and line; skip: drop and count; quarantine: drop, count and keep aside").one_of({"fail", "skip", "quarantine"}),
-        graph::field("partitions", &ReadEvents::partitions, "about how many partitions to cut; 0: one per 4 MiB, 16 to 16384").min(0).max(16384));
+        graph::field("partitions", &ReadEvents::partitions, "about how many partitions to cut; 0: one per 4 MiB, 16 to 16384").min(0).max(16384),
+        graph::field("timeless", &ReadEvents::timeless, "a table of things (items, users) rather than events: it needs no column ts"));
   }
 };
 

@@ -206,7 +206,7 @@ RecordFormat guess_format(const ReadEvents& params, bool json, bool quoting, cha
   }
   for (const auto& name : names)
     if (!used.count(name) && !have(name) && !name.empty()) add_column(format, params, name, name, index_of(name), guessed(name));
-  if (!have("ts"))
+  if (!have("ts") && !params.timeless)
     throw job_error("the input has no column 'ts'; its columns are: {}", fmt::join(names, ", "))
         .with_hint("name the time column: map: {ts: ...}");
   for (const auto& [column, type] : params.types)
