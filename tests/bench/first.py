@@ -4,37 +4,9 @@ import math
 import os
 import random
 import subprocess
-import sys
 import time
 
-throng, work, small, out, case = sys.argv[1], sys.argv[2], sys.argv[3] == "1", sys.argv[4], sys.argv[5]
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-results = []
-
-
-def record(case, peer, ours, theirs, equal, conditions):
-    results.append({"case": case, "system": "throng", "seconds": round(ours, 3), "ratio": 1, "equal": bool(equal), "conditions": conditions})
-    results.append({"case": case, "system": peer, "seconds": round(theirs, 3), "ratio": round(theirs / ours, 3), "equal": bool(equal), "conditions": conditions})
-    print(f"{case:12s} throng {ours:8.2f} s   {peer} {theirs:8.2f} s   ratio {theirs / ours:5.2f}   equal {equal}   {conditions}")
-
-
-def run(name, steps):
-    """Runs a job anew, with two threads; returns seconds by step."""
-    job = f"{work}/{name}.yaml"
-    with open(job, "w") as f:
-        f.write(f"job: {name}\nsteps:\n" + "".join(f"  {s}\n" for s in steps))
-    subprocess.run(["rm", "-rf", f"{work}/{name}"], check=True)
-    subprocess.run([throng, "run", job, "-t", "2", "--out", f"{work}/{name}", "--json"], check=True, stdout=subprocess.DEVNULL)
-    steps = json.loads(subprocess.check_output([throng, "inspect", f"{work}/{name}", "--json"]))["steps"]
-    return {k: v["seconds"] for k, v in steps.items()}, steps
-
-
-def export(name, step):
-    path = f"{work}/{name}.{step.replace('/', '.')}.jsonl"
-    subprocess.run([throng, "export", f"{work}/{name}/steps/{step}", "--to", path], check=True, stdout=subprocess.DEVNULL)
-    with open(path) as f:
-        return [json.loads(line) for line in f], path
-
+from common import export, record, run, run_cases, small, throng, work
 
 epochs = 1 if small else 5
 
@@ -199,9 +171,4 @@ def group_by():
            f"{len(tokens)} posts: rows and distinct users by token and week, then (Throng only) z-scores; 2 threads, own formats")
 
 
-cases = {"word2vec": word2vec, "lda": lda, "lstm": lstm, "group_by": group_by}
-for name, measure in cases.items():
-    if case in ("all", name):
-        measure()
-with open(out, "w") as f:
-    json.dump(results, f, indent=1)
+run_cases({"word2vec": word2vec, "lda": lda, "lstm": lstm, "group_by": group_by})
