@@ -470,9 +470,16 @@ for name in steps: check(name, pruned[name + "__one"]["content_hash"] == first[n
 paths = ["out.csv", "out.csv.gz", "out.jsonl", "out.jsonl.gz", "sub/out.h5", "folder"] + (["out.jsonl.zst"] if shutil.which("zstd") else [])
 job = {**sources(set()), "sorted": {"op": "sort", "from": "events", "by": ["user", "-ts"]}, "one": {"op": "select", "from": "sorted", "columns": ["text"]},
        "one_file": {"op": "write", "from": "one", "path": "one.csv"}}
+# An output beside a step's main one, too, can be sorted, cut and joined.
+job |= {"tokens": {"op": "tokenize", "from": "events"}, "vocabulary": {"op": "vocabulary", "from": "tokens", "min_count": 1}, "words": {"op": "sort", "from": "vocabulary.words", "by": ["-count", "word"]},
+        "few": {"op": "limit", "from": "vocabulary.words", "rows": 2}, "with_counts": {"op": "join", "from": ["few", "vocabulary.words"], "on": ["word"], "how": "right"}}
+for name in ("words", "with_counts"): job[name + "_file"] = {"op": "write", "from": name, "path": name + ".jsonl"}
 for i, p in enumerate(paths): job[f"w{i}"] = {"op": "write", "from": "sorted", "path": p}
 wanted = sorted(events, key=order_of(["user", "-ts"]))
 run("files", job, 3)
+words = load("files3/words.jsonl")
+check("words", len(words) > 5 and words == sorted(words, key=order_of(["-count", "word"])), words)
+check("words", sorted((r["word"], r["count_right"]) for r in load("files3/with_counts.jsonl")) == sorted((r["word"], r["count"]) for r in words), "joined")
 def same_rows(name, got, want): check(name, len(got) == len(want) and all(same_row(a, b) for a, b in zip(got, want)), f"{len(got)} rows differ from {len(want)}")
 for i, p in enumerate(paths):
     to = "files3/" + p
