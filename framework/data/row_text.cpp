@@ -64,7 +64,7 @@ std::string row_as_csv(const Batch& batch, int64_t row) {
     if (v.is_null()) continue;
     line += quoted(v.is_string() ? v.get<std::string>() : dump(v));
   }
-  return line;
+  return batch.num_columns() == 1 && line.empty() ? "\"\"" : line;  // many readers pass over empty lines
 }
 
 std::string header_as_csv(const Schema& schema) {

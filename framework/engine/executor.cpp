@@ -497,7 +497,8 @@ Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
   for (int64_t i = 0; i < sampled; ++i) {
     const int64_t p = i * n / sampled, rows = in.manifest().partitions[size_t(p)].num_rows;
     if (p < first || p >= end || rows == 0) continue;
-    Batch batch = op.prepare_input(stage.tail_input, in.read(p, plan_.needed[stage.head_node])).project(names);
+    const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
+    Batch batch = op.prepare_input(stage.tail_input, in.read(p, columns)).project(names);
     const int64_t wanted = std::min(rows, kSamplesPerTarget * targets * rows / total + 1);
     std::vector<int64_t> chosen;
     data::Column origin(data::Type::kInt64);

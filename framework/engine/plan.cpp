@@ -39,10 +39,12 @@ class CoLocate : public graph::KeyedOperator {
   size_t input_;
 };
 
-// True when the node's rows already come grouped and ordered as the contract asks.
+// True when the node's rows already come grouped and ordered as the contract asks: ranges may cut a group, and falling order is another.
 bool already_grouped(const Node& node, const graph::CollectiveOperator::Contract& contract) {
   auto* keyed = dynamic_cast<const graph::KeyedOperator*>(node.op.get());
-  return keyed && !contract.prepare && keyed->key() == contract.key && keyed->order() == contract.order;
+  if (!keyed || contract.prepare || keyed->placement() == graph::KeyedOperator::Placement::kRange) return false;
+  const auto falling = keyed->falling();
+  return keyed->key() == contract.key && keyed->order() == contract.order && std::find(falling.begin(), falling.end(), 1) == falling.end();
 }
 
 data::Schema input_schema(const graph::Graph& graph, size_t node, size_t input) {

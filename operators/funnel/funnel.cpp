@@ -58,13 +58,12 @@ class FunnelOperator : public graph::CollectiveOperator {
         if (r > 0 && data::Column::compare(by, r - 1, by, r) != 0) end_user();
         if (!by.is_valid(r) || !times.is_valid(r)) continue;
         const int64_t now = ts[size_t(r)];
-        for (size_t k = n; k-- > 0;) {  // the last step first: an event takes a chain one step on
+        for (size_t k = n; k-- > 0;) {  // the last step first: an event takes each chain one step on, and may begin another
           if (!holds[k][size_t(r)]) continue;
           if (k > 0 && (!open[k - 1] || (params_.within.microseconds > 0 && now - began[k - 1] > params_.within.microseconds))) continue;
           began[k] = k == 0 ? now : began[k - 1];
           open[k] = 1;
           if (!came[k]) came[k] = 1, reached[k] = now - began[k];
-          break;
         }
       }
       end_user();

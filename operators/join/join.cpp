@@ -111,9 +111,15 @@ class JoinOperator : public graph::KeyedOperator {
         for (int64_t b = r.first; b < r.second; ++b) pairs.add(a, b);
       return;
     }
-    auto times = left.column(params_.ts).values<int64_t>(), others = right.column(params_.ts).values<int64_t>();
+    const auto &left_ts = left.column(params_.ts), &right_ts = right.column(params_.ts);
+    auto times = left_ts.values<int64_t>(), others = right_ts.values<int64_t>();
+    while (r.first < r.second && !right_ts.is_valid(r.first)) ++r.first;  // rows without a time come first, and are neither earlier nor later
     int64_t newest = r.first - 1;
     for (int64_t a = l.first; a < l.second; ++a) {
+      if (!left_ts.is_valid(a)) {
+        pairs.add(a, -1);
+        continue;
+      }
       while (newest + 1 < r.second && others[size_t(newest + 1)] <= times[size_t(a)]) ++newest;
       const bool fresh = newest >= r.first && (params_.tolerance.microseconds == 0 || times[size_t(a)] - others[size_t(newest)] <= params_.tolerance.microseconds);
       pairs.add(a, fresh ? newest : -1);

@@ -8,7 +8,7 @@ namespace throng::op {
 /// `how`: inner; left, right, full (rows without a match keep nulls in the other's columns); semi (left rows that have a match, once);
 /// anti (left rows that have none); asof (each left row with the newest right row of its key whose `ts` is not later; rows without
 /// one are kept with nulls). The result has the key columns once, the left columns, then the right columns; where both have a
-/// name, the right one gets `suffix`. Rows are in order of the hash partition of their key, then of the key, left place, right place.
+/// name, the right one gets `suffix`. Rows are in order of the hash partition of their key, then of the key, (asof) time, left place, right place.
 struct Join {
   std::vector<std::string> on;
   std::vector<std::string> right_on;

@@ -15,13 +15,14 @@ class LimitOperator : public graph::CollectiveOperator {
   void run(graph::CollectiveContext& context) override {
     const int64_t partitions = context.num_partitions(0);
     auto& output = context.output("", context.input_schema(0), partitions);
+    const int64_t offset = std::min(params_.offset, context.num_rows(0)), last = offset + std::min(params_.rows, context.num_rows(0) - offset);
     int64_t at = 0;  // rows of the partitions before
     for (int64_t p = 0; p < partitions; ++p) {
       const int64_t n = context.num_rows(0, p);
-      const int64_t first = std::clamp(params_.offset - at, int64_t{0}, n), end = std::clamp(params_.offset - at + params_.rows, int64_t{0}, n);
+      const int64_t first = std::clamp(offset - at, int64_t{0}, n), end = std::clamp(last - at, int64_t{0}, n);
       at += n;
       if (first < end && p >= context.first_owned(0) && p < context.end_owned(0)) output.write(p, context.read(0, p).slice(first, end - first));
-      if (at >= params_.offset + params_.rows) break;
+      if (at >= last) break;
     }
   }
 

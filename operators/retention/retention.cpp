@@ -72,10 +72,13 @@ class RetentionOperator : public graph::CollectiveOperator {
     auto all = context.comm().gather(mine.dump());
     if (context.comm().rank() != 0) return;
     sizes.clear(), users.clear();
-    int64_t last = 0;
+    int64_t last = INT64_MIN;  // the newest period in which anybody began or was active
     for (const auto& text : all) {
       json part = json::parse(text);
-      for (const auto& e : part["sizes"]) sizes[e[0]] += e[1].get<int64_t>();
+      for (const auto& e : part["sizes"]) {
+        sizes[e[0]] += e[1].get<int64_t>();
+        last = std::max(last, e[0].get<int64_t>());
+      }
       for (const auto& e : part["users"]) {
         users[{e[0], e[1]}] += e[2].get<int64_t>();
         last = std::max(last, e[0].get<int64_t>() + e[1].get<int64_t>() * params_.period.microseconds);
@@ -83,7 +86,7 @@ class RetentionOperator : public graph::CollectiveOperator {
     }
     data::Column cohort(Type::kTimestamp), size(Type::kInt64), period(Type::kInt64), count(Type::kInt64), share(Type::kFloat64);
     for (auto [c, n] : sizes) {
-      // Every period up to the newest one in which anybody was active, also those without anybody of this cohort.
+      // Every period up to the newest one, also those without anybody of this cohort.
       int64_t most = (last - c + params_.period.microseconds / 2) / params_.period.microseconds;
       if (params_.periods > 0) most = std::min(most, params_.periods);
       for (int64_t p = 0; p <= most; ++p) {

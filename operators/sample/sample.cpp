@@ -42,6 +42,7 @@ class SampleOperator : public graph::CollectiveOperator {
 
   // Collective. The `rows`-th smallest draw: no rank needs to know more than its own `rows` smallest.
   uint64_t smallest(graph::CollectiveContext& context) {
+    if (context.num_rows(0) <= params_.rows) return UINT64_MAX;
     std::vector<uint64_t> mine;
     const size_t wanted = size_t(params_.rows);
     auto cut = [&](std::vector<uint64_t>& all) {
@@ -60,7 +61,6 @@ class SampleOperator : public graph::CollectiveOperator {
       all.resize(at + text.size() / 8);
       std::memcpy(all.data() + at, text.data(), text.size());
     }
-    if (context.num_rows(0) <= params_.rows) return UINT64_MAX;
     cut(all);
     return *std::max_element(all.begin(), all.end());
   }

@@ -69,7 +69,8 @@ class TransitionsOperator : public graph::CollectiveOperator {
   Counts count(const data::Batch& batch) const {
     const auto &by = batch.column(params_.by), &value = batch.column(params_.value);
     const data::Column* segment = params_.segment.empty() ? nullptr : &batch.column(params_.segment);
-    auto ts = batch.column(params_.ts).values<int64_t>();
+    const auto& times = batch.column(params_.ts);
+    auto ts = times.values<int64_t>();
     Counts counts;
     std::set<Key> of_user;
     int64_t before = -1;
@@ -79,7 +80,7 @@ class TransitionsOperator : public graph::CollectiveOperator {
     };
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
       if (r > 0 && data::Column::compare(by, r - 1, by, r) != 0) end_user(), before = -1;
-      if (!by.is_valid(r) || !value.is_valid(r)) continue;
+      if (!by.is_valid(r) || !times.is_valid(r) || !value.is_valid(r)) continue;
       const bool near = before >= 0 && (params_.within.microseconds == 0 || ts[size_t(r)] - ts[size_t(before)] <= params_.within.microseconds);
       if (near && (params_.repeats || data::Column::compare(value, before, value, r) != 0)) {
         const bool known = !segment || segment->is_valid(before);

@@ -1,5 +1,7 @@
 #include "operators/window/window.h"
 
+#include <algorithm>
+
 #include "framework/data/time.h"
 #include "framework/graph/registry.h"
 
@@ -44,29 +46,30 @@ class FixedWindows : public graph::MapOperator {
     auto ts = times.values<int64_t>();
     std::vector<int64_t> rows;
     data::Column start(Type::kTimestamp), end(Type::kTimestamp);
-    std::vector<int64_t> starts;
+    const size_t held = size_t(params_.size.microseconds / slide_);
+    std::vector<int64_t> slots;
     int64_t without = 0;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
       if (!times.is_valid(r)) {
         ++without;
         continue;
       }
-      // The newest slot, then those before it whose window still holds the row; by the zone's own slots, since days differ in length.
-      starts.assign(1, zone_.window_start(ts[size_t(r)], slide_));
-      for (int64_t k = 1; k < params_.size.microseconds / slide_; ++k) starts.push_back(zone_.window_start(starts.back() - 1, slide_));
-      for (auto it = starts.rbegin(); it != starts.rend(); ++it) rows.push_back(r), start.append(*it), end.append(end_of(*it));
+      // The slots whose windows hold the row, then those in which they end; by the zone's own slots, since days differ in length.
+      slots.assign(1, zone_.window_start(ts[size_t(r)], slide_));
+      while (slots.size() < held) slots.push_back(zone_.window_start(slots.back() - 1, slide_));
+      std::reverse(slots.begin(), slots.end());
+      while (slots.size() < 2 * held) slots.push_back(slot_after(slots.back()));
+      for (size_t k = 0; k < held; ++k) rows.push_back(r), start.append(slots[k]), end.append(slots[k + held]);
     }
     counters().add("rows_without_" + params_.ts, without);
     return with_window(batch.take(rows), schema_, std::move(start), std::move(end));
   }
 
  private:
-  int64_t end_of(int64_t start) const {
-    const int64_t plain = start + params_.size.microseconds;
-    if (zone_.window_start(plain, slide_) == plain) return plain;
-    // A change of clocks in between: the slot that is nearest.
-    const int64_t slot = zone_.window_start(plain + slide_ / 2, slide_);
-    return slot > start ? slot : plain;
+  // A slot may be shorter than `slide`, before midnight, and at a change of clocks longer, too.
+  int64_t slot_after(int64_t start) const {
+    const int64_t next = zone_.window_start(start + slide_, slide_);
+    return next > start ? next : zone_.window_start(start + slide_ + slide_ / 2, slide_);
   }
   Window params_;
   int64_t slide_ = 0;

@@ -4,7 +4,8 @@
 
 namespace throng::op {
 
-/// Adds `window_start` and `window_end` (exclusive) by the event's own time, in the column's time zone: whole days begin at midnight.
+/// Adds `window_start` and `window_end` (exclusive) by the event's own time, in the column's time zone: whole days begin at midnight, and
+/// shorter windows are counted anew from there, so that one whose length does not divide the day ends at midnight.
 /// `kind`: tumbling (every row in one window of `size`); sliding (a row for each window of `size` that begins every `slide` and holds
 /// it, earliest first); session (rows of one `by` with pauses of at most `gap`: from the first row to the last one plus `gap`).
 struct Window {
