@@ -243,7 +243,7 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
   const auto& n = plan_.graph.nodes[node];
   if (auto* source = dynamic_cast<const graph::SourceOperator*>(n.op.get())) return source->num_partitions();
   int64_t most = 0;
-  for (size_t k = 0; k < n.inputs.size(); ++k) most = std::max(most, partitions_of(n.inputs[k], n.outputs[k], plan_.materialised[n.inputs[k]]));
+  for (size_t k = 0; k < (n.op->shape() == graph::Shape::kMap ? 1 : n.inputs.size()); ++k) most = std::max(most, partitions_of(n.inputs[k], n.outputs[k], plan_.materialised[n.inputs[k]]));
   return most;
 }
 
@@ -385,6 +385,16 @@ Batch Executor::run_partition(const Stage& stage, int64_t partition) {
   return all;
 }
 
+void Executor::load_sides(const Stage& stage) {
+  for (size_t m : stage.maps) {
+    const auto& node = plan_.graph.nodes[m];
+    for (size_t k = 1; k < node.inputs.size(); ++k) {
+      const auto& side = reader(node.inputs[k], node.outputs[k]);
+      static_cast<graph::MapOperator&>(*node.op).take_side(k, side.read_all(node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{}));
+    }
+  }
+}
+
 template <class Result>
 void Executor::for_each_partition(const Stage& stage, const std::function<Result(int64_t, Batch)>& work, const std::function<void(int64_t, Result)>& body) {
   const int64_t n = num_partitions(stage);
@@ -395,6 +405,7 @@ void Executor::for_each_partition(const Stage& stage, const std::function<Result
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
   if (stage.head == Stage::Head::kExchange)
     for (size_t k = 0; k < head.inputs.size(); ++k) input_schema(stage.head_node, k);
+  load_sides(stage);
   const int64_t group = sequential ? 1 : pool_.num_threads();
   for (int64_t at = first; at < end; at += group) {
     std::vector<std::optional<Result>> results(static_cast<size_t>(std::min(group, end - at)));

@@ -53,6 +53,7 @@ class Executor {
   data::Batch range_splitters(const Stage& stage, int64_t targets);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
+  void load_sides(const Stage& stage);
   data::Schema input_schema(size_t node, size_t input);
   data::Batch sorted_rows(size_t node, size_t input, int64_t partition, std::vector<Buffer> blocks);
   data::Batch read_groups(const Stage& stage, int64_t partition, std::vector<std::vector<Buffer>> blocks);

@@ -152,9 +152,10 @@ Plan make_plan(graph::Graph graph, bool replay) {
     const Node& node = nodes[i];
     bool saved = plan.graph.save.count(node.step.id) > 0;
     bool collective = node.op->shape() == Shape::kCollective;
-    // A sort looks at a sample of its input before it sends anything.
+    // A sort looks at a sample of its input before it sends anything; a map is given its side inputs whole.
     bool read_twice = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) {
       auto* keyed = dynamic_cast<const graph::KeyedOperator*>(nodes[r.first].op.get());
+      if (nodes[r.first].op->shape() == Shape::kMap && r.second > 0) return true;
       return keyed && keyed->placement() == graph::KeyedOperator::Placement::kRange;
     });
     bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].op->shape() == Shape::kCollective; });
@@ -180,7 +181,7 @@ Plan make_plan(graph::Graph graph, bool replay) {
     if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) {
       plan.num_partitions[i] = source->num_partitions();
     } else if (node.op->shape() != Shape::kCollective) {
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
+      for (size_t k = 0; k < (node.op->shape() == Shape::kMap ? 1 : node.inputs.size()); ++k) {
         const int64_t n = node.outputs[k].empty() ? plan.num_partitions[node.inputs[k]] : -1;
         plan.num_partitions[i] = n < 0 || (k > 0 && plan.num_partitions[i] < 0) ? -1 : std::max(plan.num_partitions[i], n);
       }
@@ -228,7 +229,10 @@ std::string Plan::text() const {
                          : s.head == Stage::Head::kDataset  ? "dataset " + id(s.head_node) + (s.head_output.empty() ? "" : "." + s.head_output)
                                                             : "group " + op(s.head_node);
       std::string maps;
-      for (size_t m : s.maps) maps += " -> " + op(m);
+      for (size_t m : s.maps) {
+        maps += " -> " + op(m);
+        for (size_t k = 1; k < graph.nodes[m].inputs.size(); ++k) maps += " with all of " + id(graph.nodes[m].inputs[k]);
+      }
       std::string tail;
       if (s.tail == Stage::Tail::kDataset) {
         tail = fmt::format("write [{}]", fmt::join(needed[s.tail_node], ", "));

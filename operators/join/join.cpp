@@ -10,11 +10,13 @@ namespace {
 
 using data::Type;
 
-class JoinOperator : public graph::KeyedOperator {
+// What both ways of joining share: columns in and out.
+class JoinColumns {
  public:
-  explicit JoinOperator(Join params) : params_(std::move(params)) {}
+  explicit JoinColumns(Join params) : params_(std::move(params)) {}
 
-  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+ protected:
+  data::Schema bind_columns(const std::vector<data::Schema>& inputs) {
     right_key_ = params_.right_on.empty() ? params_.on : params_.right_on;
     if (params_.on.empty()) throw job_error("'on' is empty");
     if (right_key_.size() != params_.on.size()) throw job_error("'on' has {} columns, 'right_on' {}", params_.on.size(), right_key_.size());
@@ -40,7 +42,7 @@ class JoinOperator : public graph::KeyedOperator {
     }
     return output_;
   }
-  graph::Names needed_columns(size_t input, const data::Schema& schema, const graph::Names& wanted) const override {
+  graph::Names columns_needed(size_t input, const data::Schema& schema, const graph::Names& wanted) const {
     graph::Names names = input == 0 ? params_.on : right_key_;
     if (asof()) names.push_back(params_.ts);
     for (const auto& name : wanted) {
@@ -51,6 +53,53 @@ class JoinOperator : public graph::KeyedOperator {
     }
     return names;
   }
+  struct Pairs {
+    std::vector<int64_t> left, right;
+    void add(int64_t l, int64_t r) { left.push_back(l), right.push_back(r); }
+  };
+  using Range = std::pair<int64_t, int64_t>;
+
+  bool asof() const { return params_.how == "asof"; }
+
+  data::Batch assemble(const data::Batch& left, const data::Batch& right, const Pairs& pairs) const {
+    auto gather = [&](const data::Column& c, const std::vector<int64_t>& rows, const data::Column* other, const std::vector<int64_t>* other_rows) {
+      if (std::find(rows.begin(), rows.end(), -1) == rows.end()) return c.take(rows);
+      data::Column out(c.type());
+      for (size_t k = 0; k < rows.size(); ++k) {
+        if (rows[k] >= 0) out.append_row(c, rows[k]);
+        else if (other) out.append_row(*other, (*other_rows)[k]);
+        else out.append_null();
+      }
+      return out;
+    };
+    std::vector<data::Column> columns;
+    data::Schema schema;
+    for (const auto& field : left.schema().fields()) {
+      // A row that only the right has shows its key.
+      auto at = std::find(params_.on.begin(), params_.on.end(), field.name);
+      const data::Column* other = at == params_.on.end() ? nullptr : &right.column(right_key_[size_t(at - params_.on.begin())]);
+      columns.push_back(gather(left.column(field.name), pairs.left, other, &pairs.right));
+      schema.add(field);
+    }
+    for (const auto& [column, field] : right_columns_) {
+      if (!right.schema().has(column)) continue;  // nobody reads it
+      columns.push_back(gather(right.column(column), pairs.right, nullptr, nullptr));
+      schema.add(field);
+    }
+    return data::Batch(std::move(schema), std::move(columns), left.origin);
+  }
+
+  Join params_;
+  graph::Names right_key_;
+  data::Schema output_;
+  std::vector<std::pair<std::string, data::Field>> right_columns_;
+};
+
+class ShuffledJoin : public graph::KeyedOperator, private JoinColumns {
+ public:
+  using JoinColumns::JoinColumns;
+  data::Schema bind(const std::vector<data::Schema>& inputs) override { return bind_columns(inputs); }
+  graph::Names needed_columns(size_t input, const data::Schema& schema, const graph::Names& wanted) const override { return columns_needed(input, schema, wanted); }
   graph::Names key() const override { return params_.on; }
   graph::Names key_of(size_t input) const override { return input == 0 ? params_.on : right_key_; }
   graph::Names order() const override { return asof() ? graph::Names{params_.ts} : graph::Names{}; }
@@ -87,14 +136,6 @@ class JoinOperator : public graph::KeyedOperator {
   }
 
  private:
-  struct Pairs {
-    std::vector<int64_t> left, right;
-    void add(int64_t l, int64_t r) { left.push_back(l), right.push_back(r); }
-  };
-  using Range = std::pair<int64_t, int64_t>;
-
-  bool asof() const { return params_.how == "asof"; }
-
   void alone(bool is_left, int64_t row, Pairs& pairs) const {
     const auto& how = params_.how;
     if (is_left && (how == "left" || how == "full" || how == "anti" || how == "asof")) pairs.add(row, -1);
@@ -125,42 +166,79 @@ class JoinOperator : public graph::KeyedOperator {
       pairs.add(a, fresh ? newest : -1);
     }
   }
+};
 
-  data::Batch assemble(const data::Batch& left, const data::Batch& right, const Pairs& pairs) const {
-    auto gather = [&](const data::Column& c, const std::vector<int64_t>& rows, const data::Column* other, const std::vector<int64_t>* other_rows) {
-      if (std::find(rows.begin(), rows.end(), -1) == rows.end()) return c.take(rows);
-      data::Column out(c.type());
-      for (size_t k = 0; k < rows.size(); ++k) {
-        if (rows[k] >= 0) out.append_row(c, rows[k]);
-        else if (other) out.append_row(*other, (*other_rows)[k]);
-        else out.append_null();
-      }
-      return out;
-    };
-    std::vector<data::Column> columns;
-    data::Schema schema;
-    for (const auto& field : left.schema().fields()) {
-      // A row that only the right has shows its key.
-      auto at = std::find(params_.on.begin(), params_.on.end(), field.name);
-      const data::Column* other = at == params_.on.end() ? nullptr : &right.column(right_key_[size_t(at - params_.on.begin())]);
-      columns.push_back(gather(left.column(field.name), pairs.left, other, &pairs.right));
-      schema.add(field);
+// The right input in a table on every rank; the left rows stay where they are.
+class BroadcastJoin : public graph::MapOperator, private JoinColumns {
+ public:
+  using JoinColumns::JoinColumns;
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    const auto& how = params_.how;
+    if (how != "inner" && how != "left" && how != "semi" && how != "anti") throw job_error("'strategy' is broadcast, but 'how' is {}; expected inner, left, semi or anti", how);
+    return bind_columns(inputs);
+  }
+  graph::Names needed_columns(size_t input, const data::Schema& schema, const graph::Names& wanted) const override { return columns_needed(input, schema, wanted); }
+
+  void take_side(size_t, data::Batch rows) override {
+    right_ = std::move(rows);
+    const size_t n = size_t(right_.num_rows());
+    capacity_ = 64;
+    while (capacity_ < 2 * n) capacity_ *= 2;
+    slots_.assign(capacity_, -1);
+    next_.assign(n, -1);
+    right_hashes_ = right_.hash_rows(right_key_);
+    const auto null_keys = keys_that_may_be_null(right_, right_key_);
+    for (size_t r = n; r-- > 0;) {  // backwards: a chain begins with the first row
+      if (any_null(null_keys, int64_t(r))) continue;
+      next_[r] = slots_[right_hashes_[r] & (capacity_ - 1)];
+      slots_[right_hashes_[r] & (capacity_ - 1)] = int64_t(r);
     }
-    for (const auto& [column, field] : right_columns_) {
-      if (!right.schema().has(column)) continue;  // nobody reads it
-      columns.push_back(gather(right.column(column), pairs.right, nullptr, nullptr));
-      schema.add(field);
-    }
-    return data::Batch(std::move(schema), std::move(columns), left.origin);
   }
 
-  Join params_;
-  graph::Names right_key_;
-  data::Schema output_;
-  std::vector<std::pair<std::string, data::Field>> right_columns_;
+  data::Batch map(const data::Batch& left) const override {
+    const auto hashes = left.hash_rows(params_.on);
+    std::vector<std::pair<const data::Column*, const data::Column*>> keys;
+    for (size_t i = 0; i < params_.on.size(); ++i) keys.emplace_back(&left.column(params_.on[i]), &right_.column(right_key_[i]));
+    const auto null_keys = keys_that_may_be_null(left, params_.on);
+    Pairs pairs;
+    for (int64_t l = 0; l < left.num_rows(); ++l) {
+      bool found = false;
+      int64_t r = !any_null(null_keys, l) ? slots_[hashes[size_t(l)] & (capacity_ - 1)] : -1;
+      for (; r >= 0; r = next_[size_t(r)]) {
+        if (right_hashes_[size_t(r)] != hashes[size_t(l)]) continue;
+        if (!std::all_of(keys.begin(), keys.end(), [&](const auto& k) { return data::Column::compare(*k.first, l, *k.second, r) == 0; })) continue;
+        found = true;
+        if (params_.how == "semi" || params_.how == "anti") break;
+        pairs.add(l, r);
+      }
+      if (found ? params_.how == "semi" : params_.how == "left" || params_.how == "anti") pairs.add(l, -1);
+    }
+    return assemble(left, right_, pairs);
+  }
+
+ private:
+  static std::vector<const data::Column*> keys_that_may_be_null(const data::Batch& rows, const graph::Names& key) {
+    std::vector<const data::Column*> columns;
+    for (const auto& name : key)
+      if (rows.column(name).has_nulls()) columns.push_back(&rows.column(name));
+    return columns;
+  }
+  static bool any_null(const std::vector<const data::Column*>& columns, int64_t row) {
+    return std::any_of(columns.begin(), columns.end(), [&](const auto* c) { return !c->is_valid(row); });
+  }
+  data::Batch right_;
+  size_t capacity_ = 0;
+  std::vector<int64_t> slots_, next_;  // first row of a chain, the row after
+  std::vector<uint64_t> right_hashes_;
 };
 
 }  // namespace
 }  // namespace throng::op
 
-void register_join(throng::graph::Registry& registry) { registry.add<throng::op::Join, throng::op::JoinOperator>(); }
+void register_join(throng::graph::Registry& registry) {
+  using namespace throng::op;  // NOLINT
+  registry.add_variants<Join>(throng::graph::Shape::kKeyed, [](Join params) -> std::unique_ptr<throng::graph::Operator> {
+    if (params.strategy == "broadcast") return std::make_unique<BroadcastJoin>(std::move(params));
+    return std::make_unique<ShuffledJoin>(std::move(params));
+  });
+}

@@ -8,7 +8,8 @@ namespace throng::op {
 /// `how`: inner; left, right, full (rows without a match keep nulls in the other's columns); semi (left rows that have a match, once);
 /// anti (left rows that have none); asof (each left row with the newest right row of its key whose `ts` is not later; rows without
 /// one are kept with nulls). The result has the key columns once, the left columns, then the right columns; where both have a
-/// name, the right one gets `suffix`. Rows are in order of the hash partition of their key, then of the key, (asof) time, left place, right place.
+/// name, the right one gets `suffix`. Shuffled, rows are in order of the hash partition of their key, then of the key, (asof) time, left place, right place.
+/// Broadcast, they keep the left input's order.
 struct Join {
   std::vector<std::string> on;
   std::vector<std::string> right_on;
@@ -16,6 +17,7 @@ struct Join {
   std::string suffix = "_right";
   std::string ts = "ts";
   Duration tolerance{};
+  std::string strategy = "shuffle";
 
   static constexpr auto kOp = "join";
   static constexpr auto kSummary = "joins two inputs on equal keys: inner, left, right, full, semi, anti, as-of";
@@ -26,7 +28,9 @@ struct Join {
                          graph::field("how", &Join::how, "kind of join").one_of({"inner", "left", "right", "full", "semi", "anti", "asof"}),
                          graph::field("suffix", &Join::suffix, "added to right columns whose name the left has too"),
                          graph::field("ts", &Join::ts, "asof: time column of both inputs"),
-                         graph::field("tolerance", &Join::tolerance, "asof: how old a match may be; 0s: any age"));
+                         graph::field("tolerance", &Join::tolerance, "asof: how old a match may be; 0s: any age"),
+                         graph::field("strategy", &Join::strategy, "shuffle: rows of both inputs travel to their key; broadcast: each rank holds all of the right input, for small ones (inner, left, semi, anti)")
+                             .one_of({"shuffle", "broadcast"}));
   }
 };
 

@@ -58,6 +58,28 @@ TEST(Relational, SameRowsOnAnyRankCount) {
 )yaml", folder);
 }
 
+// A small right input held by every rank gives the rows that shuffling both gives.
+TEST(Relational, BroadcastJoinGivesTheRowsOfTheShuffledOne) {
+  testing::TemporaryFolder folder;
+  folder.write("e.jsonl", events(1500));
+  std::string yaml = kEvents + "  some: { op: filter, from: events, where: \"value > 60\" }\n";
+  for (const char* how : {"inner", "left", "semi", "anti"})
+    for (const char* strategy : {"shuffle", "broadcast"})
+      yaml += fmt::format("  {0}_{1}: {{ op: join, from: [events, some], on: [user, item], how: {0}, strategy: {1} }}\n", how, strategy);
+  auto run = testing::run_on_all_rank_counts(yaml, folder);
+  for (const char* how : {"inner", "left", "semi", "anti"}) {
+    std::vector<std::vector<std::string>> found;
+    for (const char* strategy : {"shuffle", "broadcast"}) {
+      auto rows = run.rows(std::string(how) + "_" + strategy);
+      auto& list = found.emplace_back();
+      for (int64_t r = 0; r < rows.num_rows(); ++r) list.push_back(data::row_as_json(rows, r));
+      std::sort(list.begin(), list.end());
+    }
+    EXPECT_GT(found[0].size(), 100u) << how;
+    EXPECT_EQ(found[0], found[1]) << how;
+  }
+}
+
 // Everything is in order over partition borders, and ties keep the input's order; the most frequent value fills several ranges.
 TEST(Relational, SortIsGlobalAndStable) {
   testing::TemporaryFolder folder;
@@ -99,6 +121,7 @@ TEST(Relational, FaultsAreFoundBeforeAnyRowIsRead) {
                                          {"{ op: sort, from: events, by: [-usr] }", "usr"},
                                          {"{ op: top_k, from: events, k: 0, order: [ts] }", "'k' is 0"},
                                          {"{ op: join, from: [events, events], on: [user], right_on: [ts] }", "column 'user' is string, but 'ts' of the right input is timestamp"},
+                                         {"{ op: join, from: [events, events], on: [user], how: full, strategy: broadcast }", "expected inner, left, semi or anti"},
                                          {"{ op: join, from: events, on: [user] }", "op 'join' takes 2"},
                                          {"{ op: sample, from: events, fraction: 0.5, rows: 3 }", "either 'fraction' or 'rows'"},
                                          {"{ op: window, from: events, kind: sliding, size: 1d, slide: 7h }", "divides 'size'"},
