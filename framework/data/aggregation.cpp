@@ -643,7 +643,10 @@ Groups Groups::of(const Batch& rows, const std::vector<std::string>& columns) {
   const RowKeys keys = RowKeys::of(rows, by);
   if (keys.exact) {  // the keys tell rows apart by themselves
     auto hash = [&](size_t r) { return mix64(keys.keys[r][0] ^ mix64(keys.keys[r][1] ^ mix64(keys.keys[r][2]))); };
-    g.number(hash, [&](int64_t a, int64_t b) { return keys.keys[size_t(a)] == keys.keys[size_t(b)]; });
+    g.number(hash, [&](int64_t a, int64_t b) {
+      const auto &x = keys.keys[size_t(a)], &y = keys.keys[size_t(b)];
+      return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+    });
   } else {
     const auto hashes = rows.hash_rows(columns);
     const RowComparison compare(rows, rows, by);

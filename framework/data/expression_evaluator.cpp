@@ -138,6 +138,16 @@ Values call(const Node& node, const std::vector<Values>& args, size_t n) {
   const auto& f = *node.function;
   std::vector<const Values*> pointers;
   for (const auto& a : args) pointers.push_back(&a);
+  if (f.batch && f.batch(pointers, n, node.zone, out)) {
+    for (const auto& a : args) {
+      if (a.valid.empty()) continue;
+      if (out.valid.empty()) out.valid.assign(n, 1);
+      for (size_t r = 0; r < n; ++r) out.valid[r] &= uint8_t(a.ok(r));
+    }
+    for (size_t r = 0; r < out.valid.size(); ++r)
+      if (!out.valid[r] && !out.i.empty()) out.i[r] = 0;  // a null row holds zero
+    return out;
+  }
   std::shared_ptr<Column> strings;
   if (node.type == Type::kString) strings = std::make_shared<Column>(Type::kString);
   else if (is_float(node.type)) out.f.resize(n);

@@ -39,6 +39,9 @@ struct ExpressionFunction {
   };
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t row, const TimeZone&, Row&)> compute;
   bool sees_nulls = false;
+  /// All rows at once, for the commonest cases: fills `out` for rows without nulls among the arguments, or returns false where it is not
+  /// such a case.
+  std::function<bool(const std::vector<const ExpressionValues*>&, size_t rows, const TimeZone&, ExpressionValues& out)> batch = {};
   /// Looks at the arguments that are constants (the others are null pointers) and says what is wrong with them, if anything.
   std::function<std::optional<std::string>(const std::vector<const ExpressionValues*>&)> check = {};
 };

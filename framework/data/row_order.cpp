@@ -12,20 +12,31 @@ class KeyWriter {
  public:
   explicit KeyWriter(std::vector<RowKeys::Key>& keys) : keys_(keys) {}
   size_t room() const { return 192 - used_; }
-  /// `value(row)` gives `bits` bits; what does not fit is cut off below.
-  template <class Value>
-  void add(size_t bits, const Value& value) {
-    const size_t word = used_ / 64, offset = used_ % 64;
-    const size_t here = std::min(bits, 64 - offset), rest = std::min(bits - here, word + 1 < 3 ? size_t{64} : size_t{0});
-    for (size_t r = 0; r < keys_.size(); ++r) {
-      const uint64_t v = value(r);
-      keys_[r][word] |= (v >> (bits - here)) << (64 - offset - here);
-      if (rest) keys_[r][word + 1] |= v << (64 - rest);
-    }
-    used_ += here + rest;
+  /// A leading bit, then `value(row)`, `bits` bits; what does not fit is cut off below. One pass over the keys.
+  template <class Lead, class Value>
+  void add(const Lead& lead, size_t bits, const Value& value) {
+    if (bits < 64) return put(bits + 1, [&](size_t r) { return uint64_t(lead(r)) << bits | value(r); });
+    put(1, lead);
+    put(64, value);
   }
 
  private:
+  template <class Value>
+  void put(size_t bits, const Value& value) {
+    const size_t word = used_ / 64, offset = used_ % 64;
+    const size_t here = std::min(bits, 64 - offset), rest = std::min(bits - here, word + 1 < 3 ? size_t{64} : size_t{0});
+    const size_t down = bits - here, up = 64 - offset - here;
+    if (rest == 0) {
+      for (size_t r = 0; r < keys_.size(); ++r) keys_[r][word] |= (value(r) >> down) << up;
+    } else {
+      for (size_t r = 0; r < keys_.size(); ++r) {
+        const uint64_t v = value(r);
+        keys_[r][word] |= (v >> down) << up;
+        keys_[r][word + 1] |= v << (64 - rest);
+      }
+    }
+    used_ += here + rest;
+  }
   std::vector<RowKeys::Key>& keys_;
   size_t used_ = 0;
 };
@@ -48,11 +59,14 @@ uint64_t of_text(std::string_view text) {
 bool add_column(const Column& c, bool falling, KeyWriter& writer) {
   const uint64_t flip = falling ? UINT64_MAX : 0;
   if (writer.room() < 2) return false;
-  writer.add(1, [&](size_t r) { return (uint64_t(c.is_valid(int64_t(r))) ^ flip) & 1; });
+  const bool nulls = c.has_nulls();
   auto add = [&](size_t bits, const auto& value) {
-    const bool fits = writer.room() >= bits;
+    const bool fits = writer.room() > bits;
     const uint64_t mask = bits == 64 ? UINT64_MAX : (uint64_t{1} << bits) - 1;
-    writer.add(bits, [&](size_t r) { return ((c.is_valid(int64_t(r)) ? value(r) : 0) ^ flip) & mask; });
+    if (nulls)
+      writer.add([&](size_t r) { return (uint64_t(c.is_valid(int64_t(r))) ^ flip) & 1; }, bits, [&](size_t r) { return ((c.is_valid(int64_t(r)) ? value(r) : 0) ^ flip) & mask; });
+    else
+      writer.add([&](size_t) { return uint64_t{1} ^ (flip & 1); }, bits, [&](size_t r) { return (value(r) ^ flip) & mask; });
     return fits;
   };
   switch (c.type()) {

@@ -41,6 +41,8 @@ int64_t TimeZone::from_civil(int64_t year, int64_t month, int64_t day, int64_t h
   return absl::ToUnixMicros(absl::FromCivil(absl::CivilSecond(year, month, day, hour, minute, second), zone_->zone));
 }
 
+bool TimeZone::is_utc() const { return zone_->is_utc; }
+
 int64_t TimeZone::window_start(int64_t us, int64_t width) const {
   THRONG_CHECK(width > 0, "a window of {} us", width);
   constexpr int64_t kMonday = 4 * kDay;  // 1970-01-05

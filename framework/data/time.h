@@ -15,6 +15,7 @@ class TimeZone {
   /// A job error with a hint when the name is unknown on this machine.
   explicit TimeZone(const std::string& name);
 
+  bool is_utc() const;
   struct Parts {
     int year, month, day, hour, minute, second, weekday;  ///< weekday: 1 = Monday … 7 = Sunday
   };

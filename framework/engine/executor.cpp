@@ -495,21 +495,34 @@ Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
   constexpr int64_t kSampledPartitions = 256, kSamplesPerTarget = 64;
   const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[stage.tail_node].op);
   const auto order = sort_columns(op, stage.tail_input);
-  const auto& in = reader(stage.head_node, stage.head_output);
-  const int64_t n = in.num_partitions(), sampled = std::min(n, kSampledPartitions);
+  // The planner sees to it that the input can be read twice: it is a stored dataset, or a source that is one.
+  const auto& head = plan_.graph.nodes[stage.head_node];
+  const bool stored = stage.head == Stage::Head::kDataset;
+  THRONG_CHECK(stage.maps.empty() && stage.head != Stage::Head::kExchange, "step '{}' samples rows that cannot be read twice", plan_.graph.nodes[stage.tail_node].step.id);
+  auto* source = dynamic_cast<graph::SourceOperator*>(head.op.get());  // where it is not stored
+  const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
+  const data::Schema in_schema = input_schema(stage.tail_node, stage.tail_input);
+  auto read = [&](int64_t p) {
+    if (stored) return reader(stage.head_node, stage.head_output).read(p, columns);
+    std::vector<Batch> parts;
+    source->read(p, columns, [&](Batch batch) { parts.push_back(std::move(batch)); });
+    return Batch::concat(in_schema, parts);
+  };
+  const int64_t n = num_partitions(stage), sampled = std::min(n, kSampledPartitions);
   const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
-  int64_t total = 0;
-  for (int64_t i = 0; i < sampled; ++i) total += in.manifest().partitions[size_t(i * n / sampled)].num_rows;
+  const int64_t all_rows = stored ? reader(stage.head_node, stage.head_output).manifest().num_rows() : source->estimated_rows();
+  const int64_t total = std::max<int64_t>(1, all_rows / n * sampled);  // about, of the partitions sampled
   graph::Names names;
   for (const auto& o : order) names.push_back(o.column);
-  auto schema = std::make_shared<data::Schema>(in.schema().project(names));
+  auto schema = std::make_shared<data::Schema>(in_schema.project(names));
   schema->add({kOriginColumn, data::Type::kInt64});
   std::vector<Batch> samples;
   for (int64_t i = 0; i < sampled; ++i) {
-    const int64_t p = i * n / sampled, rows = in.manifest().partitions[size_t(p)].num_rows;
-    if (p < first || p >= end || rows == 0) continue;
-    const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
-    Batch batch = op.prepare_input(stage.tail_input, in.read(p, columns)).project(names);
+    const int64_t p = i * n / sampled;
+    if (p < first || p >= end) continue;
+    Batch batch = op.prepare_input(stage.tail_input, read(p)).project(names);
+    const int64_t rows = batch.num_rows();
+    if (rows == 0) continue;
     const int64_t wanted = std::min(rows, kSamplesPerTarget * targets * rows / total + 1);
     std::vector<int64_t> chosen;
     data::Column origin(data::Type::kInt64);

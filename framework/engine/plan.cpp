@@ -153,14 +153,15 @@ Plan make_plan(graph::Graph graph, bool replay) {
     bool saved = plan.graph.save.count(node.step.id) > 0;
     bool collective = node.op->shape() == Shape::kCollective;
     // A sort looks at a sample of its input before it sends anything; a map is given its side inputs whole.
+    auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get());
+    const bool rereads = source && source->rereads();
     bool read_twice = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) {
       auto* keyed = dynamic_cast<const graph::KeyedOperator*>(nodes[r.first].op.get());
       if (nodes[r.first].op->shape() == Shape::kMap && r.second > 0) return true;
-      return keyed && keyed->placement() == graph::KeyedOperator::Placement::kRange;
+      return keyed && !rereads && keyed->placement() == graph::KeyedOperator::Placement::kRange;
     });
     bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].op->shape() == Shape::kCollective; });
-    auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get());
-    const bool shared = readers[i].size() != 1 && !(source && source->rereads() && !readers[i].empty());
+    const bool shared = readers[i].size() != 1 && !(rereads && !readers[i].empty());
     plan.materialised[i] = saved || collective || shared || read_by_collective || read_twice;
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
     for (auto [reader, input] : readers[i]) {

@@ -164,6 +164,20 @@ TEST(Expression, TimesInZonesThatAreNamedAndCalendarArithmetic) {
           {"date_add('quarter', 2, timestamp('2024-08-31'))", "2025-02-28T00:00:00-05:00"}, {"date_add('week', -1, timestamp('2024-01-03'))", "2023-12-27T00:00:00-05:00"}});
 }
 
+// UTC with a constant unit goes another way than other zones; both must agree.
+TEST(Expression, TruncationInUtcIsTheGeneralOne) {
+  Schema schema{{"ts", Type::kTimestamp}, {"unit", Type::kString}};
+  for (const char* unit : {"second", "minute", "hour", "day", "week", "month", "quarter", "year"}) {
+    std::vector<Column> c;
+    c.emplace_back(Type::kTimestamp), c.emplace_back(Type::kString);
+    for (int64_t us : {int64_t{0}, int64_t{-1}, int64_t{1}, 1730611800 * kSecond + 7, -1730611800 * kSecond - 7, 4 * 86400 * kSecond, 4 * 86400 * kSecond - 1}) c[0].append(us), c[1].append_string(unit);
+    c[0].append_null(), c[1].append_string(unit);
+    Batch batch(schema, std::move(c));
+    Column fast = Expression(fmt::format("date_trunc('{}', ts)", unit), schema).evaluate(batch), general = Expression("date_trunc(unit, ts, 'UTC')", schema).evaluate(batch);
+    ASSERT_EQ(fast.content_hash(), general.content_hash()) << unit;
+  }
+}
+
 TEST(Expression, PatternsAndCasts) {
   expect({{"s like 'Hello%'", "true"}, {"s like '%World'", "true"}, {"s like 'Hello'", "false"}, {"s not like 'x%'", "true"}, {"zh like '我_北_'", "true"}, {"zh like '_'", "false"},
           {"s like '%l%l%d'", "true"}, {"s like '%l%x%d'", "false"}, {"'50%' like '50\\%'", "true"}, {"'500' like '50\\%'", "false"}, {"'' like '%'", "true"}, {"s ilike 'hello w%'", "true"},
