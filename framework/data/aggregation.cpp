@@ -498,7 +498,7 @@ std::vector<std::pair<std::string, std::string>> Aggregate::functions() {
           {"quantile(x, q)", "value at share q (0 to 1), within 1 % (DDSketch, Masson et al., VLDB 2019)"},
           {"median(x)", "quantile(x, 0.5)"},
           {"count_distinct(x)", "distinct values, exactly"},
-          {"approx_distinct(x)", "distinct values, within about 1.6 % (HyperLogLog, Flajolet et al., 2007)"},
+          {"approx_distinct(x)", "distinct values, with a standard error of 1.6 % (HyperLogLog, Flajolet et al., 2007)"},
           {"top_k(x, k)", "list of the k most frequent values, ties by text"},
           {"first(x)", "value at the smallest ts; first(x, t) at the smallest t"},
           {"last(x)", "value at the largest ts; last(x, t) at the largest t"}};

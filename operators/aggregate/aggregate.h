@@ -10,8 +10,8 @@ namespace throng::op {
 ///   count() count(x) sum(x) mean(x) min(x) max(x) variance(x) stddev(x) variance_pop(x) stddev_pop(x) first(x) last(x)
 ///   first(x, t) last(x, t) count_distinct(x) approx_distinct(x) quantile(x, q) median(x) top_k(x, k)
 /// Arguments are expressions. Nulls are left out, as in SQL; sums of nothing are null. Floats are added in the dataset's order,
-/// partition by partition, so that results do not depend on ranks. quantile is within 1 % (DDSketch), approx_distinct within about
-/// 1.6 % (HyperLogLog); the others are exact.
+/// partition by partition, so that results do not depend on ranks. quantile is within 1 % (DDSketch; infinite values count as
+/// 1e300), approx_distinct has a standard error of 1.6 % (HyperLogLog); the others are exact.
 struct Aggregate {
   std::vector<std::string> by;
   graph::NameMap aggregates;

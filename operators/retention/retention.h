@@ -6,7 +6,8 @@ namespace throng::op {
 
 /// Groups users into cohorts by the period of their first event (that fulfils `start`), and counts how many are active (have an event that
 /// fulfils `active`) in each later period. One row for each cohort and `period` (0 is the cohort's own): `cohort`, `cohort_users`, `period`,
-/// `users`, `share`. Periods that end after the data's last event are counted as they are. Ascending by cohort, period.
+/// `users`, `share`. Only events from the `start` event on count. Periods that end after the data's last event are counted as they are; give
+/// a period that divides the day, or whole days, since others begin anew at midnight. Ascending by cohort, period.
 struct Retention {
   std::string by = "user";
   std::string ts = "ts";

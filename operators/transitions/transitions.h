@@ -5,7 +5,8 @@
 namespace throng::op {
 
 /// Counts, for each user's events in time order, which value follows which. One row a pair: [`segment`,] `from`, `to`, `count`, `users`,
-/// `share` of all that follows `from` (in its segment). Rows without user, time or value are passed over. Ascending by segment, from, to.
+/// `share` of all that follows `from` (in its segment). Rows without user, time or value are passed over; a pair
+/// whose earlier row has no segment is not counted. Ascending by segment, from, to.
 struct Transitions {
   std::string value = "action";
   std::string by = "user";
