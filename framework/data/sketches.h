@@ -32,6 +32,18 @@ struct CompressedEntries {
     }
     list.resize(kept);
   }
+  /// Calls visit(entries of the group) for groups 0 to num_groups - 1, in order.
+  template <class Visit>
+  void for_each_group(size_t num_groups, const Visit& visit) {
+    compress();
+    size_t at = 0;
+    for (uint32_t g = 0; g < num_groups; ++g) {
+      size_t end = at;
+      while (end < list.size() && list[end].group == g) ++end;
+      visit(std::span<const Entry>(list).subspan(at, end - at));
+      at = end;
+    }
+  }
 
  private:
   size_t limit_ = 1 << 16;

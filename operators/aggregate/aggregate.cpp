@@ -1,6 +1,7 @@
 #include "operators/aggregate/aggregate.h"
 
 #include "framework/data/aggregation.h"
+#include "framework/data/groups.h"
 #include "framework/graph/registry.h"
 
 namespace throng::op {

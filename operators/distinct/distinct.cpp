@@ -1,6 +1,6 @@
 #include "operators/distinct/distinct.h"
 
-#include "framework/data/aggregation.h"
+#include "framework/data/groups.h"
 #include "framework/graph/registry.h"
 
 namespace throng::op {

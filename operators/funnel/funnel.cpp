@@ -80,24 +80,19 @@ class FunnelOperator : public graph::CollectiveOperator {
       for (size_t k = 0; k < n; ++k) users[k] += part["users"][k].get<int64_t>();
       for (const auto& e : part["bins"]) seconds.add({e[0], e[1], e[2]});
     }
-    seconds.compress();
-    write(users, seconds.list, output);
+    write(users, seconds, output);
   }
 
  private:
-  void write(const std::vector<int64_t>& users, std::span<const data::DdSketch::Entry> seconds, data::DatasetWriter& output) const {
+  void write(const std::vector<int64_t>& users, data::CompressedEntries<data::DdSketch::Entry>& seconds, data::DatasetWriter& output) const {
     data::Column step(Type::kInt64), name(Type::kString), count(Type::kInt64), share(Type::kFloat64), previous(Type::kFloat64), median(Type::kFloat64);
-    size_t at = 0;
     for (size_t k = 0; k < users.size(); ++k) {
       step.append(int64_t(k + 1)), name.append_string(params_.steps[k].first), count.append(users[k]);
       users[0] ? share.append(double(users[k]) / double(users[0])) : share.append_null();
       const int64_t before = k == 0 ? users[0] : users[k - 1];
       before ? previous.append(double(users[k]) / double(before)) : previous.append_null();
-      size_t end = at;
-      while (end < seconds.size() && seconds[end].group == k) ++end;
-      end > at ? median.append(data::DdSketch::quantile(seconds.subspan(at, end - at), 0.5)) : median.append_null();
-      at = end;
     }
+    seconds.for_each_group(users.size(), [&](std::span<const data::DdSketch::Entry> set) { set.empty() ? median.append_null() : median.append(data::DdSketch::quantile(set, 0.5)); });
     std::vector<data::Column> columns;
     for (auto* c : {&step, &name, &count, &share, &previous, &median}) columns.push_back(std::move(*c));
     output.write(0, data::Batch(output_, std::move(columns)));

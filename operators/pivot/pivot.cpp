@@ -1,6 +1,7 @@
 #include "operators/pivot/pivot.h"
 
 #include "framework/data/aggregation.h"
+#include "framework/data/groups.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/registry.h"
 

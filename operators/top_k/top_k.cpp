@@ -1,6 +1,6 @@
 #include "operators/top_k/top_k.h"
 
-#include "framework/data/aggregation.h"
+#include "framework/data/groups.h"
 #include "framework/data/row_order.h"
 #include "framework/graph/registry.h"
 
