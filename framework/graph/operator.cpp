@@ -12,6 +12,20 @@ std::string_view shape_name(Shape shape) {
   return "";
 }
 
+data::Batch rows_with(const data::Batch& batch, const Names& columns, Counters& counters, const std::string& counter) {
+  std::vector<uint8_t> keep;
+  for (const auto& name : columns) {
+    const auto& column = batch.column(name);
+    if (!column.has_nulls()) continue;
+    keep.resize(size_t(batch.num_rows()), 1);
+    for (size_t r = 0; r < keep.size(); ++r) keep[r] &= uint8_t(column.is_valid(int64_t(r)));
+  }
+  if (keep.empty()) return batch;
+  data::Batch kept = batch.filter(keep);
+  counters.add(counter, batch.num_rows() - kept.num_rows());
+  return kept;
+}
+
 data::Batch KeyedOperator::join(const data::Batch&, const data::Batch&) const { throw bug("an operator of one input was given two"); }
 
 std::vector<uint8_t> training_rows(const data::Batch& batch) {

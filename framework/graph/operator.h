@@ -115,6 +115,9 @@ class KeyedOperator : public Operator {
   virtual data::Batch join(const data::Batch& left, const data::Batch& right) const;
 };
 
+/// The rows whose columns `columns` are all there; the others are counted under `counter`.
+data::Batch rows_with(const data::Batch& batch, const Names& columns, Counters& counters, const std::string& counter);
+
 /// What a collective operator may use while it runs; the engine's side.
 class CollectiveContext {
  public:

@@ -29,13 +29,7 @@ class SequencesOperator : public graph::KeyedOperator {
   graph::Names key() const override { return {params_.by}; }
   graph::Names order() const override { return {"ts"}; }
 
-  data::Batch prepare(const data::Batch& batch) const override {
-    const auto& owner = batch.column(params_.by);
-    if (!owner.has_nulls()) return batch;
-    data::Batch kept = batch.filter(owner.valid());
-    counters().add("rows_without_" + params_.by, batch.num_rows() - kept.num_rows());
-    return kept;
-  }
+  data::Batch prepare(const data::Batch& batch) const override { return graph::rows_with(batch, {params_.by}, counters(), "rows_without_" + params_.by); }
 
   data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
     auto ts = rows.column("ts").values<int64_t>();

@@ -31,15 +31,7 @@ class SessionizeOperator : public graph::KeyedOperator {
   }
   graph::Names key() const override { return {params_.by}; }
   graph::Names order() const override { return {params_.ts}; }
-  data::Batch prepare(const data::Batch& batch) const override {
-    const auto &owner = batch.column(params_.by), &ts = batch.column(params_.ts);
-    if (!owner.has_nulls() && !ts.has_nulls()) return batch;
-    std::vector<uint8_t> keep(size_t(batch.num_rows()));
-    for (size_t r = 0; r < keep.size(); ++r) keep[r] = owner.is_valid(int64_t(r)) && ts.is_valid(int64_t(r));
-    data::Batch kept = batch.filter(keep);
-    counters().add("rows_without_" + params_.by, batch.num_rows() - kept.num_rows());
-    return kept;
-  }
+  data::Batch prepare(const data::Batch& batch) const override { return graph::rows_with(batch, {params_.by, params_.ts}, counters(), "rows_without_" + params_.by); }
   data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
     auto ts = rows.column(params_.ts).values<int64_t>();
     std::vector<int64_t> firsts;  // of each session
