@@ -19,32 +19,40 @@ constexpr size_t kWidth = 2 * kLanes<T>;  // columns of a panel
 #if defined(__x86_64__)
 const bool has_fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 
-#define THRONG_FMA __attribute__((target("avx2,fma")))
-template <size_t R>
-THRONG_FMA void tile_fma(const float* a, size_t lda, const float* panel, size_t k, float* c, size_t ldc) {
-  __m256 sum[R][2];
-  for (size_t r = 0; r < R; ++r) sum[r][0] = _mm256_loadu_ps(c + r * ldc), sum[r][1] = _mm256_loadu_ps(c + r * ldc + 8);
+#define THRONG_FMA __attribute__((target("avx2,fma"), always_inline)) inline
+THRONG_FMA __m256 load(const float* p) { return _mm256_loadu_ps(p); }
+THRONG_FMA __m256d load(const double* p) { return _mm256_loadu_pd(p); }
+THRONG_FMA __m256 spread(const float* p) { return _mm256_broadcast_ss(p); }
+THRONG_FMA __m256d spread(const double* p) { return _mm256_broadcast_sd(p); }
+THRONG_FMA __m256 fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+THRONG_FMA __m256d fma(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+THRONG_FMA void store(float* p, __m256 v) { _mm256_storeu_ps(p, v); }
+THRONG_FMA void store(double* p, __m256d v) { _mm256_storeu_pd(p, v); }
+
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  __m256 v;
+};
+template <>
+struct VectorOf<double> {
+  __m256d v;
+};
+
+template <size_t R, class T>
+__attribute__((target("avx2,fma"))) void tile_fma(const T* a, size_t lda, const T* panel, size_t k, T* c, size_t ldc) {
+  constexpr size_t L = kLanes<T>;
+  VectorOf<T> sum[R][2];
+  for (size_t r = 0; r < R; ++r) sum[r][0].v = load(c + r * ldc), sum[r][1].v = load(c + r * ldc + L);
   for (size_t l = 0; l < k; ++l) {
-    const __m256 b0 = _mm256_loadu_ps(panel + l * 16), b1 = _mm256_loadu_ps(panel + l * 16 + 8);
+    const VectorOf<T> b0{load(panel + l * 2 * L)}, b1{load(panel + l * 2 * L + L)};
     for (size_t r = 0; r < R; ++r) {
-      const __m256 x = _mm256_broadcast_ss(a + r * lda + l);
-      sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]), sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
+      const VectorOf<T> x{spread(a + r * lda + l)};
+      sum[r][0].v = fma(x.v, b0.v, sum[r][0].v), sum[r][1].v = fma(x.v, b1.v, sum[r][1].v);
     }
   }
-  for (size_t r = 0; r < R; ++r) _mm256_storeu_ps(c + r * ldc, sum[r][0]), _mm256_storeu_ps(c + r * ldc + 8, sum[r][1]);
-}
-template <size_t R>
-THRONG_FMA void tile_fma(const double* a, size_t lda, const double* panel, size_t k, double* c, size_t ldc) {
-  __m256d sum[R][2];
-  for (size_t r = 0; r < R; ++r) sum[r][0] = _mm256_loadu_pd(c + r * ldc), sum[r][1] = _mm256_loadu_pd(c + r * ldc + 4);
-  for (size_t l = 0; l < k; ++l) {
-    const __m256d b0 = _mm256_loadu_pd(panel + l * 8), b1 = _mm256_loadu_pd(panel + l * 8 + 4);
-    for (size_t r = 0; r < R; ++r) {
-      const __m256d x = _mm256_broadcast_sd(a + r * lda + l);
-      sum[r][0] = _mm256_fmadd_pd(x, b0, sum[r][0]), sum[r][1] = _mm256_fmadd_pd(x, b1, sum[r][1]);
-    }
-  }
-  for (size_t r = 0; r < R; ++r) _mm256_storeu_pd(c + r * ldc, sum[r][0]), _mm256_storeu_pd(c + r * ldc + 4, sum[r][1]);
+  for (size_t r = 0; r < R; ++r) store(c + r * ldc, sum[r][0].v), store(c + r * ldc + L, sum[r][1].v);
 }
 #endif
 
