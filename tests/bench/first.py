@@ -6,7 +6,7 @@ import random
 import subprocess
 import time
 
-from common import export, record, run, run_cases, small, throng, work
+from harness import export, record, run, run_cases, small, throng, work
 
 epochs = 1 if small else 5
 

@@ -11,6 +11,8 @@ const seconds = async work => { const start = performance.now(); await work(); r
 const result = { load: { seconds: await seconds(() => c.run(`create table events as select user_id::int as user_id, item_id::int as item_id, ts::bigint as ts, action::int as action, value::float as value from read_csv('${data}/events.csv')`)) } };
 await c.run(`create table items as select item_id::int as item_id, category::int as category from read_csv('${data}/items.csv')`);
 await c.run("checkpoint");
+// Counts and sums of every column, to compare what was loaded.
+result.load.check = (await c.runAndReadAll("select count(*), sum(user_id), sum(item_id), sum(ts), sum(action), sum(value::double) from events")).getRows()[0].map(Number);
 const numbers = rows => rows.map(row => row.map(Number));
 const queries = {
   q1: "select (ts - 1704067200000) // 86400000 as day, action, count(*) as n, sum(value::double) as s from events group by 1,2 order by 1,2",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Benchmarks against single-purpose peers, both in one run on the same input.
 # usage: tests/bench/run.sh first|flow [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB)
-#   first: word2vec lda lstm group_by      flow: q1 q2 q4 sort, on generated events of the comparison kit ($THRONG_BENCH/flow/gen_events.cpp)
+#   first: word2vec lda lstm group_by      flow: load q1 q2 q4 sort, on generated events of the comparison kit ($THRONG_BENCH/flow/gen_events.cpp)
 # OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the peer's time over Throng's. Needs a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
