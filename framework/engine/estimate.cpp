@@ -35,6 +35,7 @@ class FirstRows : public graph::SourceOperator {
   int64_t num_partitions() const override { return 1; }
   std::string fingerprint() const override { return source_.fingerprint(); }
   bool rereads() const override { return source_.rereads(); }
+  int64_t estimated_rows() const override { return std::min(limit_, source_.estimated_rows()); }
   void read(int64_t, const graph::Names& columns, const std::function<void(data::Batch)>& emit) override {
     source_.folder = folder, source_.seed = seed;
     int64_t rows = 0;
@@ -115,6 +116,8 @@ Trial run_trial(const graph::Job& job, const Plan& plan, double fraction, const 
     trial.seconds = watch.seconds();
   } catch (const Error& e) {
     trial.trouble = e.message();
+  } catch (const std::exception& e) {  // out of memory, say: a run does without its estimate
+    trial.trouble = e.what();
   }
   std::error_code ignored;
   fs::remove_all(folder, ignored);

@@ -511,7 +511,7 @@ Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
   const int64_t n = num_partitions(stage), sampled = std::min(n, kSampledPartitions);
   const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
   const int64_t all_rows = stored ? reader(stage.head_node, stage.head_output).manifest().num_rows() : source->estimated_rows();
-  const int64_t total = std::max<int64_t>(1, all_rows / n * sampled);  // about, of the partitions sampled
+  const int64_t total = std::max<int64_t>(1, all_rows / std::max<int64_t>(1, n) * sampled);  // about, of the partitions sampled
   graph::Names names;
   for (const auto& o : order) names.push_back(o.column);
   auto schema = std::make_shared<data::Schema>(in_schema.project(names));

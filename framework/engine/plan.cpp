@@ -32,6 +32,9 @@ class CoLocate : public graph::KeyedOperator {
   Names order() const override { return contract_.order; }
   data::Batch process(const data::Batch& rows, std::span<const int64_t>) const override { return rows; }
   bool prepares() const { return bool(contract_.prepare); }
+  bool serves(const graph::CollectiveOperator::Contract& other) const {
+    return !prepares() && !other.prepare && contract_.key == other.key && contract_.order == other.order;
+  }
 
  private:
   graph::CollectiveOperator::Contract contract_;
@@ -69,6 +72,16 @@ void add_contracts(graph::Graph& graph) {
       auto contract = collective->contract(i);
       size_t from = graph.nodes[n].inputs[i];
       if (contract.key.empty() || already_grouped(graph.nodes[from], contract)) continue;
+      // An earlier step that asked for the same shares it.
+      auto same = std::find_if(graph.nodes.begin(), graph.nodes.begin() + ptrdiff_t(n), [&](const Node& other) {
+        auto* co_locate = dynamic_cast<const CoLocate*>(other.op.get());
+        return co_locate && co_locate->serves(contract) && other.inputs[0] == from && other.outputs[0] == graph.nodes[n].outputs[i];
+      });
+      if (same != graph.nodes.begin() + ptrdiff_t(n)) {
+        graph.nodes[n].inputs[i] = size_t(same - graph.nodes.begin());
+        graph.nodes[n].outputs[i].clear();
+        continue;
+      }
       Node node;
       node.step.id = graph.nodes[n].step.id + ".by_" + fmt::format("{}", fmt::join(contract.key, "_"));
       node.step.op = info.name;

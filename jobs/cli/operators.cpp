@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/base/suggest.h"
+#include "framework/data/aggregation.h"
 #include "framework/data/expression.h"
 #include "framework/graph/registry.h"
 #include "jobs/cli/commands.h"
@@ -57,8 +58,10 @@ void print_reference() {
     for (const auto& f : info.fields)
       std::printf("| `%s` | %s | %s | %s |\n", f.name.c_str(), cell(choices_of(f)).c_str(), f.required ? "required" : cell("`" + f.default_text + "`").c_str(), cell(f.doc).c_str());
   }
-  std::printf("\n## Expressions\n\nUsed by `filter`, `derive`, `select` and `clean`. Operators: `+ - * / // %%`, `== != < <= > >=`, `and or not`, `is null`, `in (..)`, `between`, `case when`. Text in quotes, columns with odd names in backquotes.\n\n| function | meaning |\n|---|---|\n");
+  std::printf("\n## Expressions\n\nUsed by `filter`, `derive`, `select`, `clean` and `aggregate`. Operators: `+ - * / // %%`, `== != < <= > >=`, `and or not`, `is null`, `in (..)`, `between`, `like` and `ilike` (`%%` and `_`), `case when`, `cast(x as type)` (an error where it does not fit), `try_cast` (null); regular expressions by functions. Text in quotes, columns with odd names in backquotes.\n\n| function | meaning |\n|---|---|\n");
   for (const auto& [signature, meaning] : data::Expression::functions()) std::printf("| `%s` | %s |\n", signature.c_str(), cell(meaning).c_str());
+  std::printf("\n## Aggregate functions\n\nUsed by `aggregate`; arguments are expressions; nulls are left out.\n\n| function | meaning |\n|---|---|\n");
+  for (const auto& [signature, meaning] : data::Aggregate::functions()) std::printf("| `%s` | %s |\n", signature.c_str(), cell(meaning).c_str());
 }
 
 }  // namespace

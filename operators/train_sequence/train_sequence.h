@@ -33,6 +33,7 @@ struct TrainSequence {
   int64_t checkpoint_every = 200;
 
   static constexpr auto kOp = "train_sequence";
+  static constexpr int kVersion = 2;
   static constexpr auto kSummary = "trains an RNN, LSTM or GRU to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {

@@ -26,6 +26,7 @@ struct Word2vec {
   int64_t block = 0;
 
   static constexpr auto kOp = "word2vec";
+  static constexpr int kVersion = 2;
   static constexpr auto kSummary = "trains word vectors: skip-gram with negative sampling";
   static constexpr bool kLearns = true;
   static auto fields() {

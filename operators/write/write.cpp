@@ -99,6 +99,7 @@ class WriteOperator : public graph::CollectiveOperator {
         for (int r = 1; r < comm.size(); ++r) append_file(mine, beside(to, std::to_string(r)));
         finish(mine, to);
       }
+      comm.barrier();  // a rank that fails before this one ends takes its own part away
     } catch (...) {
       std::error_code ignored;
       fs::remove(mine, ignored);
@@ -108,6 +109,7 @@ class WriteOperator : public graph::CollectiveOperator {
   static void append_file(const fs::path& to, const fs::path& from) {
     std::ofstream out(to, std::ios::binary | std::ios::app);
     std::ifstream in(from, std::ios::binary);
+    if (!in) throw system_error("{}: what another rank wrote cannot be read here", from.string()).with_hint("all ranks must see the folder of 'path'");
     std::vector<char> block(size_t{1} << 20);
     while (in.read(block.data(), std::streamsize(block.size())) || in.gcount() > 0) out.write(block.data(), in.gcount());
     out.flush();

@@ -82,6 +82,20 @@ TEST(Run, KeyedRowsComeTogetherInOrder) {
   EXPECT_EQ(seen.size(), 38u);
 }
 
+TEST(Run, StepsThatAskForTheSameOrderShareOneShuffle) {
+  testing::TemporaryFolder folder;
+  folder.write("e.jsonl", events(3000));
+  auto run = testing::run_on_all_rank_counts(kEvents + R"(  a: { op: transitions, from: e, by: user, value: text }
+  b: { op: transitions, from: e, by: user, value: n, within: 1h }
+  c: { op: transitions, from: e, by: n, value: text }
+)", folder);
+  EXPECT_TRUE(std::filesystem::exists(run.folder / "steps/a.by_user"));
+  EXPECT_FALSE(std::filesystem::exists(run.folder / "steps/b.by_user"));
+  EXPECT_TRUE(std::filesystem::exists(run.folder / "steps/c.by_n"));
+  EXPECT_GT(run.rows("a").num_rows(), 0);
+  EXPECT_GT(run.rows("b").num_rows(), 0);
+}
+
 TEST(Run, MemoryAndThreadsChangeNothing) {
   register_once();
   testing::TemporaryFolder folder;
