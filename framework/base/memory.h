@@ -2,21 +2,24 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 namespace throng {
 
-/// The limit on this host in bytes: the least of cgroup v2/v1, SLURM_MEM_PER_NODE and physical memory.
-uint64_t host_memory_limit();
+/// The limit on this host in bytes: the least of physical memory, the cgroups (v2 and v1) this process is in and those above
+/// them, and Slurm's SLURM_MEM_PER_NODE or SLURM_MEM_PER_CPU x SLURM_CPUS_ON_NODE. `root` stands for / in tests.
+uint64_t host_memory_limit(const std::filesystem::path& root = "/");
 /// Peak resident set of this process in bytes.
 uint64_t peak_resident_bytes();
 
-/// Counts the bytes a rank's exchanges hold against its budget; a holder that is refused spills. Thread-safe.
+/// Counts the bytes a rank's engine holds against its budget: rows that wait between stages, and rows that are worked on. Who
+/// waits is refused early and spills, so that work always finds room. Thread-safe.
 class MemoryBudget {
  public:
   explicit MemoryBudget(uint64_t limit_bytes) : limit_(limit_bytes) {}
-  /// Takes `bytes` if they fit; false leaves the count as it was.
-  bool try_reserve(uint64_t bytes);
+  /// Takes `bytes` if they fit and leave `keep_free`; false leaves the count as it was.
+  bool try_reserve(uint64_t bytes, uint64_t keep_free = 0);
   void release(uint64_t bytes) { used_ -= bytes; }
   uint64_t limit_bytes() const { return limit_; }
   uint64_t used_bytes() const { return used_; }

@@ -100,4 +100,84 @@ void ThreadPool::parallel_for(size_t n, const std::function<void(size_t)>& body)
   if (s.failure) std::rethrow_exception(s.failure);
 }
 
+void ThreadPool::ordered_for(size_t n, const std::function<bool(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take) {
+  struct Item {
+    bool done = false;
+    std::exception_ptr failure;
+  };
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Item> items(n);
+  size_t begun = 0, started = 0, taken = 0;  // items that may be worked on, that a thread has, that were taken
+  bool over = n == 0;
+  auto work_on = [&](size_t i) {
+    std::exception_ptr failure;
+    try {
+      work(i);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    std::lock_guard lock(mutex);
+    items[i] = {true, failure};
+    changed.notify_all();
+  };
+  auto helper = [&] {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return over || started < begun; });
+      if (over) return;
+      const size_t i = started++;
+      lock.unlock();
+      work_on(i);
+      lock.lock();
+    }
+  };
+  auto lead = [&] {
+    std::unique_lock lock(mutex);
+    while (taken < n) {
+      while (begun < n) {
+        const size_t i = begun;
+        const bool must = taken == begun;
+        lock.unlock();
+        const bool may = begin(i, must);
+        lock.lock();
+        if (!may && !must) break;
+        ++begun;
+        changed.notify_all();
+      }
+      if (items[taken].done) {
+        if (items[taken].failure) std::rethrow_exception(items[taken].failure);
+        const size_t i = taken;
+        lock.unlock();
+        take(i);
+        lock.lock();
+        ++taken;
+      } else if (started < begun) {
+        const size_t i = started++;
+        lock.unlock();
+        work_on(i);
+        lock.lock();
+      } else {
+        changed.wait(lock, [&] { return items[taken].done; });
+      }
+    }
+  };
+  const std::thread::id caller = std::this_thread::get_id();
+  parallel_for(size_t(num_threads()), [&](size_t) {
+    if (std::this_thread::get_id() != caller) return helper();
+    std::exception_ptr failure;
+    try {
+      if (!over) lead();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    {
+      std::lock_guard lock(mutex);
+      over = true;
+      changed.notify_all();
+    }
+    if (failure) std::rethrow_exception(failure);
+  });
+}
+
 }  // namespace throng

@@ -21,6 +21,11 @@ class ThreadPool {
   /// failure at i, no index above i is started.
   void parallel_for(size_t n, const std::function<void(size_t)>& body);
 
+  /// Calls work(i) for i in [0, n) on all threads and, as these end, take(i) in the calling thread, ascending. work(i) follows
+  /// begin(i, must), called by the calling thread, ascending: where it gives false it is called again after the next take, unless `must`
+  /// said that nothing else is under way. Rethrows the first failure in this order; then no later take is called.
+  void ordered_for(size_t n, const std::function<bool(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

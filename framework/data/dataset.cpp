@@ -11,28 +11,42 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 namespace {
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 
-bool any_null(const Column& c) { return std::find(c.valid().begin(), c.valid().end(), 0) != c.valid().end(); }
+int64_t count_nulls(const Column& c) { return std::count(c.valid().begin(), c.valid().end(), 0); }
 
 }  // namespace
 
+int64_t PartitionPlace::num_rows() const {
+  int64_t n = 0;
+  for (const auto& p : pieces) n += p.num_rows;
+  return n;
+}
+uint64_t PartitionPlace::num_bytes() const {
+  uint64_t n = 0;
+  for (const auto& p : pieces) n += p.num_bytes;
+  return n;
+}
+
 int64_t Manifest::num_rows() const {
   int64_t n = 0;
-  for (const auto& p : partitions) n += p.num_rows;
+  for (const auto& p : partitions) n += p.num_rows();
   return n;
 }
 uint64_t Manifest::num_bytes() const {
   uint64_t n = 0;
-  for (const auto& p : partitions) n += p.num_bytes;
+  for (const auto& p : partitions) n += p.num_bytes();
   return n;
 }
 
 std::string Manifest::content_hash() const {
   std::string text = schema.to_json();
   for (const auto& p : partitions) {
-    text += fmt::format("|{}", p.num_rows);
-    for (const auto& c : p.columns) text += fmt::format(",{:016x}", c.checksum);
+    text += "|";
+    for (const auto& piece : p.pieces) {
+      text += fmt::format("/{}", piece.num_rows);
+      for (const auto& c : piece.columns) text += fmt::format(",{:016x}", c.checksum);
+    }
   }
   return hash128_hex(text);
 }
@@ -40,10 +54,14 @@ std::string Manifest::content_hash() const {
 std::string Manifest::to_json() const {
   json parts = json::array();
   for (const auto& p : partitions) {
-    json columns = json::array();
-    for (const auto& c : p.columns)
-      columns.push_back({c.first_value, c.num_values, c.first_string, c.num_strings, int(c.nulls), fmt::format("{:016x}", c.checksum)});
-    parts.push_back({{"file", p.file}, {"first_row", p.first_row}, {"rows", p.num_rows}, {"bytes", p.num_bytes}, {"columns", columns}});
+    json pieces = json::array();
+    for (const auto& piece : p.pieces) {
+      json columns = json::array();
+      for (const auto& c : piece.columns)
+        columns.push_back({c.first_value, c.num_values, c.first_string, c.num_strings, c.null_count, fmt::format("{:016x}", c.checksum), c.range.to_json()});
+      pieces.push_back({{"file", piece.file}, {"first_row", piece.first_row}, {"rows", piece.num_rows}, {"bytes", piece.num_bytes}, {"columns", columns}});
+    }
+    parts.push_back(pieces);
   }
   return json{{"format", "throng dataset"},       {"version", kFormatVersion},
               {"schema", json::parse(schema.to_json())}, {"rows", num_rows()},
@@ -59,11 +77,15 @@ Manifest Manifest::from_json(const std::string& text) {
   Manifest m;
   m.schema = Schema::from_json(j.at("schema").dump());
   m.step_key = j.at("step_key");
-  for (const auto& p : j.at("partitions")) {
-    PartitionPlace place{p.at("file"), p.at("first_row"), p.at("rows"), p.at("bytes"), {}};
-    for (const auto& c : p.at("columns"))
-      place.columns.push_back({c.at(0), c.at(1), c.at(2), c.at(3), c.at(4) != 0, std::stoull(c.at(5).get<std::string>(), nullptr, 16)});
-    m.partitions.push_back(std::move(place));
+  for (const auto& pieces : j.at("partitions")) {
+    PartitionPlace& place = m.partitions.emplace_back();
+    for (const auto& p : pieces) {
+      PiecePlace piece{p.at("file"), p.at("first_row"), p.at("rows"), p.at("bytes"), {}};
+      for (const auto& c : p.at("columns"))
+        piece.columns.push_back({c.at(0), c.at(1), c.at(2), c.at(3), c.at(4), std::stoull(c.at(5).get<std::string>(), nullptr, 16), ColumnRange::from_json(c.at(6))});
+      if (piece.columns.size() != m.schema.size()) throw data_error("a piece has {} columns, the schema {}", piece.columns.size(), m.schema.size());
+      place.pieces.push_back(std::move(piece));
+    }
   }
   if (m.content_hash() != j.at("content_hash")) throw data_error("content_hash does not match its partitions");
   return m;
@@ -97,7 +119,7 @@ const Hdf5File& DatasetReader::file(const std::string& name) const {
   return it->second;
 }
 
-Column DatasetReader::read_column(const Hdf5File& file, const PartitionPlace& place, size_t column) const {
+Column DatasetReader::read_column(const Hdf5File& file, const PiecePlace& place, size_t column) const {
   const Field& f = manifest_.schema[column];
   const ColumnPlace& at = place.columns[column];
   const uint64_t rows = uint64_t(place.num_rows);
@@ -112,7 +134,7 @@ Column DatasetReader::read_column(const Hdf5File& file, const PartitionPlace& pl
     parts.string_lengths.resize(at.num_strings);
     file.read(string_length_path(f), ArrayType::kUInt32, at.first_string, at.num_strings, parts.string_lengths.data());
   }
-  if (at.nulls) {
+  if (at.null_count > 0) {
     parts.valid.resize(rows);
     file.read(valid_path(f), ArrayType::kUInt8, place.first_row, rows, parts.valid.data());
   }
@@ -123,17 +145,30 @@ Column DatasetReader::read_column(const Hdf5File& file, const PartitionPlace& pl
   return c;
 }
 
-Batch DatasetReader::read(int64_t partition, const std::vector<std::string>& columns) const {
-  const auto& place = manifest_.partitions.at(size_t(partition));
+Batch DatasetReader::read_piece(int64_t partition, size_t piece, const std::vector<std::string>& columns) const {
+  const auto& pieces = manifest_.partitions.at(size_t(partition)).pieces;
+  const PiecePlace& place = pieces.at(piece);
   std::vector<Field> fields;
   std::vector<ColumnPtr> read_columns;
   for (size_t c = 0; c < manifest_.schema.size(); ++c) {
     const Field& f = manifest_.schema[c];
     if (!columns.empty() && std::find(columns.begin(), columns.end(), f.name) == columns.end()) continue;
     fields.push_back(f);
-    read_columns.push_back(std::make_shared<Column>(place.num_rows == 0 ? Column(f.type) : read_column(file(place.file), place, c)));
+    read_columns.push_back(std::make_shared<Column>(read_column(file(place.file), place, c)));
   }
-  return Batch(std::make_shared<Schema>(std::move(fields)), std::move(read_columns), {partition, 0});
+  int64_t first_row = 0;
+  for (size_t k = 0; k < piece; ++k) first_row += pieces[k].num_rows;
+  return Batch(std::make_shared<Schema>(std::move(fields)), std::move(read_columns), {partition, first_row});
+}
+
+Batch DatasetReader::read(int64_t partition, const std::vector<std::string>& columns) const {
+  const size_t pieces = manifest_.partitions.at(size_t(partition)).pieces.size();
+  if (pieces == 1) return read_piece(partition, 0, columns);
+  std::vector<Batch> parts;
+  for (size_t k = 0; k < pieces; ++k) parts.push_back(read_piece(partition, k, columns));
+  Batch all = Batch::concat(columns.empty() ? schema() : schema().project(columns), parts);
+  all.origin = {partition, 0};
+  return all;
 }
 
 Batch DatasetReader::read_all(const std::vector<std::string>& columns) const {
@@ -145,7 +180,7 @@ Batch DatasetReader::read_all(const std::vector<std::string>& columns) const {
 // ---------------------------------------------------------------------------------------------------- writing
 
 DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator& comm)
-    : folder_(std::move(folder)), schema_(std::move(schema)), comm_(comm) {
+    : folder_(std::move(folder)), schema_(std::move(schema)), comm_(comm), cutter_(schema_, [this](Batch piece) { write_piece(piece); }) {
   if (comm_.rank() == 0) {
     std::error_code ignored;
     fs::remove(folder_ / "manifest.json", ignored);
@@ -169,16 +204,23 @@ void DatasetWriter::open_part(int64_t partition) {
 }
 
 void DatasetWriter::write(int64_t partition, const Batch& rows) {
-  THRONG_CHECK(places_.empty() || places_.rbegin()->first < partition, "partition {} after {}", partition, places_.rbegin()->first);
+  THRONG_CHECK(partition >= partition_, "partition {} after {}", partition, partition_);
   THRONG_CHECK(rows.schema().size() == schema_.size(), "{} columns written under a schema of {}", rows.schema().size(), schema_.size());
-  if (!part_) open_part(partition);
-  PartitionPlace place{part_name_, part_rows_, rows.num_rows(), 0, {}};
+  if (partition != partition_) cutter_.finish();
+  partition_ = partition;
+  places_[partition];
+  cutter_.add(rows);
+}
+
+void DatasetWriter::write_piece(const Batch& rows) {
+  if (!part_) open_part(partition_);
+  PiecePlace place{part_name_, part_rows_, rows.num_rows(), 0, {}};
   for (size_t i = 0; i < schema_.size(); ++i) {
     const Field& f = schema_[i];
     const Column& c = rows.column(i);
     THRONG_CHECK(c.type() == f.type && rows.schema()[i].name == f.name, "column '{}' ({}) written as '{}' ({})",
                  rows.schema()[i].name, type_name(c.type()), f.name, type_name(f.type));
-    ColumnPlace at{value_ends_[i], c.bytes().size() / value_bytes(f.type), string_ends_[i], 0, any_null(c), c.content_hash()};
+    ColumnPlace at{value_ends_[i], c.bytes().size() / value_bytes(f.type), string_ends_[i], 0, count_nulls(c), c.content_hash(), ColumnRange::of(c)};
     part_->append(value_path(f), value_array(f.type), c.bytes().data(), at.num_values);
     if (!is_fixed(f.type)) {
       auto lengths = lengths_of(c.offsets());
@@ -189,7 +231,7 @@ void DatasetWriter::write(int64_t partition, const Batch& rows) {
       at.num_strings = lengths.size();
       part_->append(string_length_path(f), ArrayType::kUInt32, lengths.data(), lengths.size());
     }
-    if (at.nulls && !has_validity_[i]) {  // the first null of this file: the rows before it were valid
+    if (at.null_count > 0 && !has_validity_[i]) {  // the first null of this file: the rows before it were valid
       has_validity_[i] = 1;
       part_->make_growing(valid_path(f), ArrayType::kUInt8);
       std::vector<uint8_t> ones(part_rows_, 1);
@@ -206,7 +248,7 @@ void DatasetWriter::write(int64_t partition, const Batch& rows) {
     place.columns.push_back(at);
   }
   part_rows_ += uint64_t(rows.num_rows());
-  places_[partition] = std::move(place);
+  places_[partition_].pieces.push_back(std::move(place));
 }
 
 void DatasetWriter::write_virtual(const Manifest& manifest) const {
@@ -217,8 +259,11 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
     std::vector<uint8_t> nulls;
   };
   std::vector<std::pair<std::string, Totals>> files;
-  for (const auto& p : manifest.partitions) {
-    if (p.file.empty()) continue;
+  std::vector<const PiecePlace*> pieces;
+  for (const auto& partition : manifest.partitions)
+    for (const auto& piece : partition.pieces) pieces.push_back(&piece);
+  for (const PiecePlace* piece : pieces) {
+    const PiecePlace& p = *piece;
     if (files.empty() || files.back().first != p.file) {
       files.emplace_back(p.file, Totals{});
       files.back().second.values.resize(schema_.size());
@@ -230,7 +275,7 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
     for (size_t i = 0; i < p.columns.size(); ++i) {
       t.values[i] += p.columns[i].num_values;
       t.strings[i] += p.columns[i].num_strings;
-      t.nulls[i] |= p.columns[i].nulls;
+      t.nulls[i] |= p.columns[i].null_count > 0;
     }
   }
   Hdf5File out = Hdf5File::create(folder_ / "dataset.h5");
@@ -257,6 +302,7 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
 }
 
 Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_key) {
+  cutter_.finish();
   if (part_) {
     part_->close();
     part_.reset();
@@ -277,18 +323,12 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
     whole.schema = schema_;
     whole.step_key = step_key;
     whole.partitions.resize(size_t(num_partitions));
-    const uint64_t empty_checksum = 0;
     for (const auto& one : all) {
       json j = json::parse(one);
       Manifest part = Manifest::from_json(j.at("manifest"));
       for (size_t i = 0; i < part.partitions.size(); ++i)
         whole.partitions.at(j.at("numbers")[i].get<size_t>()) = std::move(part.partitions[i]);
     }
-    for (auto& p : whole.partitions)
-      if (p.num_rows == 0) {  // an empty partition looks the same whether or not a rank wrote it
-        p.columns.assign(schema_.size(), ColumnPlace{0, 0, 0, 0, false, empty_checksum});
-        p.file.clear(), p.first_row = 0, p.num_bytes = 0;
-      }
     write_virtual(whole);
     fsync_path(folder_ / "dataset.h5");
     text = whole.to_json();

@@ -10,7 +10,9 @@
 
 #include "framework/comm/communicator.h"
 #include "framework/data/batch.h"
+#include "framework/data/column_range.h"
 #include "framework/data/hdf5_file.h"
+#include "framework/data/pieces.h"
 
 namespace throng::data {
 
@@ -19,20 +21,28 @@ inline int64_t first_partition(int rank, int num_ranks, int64_t num_partitions) 
   return num_partitions * rank / num_ranks;
 }
 
-/// Where one column of one partition lies in its part file, and the hash of its content.
+/// Where one column of one piece lies in its part file, the hash of its content, and its least and greatest value.
 struct ColumnPlace {
   uint64_t first_value = 0, num_values = 0;  // bytes for strings, elements for numeric lists, rows for fixed types
   uint64_t first_string = 0, num_strings = 0;  // list<string>: its strings
-  bool nulls = false;
+  int64_t null_count = 0;
   uint64_t checksum = 0;
+  ColumnRange range{};
 };
 
-struct PartitionPlace {
+/// Rows of a partition that are stored and checked together. Where pieces end follows from the rows alone.
+struct PiecePlace {
   std::string file;
   uint64_t first_row = 0;  // in the part file
   int64_t num_rows = 0;
   uint64_t num_bytes = 0;
   std::vector<ColumnPlace> columns;
+};
+
+struct PartitionPlace {
+  std::vector<PiecePlace> pieces;  ///< none where the partition is empty
+  int64_t num_rows() const;
+  uint64_t num_bytes() const;
 };
 
 /// What a dataset is: everything but the values.
@@ -60,13 +70,15 @@ class DatasetReader {
   int64_t num_partitions() const { return int64_t(manifest_.partitions.size()); }
   /// One partition, with the named columns (all when `columns` is empty).
   Batch read(int64_t partition, const std::vector<std::string>& columns = {}) const;
+  /// One piece of it; `origin` tells the row it begins at.
+  Batch read_piece(int64_t partition, size_t piece, const std::vector<std::string>& columns = {}) const;
   /// The whole dataset in one batch: for small results.
   Batch read_all(const std::vector<std::string>& columns = {}) const;
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
   const Hdf5File& file(const std::string& name) const;
-  Column read_column(const Hdf5File& file, const PartitionPlace& place, size_t column) const;
+  Column read_column(const Hdf5File& file, const PiecePlace& place, size_t column) const;
 
   std::filesystem::path folder_;
   Manifest manifest_;
@@ -77,9 +89,11 @@ class DatasetReader {
 /// Writes the partitions of one rank in ascending order; nothing is visible before `commit`.
 class DatasetWriter {
  public:
+  DatasetWriter(const DatasetWriter&) = delete;
+  DatasetWriter& operator=(const DatasetWriter&) = delete;
   /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away.
   DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm);
-  /// Local. Appends a partition of this rank; `partition` must ascend.
+  /// Local. Appends rows to a partition of this rank; partitions must ascend. Holds back less than a piece.
   void write(int64_t partition, const Batch& rows);
   /// Collective. Flushes, agrees with all ranks and makes the dataset visible by one rename. Partitions that no rank
   /// wrote are empty. Returns the manifest on every rank.
@@ -87,6 +101,7 @@ class DatasetWriter {
 
  private:
   void open_part(int64_t partition);
+  void write_piece(const Batch& rows);
   void write_virtual(const Manifest& manifest) const;
 
   std::filesystem::path folder_;
@@ -98,6 +113,8 @@ class DatasetWriter {
   std::vector<uint64_t> value_ends_, string_ends_;
   std::vector<uint8_t> has_validity_;
   std::map<int64_t, PartitionPlace> places_;
+  int64_t partition_ = -1;  // the one that rows are appended to
+  PieceCutter cutter_;
 };
 
 /// Copies a finished dataset to the folder `target` (hard links where the disk allows), visible at once or not at all.

@@ -12,7 +12,7 @@ namespace {
 struct Array {
   std::string path;
   ArrayType type;
-  std::function<uint64_t(const PartitionPlace&)> count;
+  std::function<uint64_t(const PiecePlace&)> count;
   /// Writes the values of the column into `into`.
   std::function<void(const Column&, int64_t rows, std::vector<std::byte>& into)> values;
   uint64_t total = 0, at = 0;  // of the dataset, and where this rank's next partition begins
@@ -25,9 +25,9 @@ void store(const std::vector<T>& values, std::vector<std::byte>& into) {
 }
 
 void add_arrays(const Field& f, size_t column, bool nulls, std::vector<std::pair<size_t, Array>>& arrays) {
-  auto rows_of = [](const PartitionPlace& p) { return uint64_t(p.num_rows); };
+  auto rows_of = [](const PiecePlace& p) { return uint64_t(p.num_rows); };
   auto add = [&](std::string path, ArrayType type, auto count, auto values) { arrays.push_back({column, {std::move(path), type, count, values}}); };
-  add(value_path(f), value_array(f.type), [column](const PartitionPlace& p) { return p.columns[column].num_values; },
+  add(value_path(f), value_array(f.type), [column](const PiecePlace& p) { return p.columns[column].num_values; },
       [](const Column& c, int64_t, std::vector<std::byte>& into) {
         auto bytes = c.bytes();
         into.resize(bytes.size());
@@ -36,7 +36,7 @@ void add_arrays(const Field& f, size_t column, bool nulls, std::vector<std::pair
   if (!is_fixed(f.type))
     add(length_path(f), ArrayType::kUInt32, rows_of, [](const Column& c, int64_t, std::vector<std::byte>& into) { store(lengths_of(c.offsets()), into); });
   if (f.type == Type::kListString)
-    add(string_length_path(f), ArrayType::kUInt32, [column](const PartitionPlace& p) { return p.columns[column].num_strings; },
+    add(string_length_path(f), ArrayType::kUInt32, [column](const PiecePlace& p) { return p.columns[column].num_strings; },
         [](const Column& c, int64_t, std::vector<std::byte>& into) { store(lengths_of(c.string_offsets()), into); });
   if (nulls)
     add(valid_path(f), ArrayType::kUInt8, rows_of, [](const Column& c, int64_t rows, std::vector<std::byte>& into) {
@@ -52,15 +52,16 @@ void write_single_file(const DatasetReader& reader, comm::Communicator& comm, co
   const Schema& schema = reader.schema();
   const auto& partitions = reader.manifest().partitions;
   std::vector<uint8_t> nulls(schema.size(), 0);
-  for (const auto& p : partitions)
-    for (size_t i = 0; i < p.columns.size(); ++i) nulls[i] |= p.columns[i].nulls;
+  for (const auto& partition : partitions)
+    for (const auto& p : partition.pieces)
+      for (size_t i = 0; i < p.columns.size(); ++i) nulls[i] |= p.columns[i].null_count > 0;
   std::vector<std::pair<size_t, Array>> arrays;
   for (size_t i = 0; i < schema.size(); ++i) add_arrays(schema[i], i, nulls[i], arrays);
   const int64_t first = first_partition(comm.rank(), comm.size(), reader.num_partitions()), end = first_partition(comm.rank() + 1, comm.size(), reader.num_partitions());
   for (auto& [column, array] : arrays)
     for (int64_t p = 0; p < reader.num_partitions(); ++p) {
       if (p == first) array.at = array.total;
-      array.total += array.count(partitions[size_t(p)]);
+      for (const auto& piece : partitions[size_t(p)].pieces) array.total += array.count(piece);
     }
 
   SharedHdf5File out(path, comm);

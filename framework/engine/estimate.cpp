@@ -105,7 +105,7 @@ Trial run_trial(const graph::Job& job, const Plan& plan, double fraction, const 
       RunDirectory directory(folder);
       make_folder(folder);
       directory.write_state({{"job", job.name}, {"graph", json::array()}, {"steps", json::object()}});  // steps that summarise others look into it
-      Executor executor(small_plan, comm, directory, {1, kTrialMemory, false, {}, {}});
+      Executor executor(small_plan, comm, directory, {1, kTrialMemory, UINT64_MAX, false, {}, {}});
       try {
         executor.run();
       } catch (const Error& e) {

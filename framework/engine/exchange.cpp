@@ -1,92 +1,24 @@
 #include "framework/engine/exchange.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
-
-#include "framework/base/files.h"
 
 namespace throng::engine {
 namespace {
 
 constexpr size_t kMessageBytes = size_t{1} << 20;     // a stream is cut in messages of about this size
+constexpr size_t kLeastMessageBytes = size_t{16} << 10;
 constexpr size_t kInFlightBytes = size_t{32} << 20;   // posted and not yet received, per sender
 constexpr size_t kHeaderBytes = 16;                   // partition, length
 
 }  // namespace
-
-Buckets::Buckets(MemoryBudget& budget, std::filesystem::path spill_folder)
-    : budget_(budget), spill_folder_(std::move(spill_folder)) {}
-
-Buckets::~Buckets() {
-  budget_.release(reserved_);
-  if (file_) std::fclose(file_);
-}
-
-void Buckets::add(int64_t partition, Buffer block) {
-  if (!budget_.try_reserve(block.size())) {
-    spill();
-    if (!budget_.try_reserve(block.size())) {
-      in_memory_[partition].push_back(std::move(block));
-      spill();
-      return;
-    }
-  }
-  reserved_ += block.size();
-  in_memory_[partition].push_back(std::move(block));
-}
-
-void Buckets::spill() {
-  if (!file_) {
-    make_folder(spill_folder_);
-    std::string name = (spill_folder_ / "spill-XXXXXX").string();
-    int fd = ::mkstemp(name.data());
-    if (fd < 0) throw system_error("{}: spill file cannot be made: {}", spill_folder_.string(), std::strerror(errno));
-    ::unlink(name.c_str());  // gone with the process, however it ends
-    file_ = ::fdopen(fd, "w+b");
-  }
-  std::fseek(file_, long(file_end_), SEEK_SET);
-  for (auto& [partition, blocks] : in_memory_) {
-    for (auto& block : blocks) {
-      if (std::fwrite(block.data(), 1, block.size(), file_) != block.size())
-        throw system_error("{}: spilling {} bytes failed: {}", spill_folder_.string(), block.size(), std::strerror(errno))
-            .with_hint("free the disk, or set TMPDIR to a larger one");
-      on_disk_[partition].push_back({file_end_, block.size()});
-      file_end_ += block.size();
-      spilled_bytes_ += block.size();
-    }
-  }
-  in_memory_.clear();
-  budget_.release(reserved_);
-  reserved_ = 0;
-}
-
-std::vector<Buffer> Buckets::take(int64_t partition) {
-  std::vector<Buffer> blocks;
-  if (auto it = in_memory_.find(partition); it != in_memory_.end()) {
-    blocks = std::move(it->second);
-    for (const auto& b : blocks) budget_.release(b.size()), reserved_ -= b.size();
-    in_memory_.erase(it);
-  }
-  if (auto it = on_disk_.find(partition); it != on_disk_.end()) {
-    std::fflush(file_);
-    for (auto [offset, size] : it->second) {
-      Buffer block(size);
-      ssize_t n = ::pread(::fileno(file_), block.data(), size, off_t(offset));
-      if (n != ssize_t(size)) throw system_error("{}: spilled rows cannot be read back: {}", spill_folder_.string(), std::strerror(errno));
-      blocks.push_back(std::move(block));
-    }
-    on_disk_.erase(it);
-  }
-  return blocks;
-}
 
 Exchange::Exchange(comm::Communicator& comm, int64_t num_partitions, uint64_t sequence, Buckets& buckets)
     : comm_(comm),
       num_partitions_(num_partitions),
       channel_(sequence % 2 ? comm::Channel::kExchangeOdd : comm::Channel::kExchangeEven),
       buckets_(buckets),
+      message_bytes_(std::clamp(size_t(buckets.resources().memory.limit_bytes() / 16 / size_t(comm.size())), kLeastMessageBytes, kMessageBytes)),
+      in_flight_bytes_(std::clamp(size_t(buckets.resources().memory.limit_bytes() / 8), 4 * kLeastMessageBytes, kInFlightBytes)),
       outgoing_(size_t(comm.size())),
       incoming_(size_t(comm.size())),
       open_streams_(comm.size() - 1) {}
@@ -109,15 +41,15 @@ void Exchange::send(int64_t partition, Buffer block) {
   uint64_t header[2] = {uint64_t(partition), block.size()};
   append_bytes(stream, header, kHeaderBytes);
   append_bytes(stream, block.data(), block.size());
-  if (stream.size() >= kMessageBytes) flush(to);
+  if (stream.size() >= message_bytes_) flush(to);
 }
 
 void Exchange::flush(int rank) {
   Buffer stream = std::move(outgoing_[size_t(rank)]);
   outgoing_[size_t(rank)].clear();
-  for (size_t at = 0; at < stream.size(); at += kMessageBytes) {
-    size_t n = std::min(kMessageBytes, stream.size() - at);
-    while (comm_.transport().bytes_in_flight() > kInFlightBytes)
+  for (size_t at = 0; at < stream.size(); at += message_bytes_) {
+    size_t n = std::min(message_bytes_, stream.size() - at);
+    while (comm_.transport().bytes_in_flight() > in_flight_bytes_)
       if (!receive()) comm_.transport().idle();
     Buffer message(n);
     std::memcpy(message.data(), stream.data() + at, n);

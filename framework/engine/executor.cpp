@@ -6,6 +6,7 @@
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/base/stop_signal.h"
+#include "framework/base/units.h"
 #include "framework/data/row_order.h"
 
 namespace throng::engine {
@@ -16,6 +17,7 @@ using nlohmann::json;
 
 namespace {
 
+constexpr size_t kHotKeys = 10;  // named in a step's record
 constexpr int kOriginBits = 40;  // position within a partition
 const std::string kOriginColumn = "__origin";
 
@@ -76,7 +78,7 @@ class StepContext : public graph::CollectiveContext {
   const data::Schema& input_schema(size_t i) const override { return readers_.at(i)->schema(); }
   int64_t num_partitions(size_t i) const override { return readers_.at(i)->num_partitions(); }
   int64_t num_rows(size_t i) const override { return readers_.at(i)->manifest().num_rows(); }
-  int64_t num_rows(size_t i, int64_t partition) const override { return readers_.at(i)->manifest().partitions.at(size_t(partition)).num_rows; }
+  int64_t num_rows(size_t i, int64_t partition) const override { return readers_.at(i)->manifest().partitions.at(size_t(partition)).num_rows(); }
   Batch read(size_t i, int64_t partition, const graph::Names& columns) override { return readers_.at(i)->read(partition, columns); }
   fs::path input_folder(size_t i) const override { return e_.directory_.step(e_.plan_.graph.nodes[node_.inputs.at(i)].step.id); }
   fs::path input_dataset(size_t i) const override { return readers_.at(i)->folder(); }
@@ -124,7 +126,7 @@ class StepContext : public graph::CollectiveContext {
 // --------------------------------------------------------------------------------------------------- executor
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
-    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes) {}
+    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes) {}
 
 void Executor::run() {
   for (const auto& task : plan_.tasks) run_task(task);
@@ -247,15 +249,20 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
   return most;
 }
 
+void Executor::note_hot_key(const std::string& step, const LargeGroup& group) {
+  hot_keys_.push_back({-group.rows, step, group.key});
+  std::sort(hot_keys_.begin(), hot_keys_.end());
+  if (hot_keys_.size() > kHotKeys) hot_keys_.pop_back();
+}
+
 data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
   for (const Stage& stage : task.stages) {
     if (stage.tail == Stage::Tail::kExchange) {
-      auto fresh = std::make_unique<Buckets>(budget_, temporary_folder());
+      auto fresh = std::make_unique<Buckets>(resources());
       Exchange exchange(comm_, partitions_of(stage.tail_node, "", false), num_exchanges_++, *fresh);
       send_stage(stage, exchange);
       record.bytes_shuffled += exchange.bytes();
-      record.bytes_spilled += fresh->spilled_bytes();
       drop_buckets(stage);
       buckets_[{stage.tail_node, stage.tail_input}] = std::move(fresh);
       continue;
@@ -263,15 +270,13 @@ data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
     data::Schema schema = plan_.schema_of(stage.tail_node);
     data::DatasetWriter writer(directory_.dataset(node.step.id), schema, comm_);
     int64_t rows = 0;
-    const int64_t partitions = num_partitions(stage), first = data::first_partition(comm_.rank(), comm_.size(), partitions);
-    const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
-    for_each_partition<Batch>(stage, [](int64_t, Batch batch) { return batch; }, [&](int64_t p, Batch batch) {
+    for_each_piece<Batch>(stage, [](Place&, Batch batch) { return batch; }, [&](Place at, Batch batch) {
       rows += batch.num_rows();
-      writer.write(p, conform(batch, schema, node.step.id));
-      tell("", double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
+      writer.write(at.partition, conform(batch, schema, node.step.id));
+      tell("", at.fraction, rows * comm_.size());
     });
     drop_buckets(stage);
-    return writer.commit(partitions, task.key);
+    return writer.commit(num_partitions(stage), task.key);
   }
   throw bug("task '{}' writes nothing", node.step.id);
 }
@@ -308,117 +313,150 @@ data::Schema Executor::input_schema(size_t node, size_t input) {
   return n.outputs[input].empty() ? plan_.schema_of(n.inputs[input]) : reader(n.inputs[input], n.outputs[input]).schema();
 }
 
-// The rows of one input that came to a partition, in order of key and order columns, ties by their place in the input.
-Batch Executor::sorted_rows(size_t node, size_t input, int64_t partition, std::vector<Buffer> blocks) {
+std::shared_ptr<const data::Schema> Executor::stored_schema(size_t node, size_t input) {
   const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[node].op);
-  // What the send stage sent: the prepared schema, with each row's place in the input at the end.
   auto schema = std::make_shared<data::Schema>(op.prepared_schema_of(input, input_schema(node, input)));
   schema->add({kOriginColumn, data::Type::kInt64});
-  std::vector<Batch> parts;
-  for (auto& block : blocks) {
-    parts.push_back(Batch::deserialize(block, schema));
-    Buffer().swap(block);
-  }
-  Batch rows = Batch::concat(*schema, parts);
-  parts.clear();
-  auto order = data::ordered_rows(rows, sort_columns(op, input), rows.column(kOriginColumn).values<int64_t>());
-  graph::Names kept = schema->names();
-  kept.pop_back();
-  Batch sorted = rows.take(order).project(kept);
-  sorted.origin = {partition, 0};
-  return sorted;
+  return schema;
 }
 
-Batch Executor::read_groups(const Stage& stage, int64_t partition, std::vector<std::vector<Buffer>> blocks) {
-  const auto& node = plan_.graph.nodes[stage.head_node];
-  const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
-  Stopwatch watch;
-  Batch out;
-  try {
-    Batch rows = sorted_rows(stage.head_node, 0, partition, std::move(blocks[0]));
-    if (blocks.size() > 1) {
-      Batch right = sorted_rows(stage.head_node, 1, partition, std::move(blocks[1]));
-      out = op.join(rows, right);
-    } else {
-      // Ranges are no groups: equal keys may lie in two of them.
-      const bool ranged = op.placement() == graph::KeyedOperator::Placement::kRange;
-      const auto starts = ranged ? std::vector<int64_t>{0, rows.num_rows()} : data::group_starts(rows, op.key());
-      out = op.process(rows, starts);
-    }
-  } catch (const Error& e) {
-    throw in_step(e, node, int64_t(stage.head_node), partition);
-  }
-  out.origin = {partition, 0};
-  count_rows(stage.head_node, out.num_rows(), watch.seconds());
-  return out;
+Grouping Executor::grouping(size_t node) {
+  const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[node].op);
+  std::vector<Grouping::Input> inputs;
+  for (size_t k = 0; k < plan_.graph.nodes[node].inputs.size(); ++k) inputs.push_back({stored_schema(node, k), sort_columns(op, k)});
+  return Grouping(op, std::move(inputs));
 }
 
-Batch Executor::run_partition(const Stage& stage, int64_t partition) {
-  const auto& node = plan_.graph.nodes[stage.head_node];
-  data::Schema schema = plan_.schema_of(stage.maps.empty() ? stage.head_node : stage.maps.back());
-  if (stage.head == Stage::Head::kDataset) {
-    Stopwatch watch;
-    graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
-    Batch batch = reader(stage.head_node, stage.head_output).read(partition, columns);
-    (void)watch;
-    return apply_maps(stage, std::move(batch));
-  }
-  std::vector<Batch> parts;
-  int64_t row = 0;
-  double seconds = 0;
-  Stopwatch watch;
-  try {
-    static_cast<graph::SourceOperator&>(*node.op).read(partition, plan_.needed[stage.head_node], [&](Batch batch) {
-      batch.origin = {partition, row};
-      row += batch.num_rows();
-      seconds += watch.seconds();
-      count_rows(stage.head_node, batch.num_rows(), 0);
-      parts.push_back(conform(apply_maps(stage, std::move(batch)), schema, node.step.id));
-      watch = Stopwatch();
-    });
-  } catch (const Error& e) {
-    throw in_step(e, node, int64_t(stage.head_node), partition);
-  }
-  count_rows(stage.head_node, 0, seconds + watch.seconds());
-  Batch all = Batch::concat(schema, parts);
-  all.origin = {partition, 0};
-  return all;
-}
-
-void Executor::load_sides(const Stage& stage) {
+// Gives the maps of a stage their side inputs, which every rank holds whole. They count against half of the budget.
+void Executor::load_sides(const Stage& stage, bool drop) {
   for (size_t m : stage.maps) {
     const auto& node = plan_.graph.nodes[m];
     for (size_t k = 1; k < node.inputs.size(); ++k) {
       const auto& side = reader(node.inputs[k], node.outputs[k]);
-      static_cast<graph::MapOperator&>(*node.op).take_side(k, side.read_all(node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{}));
+      auto& op = static_cast<graph::MapOperator&>(*node.op);
+      const uint64_t bytes = 2 * side.manifest().num_bytes();
+      if (drop) {
+        op.take_side(k, Batch::empty(side.schema()));
+        budget_.release(bytes);
+        continue;
+      }
+      if (!budget_.try_reserve(bytes, budget_.limit_bytes() / 2))
+        throw system_error("step '{}' ({}): each rank holds all rows of '{}', which take about {}; with a memory budget of {} they do not fit", node.step.id, node.step.op,
+                           plan_.graph.nodes[node.inputs[k]].step.id, format_bytes(bytes), format_bytes(budget_.limit_bytes()))
+            .with_hint("raise --memory, or have both inputs shuffled (strategy: shuffle)");
+      op.take_side(k, side.read_all(node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{}));
     }
   }
 }
 
+// What a partition of the stage's head is expected to take while it is worked on, and whether that is too much to be done at once.
+Executor::Weight Executor::weight(const Stage& stage, int64_t partition) {
+  constexpr uint64_t kWorkingCopies = 4, kSourceBytes = uint64_t{4} << 20;
+  uint64_t bytes = 0;
+  if (stage.head == Stage::Head::kSource) bytes = kSourceBytes;
+  if (stage.head == Stage::Head::kDataset) bytes = reader(stage.head_node, stage.head_output).manifest().partitions[size_t(partition)].num_bytes();
+  if (stage.head == Stage::Head::kExchange)
+    for (size_t k = 0; k < plan_.graph.nodes[stage.head_node].inputs.size(); ++k) bytes += buckets_.at({stage.head_node, k})->size_of(partition);
+  bytes *= kWorkingCopies;
+  return {bytes, stage.head != Stage::Head::kSource && bytes > budget_.limit_bytes() / 2};
+}
+
+// Gives the rows of a partition of the stage's head, after the maps, in batches.
+void Executor::produce(const Stage& stage, const Grouping* groups, int64_t partition, Blocks blocks, bool stream, const std::function<void(Batch)>& emit) {
+  const auto& node = plan_.graph.nodes[stage.head_node];
+  int64_t row = 0, out = 0;
+  double seconds = 0;
+  Stopwatch watch;
+  auto through = [&](Batch batch) {
+    seconds += watch.seconds();
+    batch.origin = {partition, row};
+    row += batch.num_rows();
+    if (stage.head != Stage::Head::kDataset) out += batch.num_rows();
+    emit(apply_maps(stage, std::move(batch)));
+    watch = Stopwatch();
+  };
+  try {
+    if (stage.head == Stage::Head::kDataset) {
+      const auto& from = reader(stage.head_node, stage.head_output);
+      const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
+      for (size_t k = 0; k < from.manifest().partitions[size_t(partition)].pieces.size(); ++k) through(from.read_piece(partition, k, columns));
+    } else if (stage.head == Stage::Head::kSource) {
+      static_cast<graph::SourceOperator&>(*node.op).read(partition, plan_.needed[stage.head_node], through);
+    } else if (stream) {
+      groups->stream(partition, std::move(blocks), budget_.limit_bytes() / 2, resources(), through, [&](const LargeGroup& g) { note_hot_key(node.step.id, g); });
+    } else {
+      through(groups->whole(partition, std::move(blocks)));
+    }
+  } catch (const Error& e) {
+    throw in_step(e, node, int64_t(stage.head_node), partition);
+  }
+  if (stage.head != Stage::Head::kDataset) count_rows(stage.head_node, out, seconds + watch.seconds());
+}
+
 template <class Result>
-void Executor::for_each_partition(const Stage& stage, const std::function<Result(int64_t, Batch)>& work, const std::function<void(int64_t, Result)>& body) {
+void Executor::for_each_piece(const Stage& stage, const std::function<Result(Place&, Batch)>& work, const std::function<void(Place, Result)>& body) {
   const int64_t n = num_partitions(stage);
-  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
+  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), owned = data::first_partition(comm_.rank() + 1, comm_.size(), n) - first;
   const auto& head = plan_.graph.nodes[stage.head_node];
+  std::optional<Grouping> groups;
   bool sequential = false;
   if (stage.head == Stage::Head::kSource) sequential = static_cast<const graph::SourceOperator&>(*head.op).sequential();
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
-  if (stage.head == Stage::Head::kExchange)
-    for (size_t k = 0; k < head.inputs.size(); ++k) input_schema(stage.head_node, k);
-  load_sides(stage);
-  const int64_t group = sequential ? 1 : pool_.num_threads();
-  for (int64_t at = first; at < end; at += group) {
-    std::vector<std::optional<Result>> results(static_cast<size_t>(std::min(group, end - at)));
-    std::vector<std::vector<std::vector<Buffer>>> blocks(results.size());
-    if (stage.head == Stage::Head::kExchange)
-      for (size_t i = 0; i < results.size(); ++i)
-        for (size_t k = 0; k < head.inputs.size(); ++k) blocks[i].push_back(buckets_.at({stage.head_node, k})->take(at + int64_t(i)));
-    pool_.parallel_for(results.size(), [&](size_t i) {
-      const int64_t p = at + int64_t(i);
-      results[i] = work(p, stage.head == Stage::Head::kExchange ? apply_maps(stage, read_groups(stage, p, std::move(blocks[i]))) : run_partition(stage, p));
+  if (stage.head == Stage::Head::kExchange) groups.emplace(grouping(stage.head_node));
+  const Grouping* grouping = groups ? &*groups : nullptr;
+  load_sides(stage, false);
+  const data::Schema schema = stage.tail == Stage::Tail::kDataset ? plan_.schema_of(stage.tail_node) : input_schema(stage.tail_node, stage.tail_input);
+
+  struct Item {
+    Weight weight;
+    bool reserved = false;
+    Blocks blocks;
+    std::vector<std::pair<Place, Result>> results;
+  };
+  std::vector<Item> items(static_cast<size_t>(owned));
+  size_t taken = 0;
+  auto place_of = [&](size_t i) { return Place{first + int64_t(i), 0, double(i + 1) / double(owned)}; };
+  // Pieces follow from the rows alone, so that work on a piece (sums, say) gives the same bits within any memory.
+  auto run = [&](size_t i, bool stream, const std::function<void(Place, Result)>& done) {
+    Place place = place_of(i);
+    data::PieceCutter cutter(schema, [&](Batch piece) {
+      Result result = work(place, std::move(piece));
+      done(place, std::move(result));
     });
-    for (size_t i = 0; i < results.size(); ++i) body(at + int64_t(i), std::move(*results[i]));
-  }
+    produce(stage, grouping, place.partition, std::move(items[i].blocks), stream, [&](Batch batch) { cutter.add(conform(batch, schema, head.step.id)); });
+    cutter.finish();
+  };
+  auto take_blocks = [&](size_t i) {
+    if (stage.head != Stage::Head::kExchange) return;
+    for (size_t k = 0; k < head.inputs.size(); ++k) items[i].blocks.push_back(buckets_.at({stage.head_node, k})->take(first + int64_t(i)));
+  };
+  pool_.ordered_for(
+      size_t(owned),
+      [&](size_t i, bool must) {
+        if (!must && (sequential || i >= taken + 2 * size_t(pool_.num_threads()))) return false;
+        Item& item = items[i];
+        item.weight = weight(stage, first + int64_t(i));
+        if (item.weight.large) return true;  // streamed when its turn comes
+        item.reserved = budget_.try_reserve(item.weight.bytes);
+        if (!item.reserved && !must) return false;
+        take_blocks(i);
+        return true;
+      },
+      [&](size_t i) {
+        if (!items[i].weight.large) run(i, false, [&](Place at, Result result) { items[i].results.emplace_back(at, std::move(result)); });
+      },
+      [&](size_t i) {
+        Item& item = items[i];
+        if (item.weight.large) {
+          take_blocks(i);
+          run(i, true, body);
+        }
+        for (auto& [at, result] : item.results) body(at, std::move(result));
+        if (item.reserved) budget_.release(item.weight.bytes);
+        item = Item();
+        taken = i + 1;
+      });
+  load_sides(stage, true);
 }
 
 void Executor::send_stage(const Stage& stage, Exchange& exchange) {
@@ -426,9 +464,7 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
   const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
   const data::Schema input = input_schema(stage.tail_node, stage.tail_input), prepared = op.prepared_schema_of(stage.tail_input, input);
   const graph::Names key = op.key_of(stage.tail_input);
-  const int64_t partitions = num_partitions(stage), targets = partitions_of(stage.tail_node, "", false);
-  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), partitions);
-  const int64_t owned = data::first_partition(comm_.rank() + 1, comm_.size(), partitions) - first;
+  const int64_t targets = partitions_of(stage.tail_node, "", false);
   const bool ranged = op.placement() == graph::KeyedOperator::Placement::kRange;
   const Batch splitters = ranged ? range_splitters(stage, targets) : Batch();
   const auto order = sort_columns(op, stage.tail_input);
@@ -437,9 +473,9 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
     int64_t rows = 0;
     std::vector<std::pair<int64_t, Buffer>> blocks;
   };
-  auto cut = [&](int64_t p, Batch batch) {
+  auto cut = [&](Place& at, Batch batch) {
+    const int64_t p = at.partition;
     Sent sent;
-    batch = conform(batch, input, node.step.id);
     sent.rows = batch.num_rows();
     try {
       batch = conform(op.prepare_input(stage.tail_input, batch), prepared, node.step.id);
@@ -447,7 +483,8 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
       throw in_step(e, node, int64_t(stage.tail_node), p);
     }
     data::Column origin = data::Column::zeros(data::Type::kInt64, batch.num_rows());
-    for (int64_t r = 0; r < batch.num_rows(); ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | r;
+    for (int64_t r = 0; r < batch.num_rows(); ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | (at.row + r);
+    at.row += batch.num_rows();
     batch = batch.with({kOriginColumn, data::Type::kInt64}, std::move(origin));
     std::map<int64_t, std::vector<int64_t>> by_target;
     if (ranged) {
@@ -481,10 +518,10 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
     return sent;
   };
   int64_t rows = 0;
-  for_each_partition<Sent>(stage, cut, [&](int64_t p, Sent sent) {
+  for_each_piece<Sent>(stage, cut, [&](Place at, Sent sent) {
     rows += sent.rows;
     for (auto& [target, block] : sent.blocks) exchange.send(target, std::move(block));
-    tell("shuffling", 0.5 * double(p - first + 1) / double(std::max<int64_t>(1, owned)), rows * comm_.size());
+    tell("shuffling", 0.5 * at.fraction, rows * comm_.size());
   });
   exchange.finish();
 }
@@ -500,27 +537,29 @@ Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
   const bool stored = stage.head == Stage::Head::kDataset;
   THRONG_CHECK(stage.maps.empty() && stage.head != Stage::Head::kExchange, "step '{}' samples rows that cannot be read twice", plan_.graph.nodes[stage.tail_node].step.id);
   auto* source = dynamic_cast<graph::SourceOperator*>(head.op.get());  // where it is not stored
-  const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
   const data::Schema in_schema = input_schema(stage.tail_node, stage.tail_input);
-  auto read = [&](int64_t p) {
-    if (stored) return reader(stage.head_node, stage.head_output).read(p, columns);
+  const graph::Names columns = op.needed_columns(stage.tail_input, in_schema, {});
+  graph::Names names;
+  for (const auto& o : order) names.push_back(o.column);
+  auto read = [&](int64_t p) {  // prepared, the columns of the order
     std::vector<Batch> parts;
-    source->read(p, columns, [&](Batch batch) { parts.push_back(std::move(batch)); });
-    return Batch::concat(in_schema, parts);
+    auto add = [&](Batch batch) { parts.push_back(op.prepare_input(stage.tail_input, batch).project(names)); };
+    if (stored)
+      for (size_t k = 0; k < reader(stage.head_node, stage.head_output).manifest().partitions[size_t(p)].pieces.size(); ++k) add(reader(stage.head_node, stage.head_output).read_piece(p, k, columns));
+    else source->read(p, columns, add);
+    return Batch::concat(in_schema.project(names), parts);
   };
   const int64_t n = num_partitions(stage), sampled = std::min(n, kSampledPartitions);
   const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
   const int64_t all_rows = stored ? reader(stage.head_node, stage.head_output).manifest().num_rows() : source->estimated_rows();
   const int64_t total = std::max<int64_t>(1, all_rows / std::max<int64_t>(1, n) * sampled);  // about, of the partitions sampled
-  graph::Names names;
-  for (const auto& o : order) names.push_back(o.column);
   auto schema = std::make_shared<data::Schema>(in_schema.project(names));
   schema->add({kOriginColumn, data::Type::kInt64});
   std::vector<Batch> samples;
   for (int64_t i = 0; i < sampled; ++i) {
     const int64_t p = i * n / sampled;
     if (p < first || p >= end) continue;
-    Batch batch = op.prepare_input(stage.tail_input, read(p)).project(names);
+    const Batch batch = read(p);
     const int64_t rows = batch.num_rows();
     if (rows == 0) continue;
     const int64_t wanted = std::min(rows, kSamplesPerTarget * targets * rows / total + 1);
@@ -558,15 +597,20 @@ void Executor::collect_counts(const Task& task, StepRecord& record) {
       for (const auto& e : list) j["examples"][name].push_back({e.partition, e.row, e.text, e.place});
   }
   counts_.clear();
-  mine["*"] = {{"peak", peak_resident_bytes()}, {"shuffled", record.bytes_shuffled}, {"spilled", record.bytes_spilled}};
+  json hot = json::array();
+  for (const auto& [rows, step, key] : hot_keys_) hot.push_back({rows, step, key});
+  hot_keys_.clear();
+  mine["*"] = {{"peak", peak_resident_bytes()}, {"shuffled", record.bytes_shuffled}, {"spilled", quota_.take_total()}, {"hot", hot}};
   auto all = comm_.gather(mine.dump(-1, ' ', false, json::error_handler_t::replace));
   if (comm_.rank() != 0) return;
   record.bytes_shuffled = record.bytes_spilled = 0;
+  std::vector<json> all_hot;
   for (const auto& text : all) {
     json one = json::parse(text);
     record.peak_memory_bytes = std::max(record.peak_memory_bytes, one["*"]["peak"].get<uint64_t>());
     record.bytes_shuffled += one["*"]["shuffled"].get<uint64_t>();
     record.bytes_spilled += one["*"]["spilled"].get<uint64_t>();
+    for (const auto& key : one["*"]["hot"]) all_hot.push_back(key);
     one.erase("*");
     for (auto& [id, j] : one.items()) {
       if (!record.nodes.contains(id)) {
@@ -586,6 +630,9 @@ void Executor::collect_counts(const Task& task, StepRecord& record) {
       }
     }
   }
+  std::sort(all_hot.begin(), all_hot.end());
+  for (size_t i = 0; i < std::min(all_hot.size(), kHotKeys); ++i)
+    record.metrics["hot_keys"].push_back({{"step", all_hot[i][1]}, {"key", all_hot[i][2]}, {"rows", -all_hot[i][0].get<int64_t>()}});
   // Steps whose rows no map counted: the task's own result.
   if (record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
 }

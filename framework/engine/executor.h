@@ -7,7 +7,9 @@
 #include "framework/base/clock.h"
 #include "framework/base/memory.h"
 #include "framework/base/thread_pool.h"
+#include "framework/base/files.h"
 #include "framework/engine/exchange.h"
+#include "framework/engine/grouping.h"
 #include "framework/engine/plan.h"
 #include "framework/engine/run_directory.h"
 
@@ -26,6 +28,7 @@ using ProgressSink = std::function<void(const Progress&)>;
 struct ExecutorOptions {
   int threads = 1;
   uint64_t memory_bytes = uint64_t{1} << 30;
+  uint64_t spill_quota_bytes = UINT64_MAX;
   /// Keep the checkpoints of a task that did not finish.
   bool resume = false;
   /// Where learned state is read from when the plan replays a run.
@@ -53,15 +56,27 @@ class Executor {
   data::Batch range_splitters(const Stage& stage, int64_t targets);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
-  void load_sides(const Stage& stage);
+  void load_sides(const Stage& stage, bool drop);
   data::Schema input_schema(size_t node, size_t input);
-  data::Batch sorted_rows(size_t node, size_t input, int64_t partition, std::vector<Buffer> blocks);
-  data::Batch read_groups(const Stage& stage, int64_t partition, std::vector<std::vector<Buffer>> blocks);
-  /// Calls `work` on the pool with each owned partition's rows after the maps, then `body` in the calling thread with what it
-  /// gave, partitions in order.
+  std::shared_ptr<const data::Schema> stored_schema(size_t node, size_t input);
+  Grouping grouping(size_t node);
+  Resources resources() { return {budget_, quota_, temporary_folder()}; }
+  struct Place {
+    int64_t partition = 0, row = 0;  ///< `row` is the work's own count
+    double fraction = 0;             ///< of this rank's partitions, this one included
+  };
+  struct Weight {
+    uint64_t bytes = 0;
+    bool large = false;
+  };
+  using Blocks = std::vector<std::vector<StoredBlock>>;
+  Weight weight(const Stage& stage, int64_t partition);
+  void produce(const Stage& stage, const Grouping* groups, int64_t partition, Blocks blocks, bool stream, const std::function<void(data::Batch)>& emit);
+  /// Calls `work` on the pool with the rows of each owned partition after the maps, piece by piece, then `body` in the calling thread
+  /// with what it gave, in order. Partitions that the budget cannot take as a whole are streamed.
   template <class Result>
-  void for_each_partition(const Stage& stage, const std::function<Result(int64_t, data::Batch)>& work, const std::function<void(int64_t, Result)>& body);
-  data::Batch run_partition(const Stage& stage, int64_t partition);
+  void for_each_piece(const Stage& stage, const std::function<Result(Place&, data::Batch)>& work, const std::function<void(Place, Result)>& body);
+  void note_hot_key(const std::string& step, const LargeGroup& group);
   int64_t num_partitions(const Stage& stage);
   /// Of a node's output; of an input when `stored`.
   int64_t partitions_of(size_t node, const std::string& output, bool stored);
@@ -79,9 +94,11 @@ class Executor {
   ExecutorOptions options_;
   ThreadPool pool_;
   MemoryBudget budget_;
+  SpillQuota quota_;
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Buckets>> buckets_;  // (keyed node, input): between a send stage and the one that groups
   std::mutex counts_mutex_;
+  std::vector<std::tuple<int64_t, std::string, std::string>> hot_keys_;  // -rows, step, key
   std::map<size_t, std::pair<int64_t, double>> counts_;  // node -> rows, seconds of worker time
   uint64_t num_exchanges_ = 0;
   std::vector<StepRecord> records_;

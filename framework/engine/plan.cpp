@@ -31,6 +31,7 @@ class CoLocate : public graph::KeyedOperator {
   Names key() const override { return contract_.key; }
   Names order() const override { return contract_.order; }
   data::Batch process(const data::Batch& rows, std::span<const int64_t>) const override { return rows; }
+  bool takes_portions() const override { return true; }
   bool prepares() const { return bool(contract_.prepare); }
   bool serves(const graph::CollectiveOperator::Contract& other) const {
     return !prepares() && !other.prepare && contract_.key == other.key && contract_.order == other.order;

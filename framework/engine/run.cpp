@@ -106,7 +106,8 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   if (comm.rank() == 0) open_directory(job, plan, options);
   for (auto& [step, path] : plan.graph.save) path = (options.out / path).lexically_normal().string();
   comm.barrier();
-  if (options.memory_bytes == 0) options.memory_bytes = memory_for_rank(comm);
+  const uint64_t most = memory_for_rank(comm);
+  options.memory_bytes = options.memory_bytes == 0 ? most : std::min(most, options.memory_bytes);
 
   json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
              {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
@@ -126,7 +127,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
 
   if (comm.rank() == 0) state["predicted"] = foretell(job, plan, directory, options);
 
-  ExecutorOptions executor_options{options.threads, options.memory_bytes, options.resume, options.learned_from, {}};
+  ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.learned_from, {}};
   Stopwatch since_state;
   executor_options.progress = [&](const Progress& p) {
     auto& step = state["steps"][p.step];

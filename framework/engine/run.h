@@ -7,7 +7,8 @@ namespace throng::engine {
 struct RunOptions {
   std::filesystem::path out;  ///< the run directory itself
   int threads = 1;
-  uint64_t memory_bytes = 0;  ///< per rank; 0: 0.8 of the host's limit, shared by the ranks on this host
+  uint64_t memory_bytes = 0;  ///< per rank; 0, or more than that: 0.8 of the host's limit, shared by the ranks on this host
+  uint64_t spill_quota_bytes = UINT64_MAX;  ///< per rank, on $TMPDIR
   bool resume = false;        ///< the directory must hold a run of this job
   bool estimate = false;      ///< foretell rows and times by a trial on samples, unless nothing is to be done
   std::filesystem::path learned_from;  ///< replay a finished run's frozen chain on new rows

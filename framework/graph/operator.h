@@ -106,6 +106,17 @@ class KeyedOperator : public Operator {
   /// an empty key, partition 0 comes even where it has no row.
   virtual data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const = 0;
 
+  /// Groups too large for memory. `combine`: replaces each group of prepared rows by fewer that stand for them, so that combining the
+  /// first rows of a group and then these with the rest gives the same bits as doing nothing.
+  virtual bool combines() const { return false; }
+  virtual data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const { return (void)starts, rows; }
+  /// Or `process_portion`: as `process`, but the first group may go on from the last call, which left `carry`, and the last one may go on
+  /// in the next, where `unfinished`: then the operator leaves in `carry` what it must remember. Otherwise `carry` is to be reset.
+  virtual bool takes_portions() const { return false; }
+  virtual data::Batch process_portion(const data::Batch& rows, std::span<const int64_t> starts, bool unfinished, std::shared_ptr<void>& carry) const {
+    return (void)unfinished, (void)carry, process(rows, starts);
+  }
+
   /// Two inputs: what differs between them. The key columns' types must be the same on both sides.
   virtual Names key_of(size_t input) const { return (void)input, key(); }
   virtual Names order_of(size_t input) const { return (void)input, order(); }

@@ -49,7 +49,7 @@ json describe_run(const fs::path& folder) {
 
 void print_rows(const data::DatasetReader& reader, int64_t wanted) {
   for (int64_t p = 0; p < reader.num_partitions() && wanted > 0; ++p) {
-    if (reader.manifest().partitions[size_t(p)].num_rows == 0) continue;
+    if (reader.manifest().partitions[size_t(p)].num_rows() == 0) continue;
     auto batch = reader.read(p);
     for (int64_t r = 0; r < batch.num_rows() && wanted > 0; ++r, --wanted) std::printf("%s\n", data::row_as_json(batch, r).c_str());
   }

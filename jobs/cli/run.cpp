@@ -17,7 +17,7 @@ namespace {
 struct Options {
   JobOptions job;
   RankOptions ranks;
-  std::string out, memory;
+  std::string out, memory, spill_quota;
   bool resume = false, json = false, estimate = true;
 };
 
@@ -33,6 +33,12 @@ void print_result(const engine::RunResult& result, const Options& options, const
   std::printf("\ndone in %s; report: %s\n", format_seconds(result.seconds).c_str(), (std::filesystem::path(out) / "report.html").c_str());
 }
 
+uint64_t bytes_of(const char* flag, const std::string& text) {
+  auto bytes = parse_bytes(text);
+  if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("{} is '{}'; expected at least 1MiB, for example 4GiB", flag, text);
+  return bytes->count;
+}
+
 int run(const Options& options, const std::vector<std::string>& arguments) {
   return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) {
     graph::Faults faults;
@@ -44,11 +50,8 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     run_options.threads = options.ranks.threads;
     run_options.resume = options.resume;
     run_options.estimate = options.estimate;
-    if (!options.memory.empty()) {
-      auto bytes = parse_bytes(options.memory);
-      if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("--memory is '{}'; expected at least 1MiB, for example 4GiB", options.memory);
-      run_options.memory_bytes = bytes->count;
-    }
+    if (!options.memory.empty()) run_options.memory_bytes = bytes_of("--memory", options.memory);
+    if (!options.spill_quota.empty()) run_options.spill_quota_bytes = bytes_of("--spill-quota", options.spill_quota);
     run_options.progress = progress_lines(options.json);
     auto plan = engine::prepare(job, comm, std::move(faults));
     auto result = engine::run(job, std::move(plan), comm, run_options);
@@ -68,7 +71,8 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   command->add_option("-n,--ranks", options->ranks.num_ranks, "MPI ranks to start (default 1)")->check(CLI::Range(1, 100000));
   command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
   command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
-  command->add_option("--memory", options->memory, "memory budget of each rank's exchanges, such as 4GiB (default: 0.8 of the host's limit, shared)");
+  command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
+  command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
   command->add_option("--backend", options->ranks.backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
   command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");

@@ -71,6 +71,19 @@ class AggregateOperator : public graph::KeyedOperator {
   }
 
   data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
+    return merge(rows, starts, output_, [](data::Accumulator& a, size_t num_groups, std::vector<data::Column>& columns) { columns.push_back(a.results(num_groups)); });
+  }
+  // Floats are summed from the first state on, so that a sum of the first ones may stand for them.
+  bool combines() const override { return true; }
+  data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override {
+    return merge(rows, starts, partial_, [](data::Accumulator& a, size_t num_groups, std::vector<data::Column>& columns) {
+      for (auto& column : a.states(num_groups)) columns.push_back(std::move(column));
+    });
+  }
+
+ private:
+  template <class Take>
+  data::Batch merge(const data::Batch& rows, std::span<const int64_t> starts, const data::Schema& schema, const Take& take) const {
     size_t num_groups = starts.size() - 1;
     if (key_.empty()) num_groups = rows.origin.partition == 0 ? 1 : 0;  // of no rows, too, there is one row of counts
     std::vector<uint32_t> group_of(size_t(rows.num_rows()));
@@ -85,12 +98,11 @@ class AggregateOperator : public graph::KeyedOperator {
     for (const auto& a : aggregates_) {
       auto accumulator = a.accumulator();
       if (num_groups > 0) accumulator->merge(rows, group_of, num_groups);
-      columns.push_back(accumulator->results(num_groups));
+      take(*accumulator, num_groups, columns);
     }
-    return data::Batch(output_, std::move(columns), rows.origin);
+    return data::Batch(schema, std::move(columns), rows.origin);
   }
 
- private:
   Aggregate params_;
   graph::Names key_;
   std::vector<std::pair<std::string, data::Expression>> key_expressions_;

@@ -34,6 +34,8 @@ class DistinctOperator : public graph::KeyedOperator {
     for (size_t g = 0; g + 1 < starts.size(); ++g) kept.push_back(params_.keep == "first" ? starts[g] : starts[g + 1] - 1);
     return rows.take(kept);
   }
+  bool combines() const override { return true; }
+  data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override { return process(rows, starts); }
 
  private:
   Distinct params_;

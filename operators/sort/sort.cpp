@@ -29,6 +29,7 @@ class SortOperator : public graph::KeyedOperator {
   graph::Names key() const override { return key_; }
   std::vector<uint8_t> falling() const override { return falling_; }
   data::Batch process(const data::Batch& rows, std::span<const int64_t>) const override { return rows; }
+  bool takes_portions() const override { return true; }
 
  private:
   Sort params_;

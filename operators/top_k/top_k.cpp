@@ -53,6 +53,13 @@ class TopKOperator : public graph::KeyedOperator {
       for (int64_t r = starts[g]; r < std::min(starts[g + 1], starts[g] + params_.k); ++r) kept.push_back(r), rank.append(r - starts[g] + 1);
     return rows.take(kept).with({"rank", data::Type::kInt64}, std::move(rank));
   }
+  bool combines() const override { return true; }
+  data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override {
+    std::vector<int64_t> kept;
+    for (size_t g = 0; g + 1 < starts.size(); ++g)
+      for (int64_t r = starts[g]; r < std::min(starts[g + 1], starts[g] + params_.k); ++r) kept.push_back(r);
+    return rows.take(kept);
+  }
 
  private:
   TopK params_;

@@ -63,5 +63,57 @@ TEST(ThreadPool, CanBeUsedAgainAfterAFailure) {
   }
 }
 
+TEST(ThreadPool, OrderedLoopsTakeInOrder) {
+  for (int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (size_t n : {0, 1, 5, 300}) {
+      std::vector<std::atomic<int>> worked(n);
+      std::vector<size_t> begun, taken;
+      size_t refused = 0;
+      pool.ordered_for(
+          n,
+          [&](size_t i, bool must) {
+            if (!must && i >= taken.size() + 3) return ++refused, false;
+            begun.push_back(i);
+            return true;
+          },
+          [&](size_t i) { ++worked[i]; },
+          [&](size_t i) {
+            EXPECT_EQ(worked[i], 1);
+            taken.push_back(i);
+          });
+      ASSERT_EQ(begun.size(), n);
+      ASSERT_EQ(taken.size(), n);
+      for (size_t i = 0; i < n; ++i) ASSERT_TRUE(begun[i] == i && taken[i] == i);
+      EXPECT_EQ(refused > 0, n > 3);
+    }
+  }
+}
+
+TEST(ThreadPool, OrderedLoopsEndAtTheFirstFailure) {
+  for (int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (bool in_take : {false, true}) {
+      size_t taken = 0;
+      std::string thrown;
+      try {
+        pool.ordered_for(
+            100, [](size_t, bool) { return true; },
+            [&](size_t i) {
+              if (!in_take && i >= 7) throw std::runtime_error(std::to_string(i));
+            },
+            [&](size_t i) {
+              if (in_take && i == 7) throw std::runtime_error("7");
+              ++taken;
+            });
+      } catch (const std::runtime_error& e) {
+        thrown = e.what();
+      }
+      EXPECT_EQ(thrown, "7");
+      EXPECT_EQ(taken, 7u);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace throng

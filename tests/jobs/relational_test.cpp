@@ -103,7 +103,7 @@ TEST(Relational, SortIsGlobalAndStable) {
   EXPECT_EQ(expected, got);
   data::DatasetReader reader(engine::RunDirectory(run.folder).dataset("s"));
   int64_t largest = 0;
-  for (const auto& p : reader.manifest().partitions) largest = std::max(largest, p.num_rows);
+  for (const auto& p : reader.manifest().partitions) largest = std::max(largest, p.num_rows());
   EXPECT_LT(largest, 4000 / 11 * 2) << "half the rows have one user, and still no partition is large";
 }
 

@@ -1,0 +1,62 @@
+// Rows that wait between two stages: in memory while the budget allows, then on disk.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "framework/base/memory.h"
+#include "framework/base/spill_file.h"
+
+namespace throng::engine {
+
+/// What a rank may use: its memory, its disk for what does not fit, and where that is.
+struct Resources {
+  MemoryBudget& memory;
+  SpillQuota& quota;
+  std::filesystem::path spill_folder;
+};
+
+/// A serialised batch, in memory or in a spill file.
+class StoredBlock {
+ public:
+  explicit StoredBlock(Buffer bytes) : bytes_(std::move(bytes)), size_(bytes_.size()) {}
+  StoredBlock(std::shared_ptr<const SpillFile> file, SpillFile::Block place) : file_(std::move(file)), place_(place), size_(place.size) {}
+  uint64_t size() const { return size_; }
+  /// Its bytes; they are gone from here. Any thread.
+  Buffer take() { return file_ ? file_->read(place_) : std::move(bytes_); }
+
+ private:
+  Buffer bytes_;
+  std::shared_ptr<const SpillFile> file_;
+  SpillFile::Block place_;
+  uint64_t size_;
+};
+
+/// Serialised blocks of rows by partition. Holds at most half of the memory, so that those who work on rows find room. One thread.
+class Buckets {
+ public:
+  explicit Buckets(Resources resources) : resources_(std::move(resources)) {}
+  ~Buckets() { resources_.memory.release(reserved_); }
+  Buckets(const Buckets&) = delete;
+  Buckets& operator=(const Buckets&) = delete;
+
+  void add(int64_t partition, Buffer block);
+  /// All blocks of a partition, in no particular order; they are gone from here afterwards, and no longer counted.
+  std::vector<StoredBlock> take(int64_t partition);
+  /// Bytes that wait for a partition.
+  uint64_t size_of(int64_t partition) const;
+  uint64_t spilled_bytes() const { return file_ ? file_->stored_bytes() : 0; }
+  const Resources& resources() const { return resources_; }
+
+ private:
+  void spill();
+
+  Resources resources_;
+  std::map<int64_t, std::vector<Buffer>> in_memory_;
+  std::map<int64_t, std::vector<SpillFile::Block>> on_disk_;
+  uint64_t reserved_ = 0;
+  std::shared_ptr<SpillFile> file_;
+};
+
+}  // namespace throng::engine
