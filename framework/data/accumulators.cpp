@@ -1,11 +1,13 @@
 #include "framework/data/accumulators.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <optional>
 #include <tuple>
 
 #include "framework/base/hash.h"
+#include "framework/data/compact_keys.h"
 #include "framework/data/sketches.h"
 #include "framework/data/vocabulary.h"
 
@@ -21,7 +23,8 @@ class Count : public Accumulator {
       for (uint32_t g : group_of) ++counts_[g];
       return;
     }
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r) counts_[group_of[r]] += x.is_valid(int64_t(r));
   }
   void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
@@ -62,6 +65,17 @@ void append_value(Column& c, const T& v) {
   else c.append(v);
 }
 
+template <class Visit>
+void with_numbers(const Column& c, const Visit& visit) {
+  switch (c.type()) {
+    case Type::kBool: return visit(c.values<uint8_t>());
+    case Type::kInt32: return visit(c.values<int32_t>());
+    case Type::kFloat32: return visit(c.values<float>());
+    case Type::kFloat64: return visit(c.values<double>());
+    default: return visit(c.values<int64_t>());
+  }
+}
+
 // sum and mean.
 template <class T>
 class Sum : public Accumulator {
@@ -69,9 +83,16 @@ class Sum : public Accumulator {
   Sum(Bound b, bool mean) : b_(std::move(b)), mean_(mean) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     grow(n);
-    Column x = b_.argument(0, rows);
-    for (size_t r = 0; r < group_of.size(); ++r)
-      if (x.is_valid(int64_t(r))) take(group_of[r], value_at<T>(x, int64_t(r)), 1);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
+    if (x.has_nulls()) {
+      for (size_t r = 0; r < group_of.size(); ++r)
+        if (x.is_valid(int64_t(r))) take(group_of[r], value_at<T>(x, int64_t(r)), 1);
+    } else {
+      with_numbers(x, [&](auto values) {
+        for (size_t r = 0; r < group_of.size(); ++r) take(group_of[r], T(values[r]), 1);
+      });
+    }
   }
   void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     grow(n);
@@ -119,7 +140,8 @@ class Variance : public Accumulator {
   Variance(Bound b, bool population, bool root) : b_(std::move(b)), population_(population), root_(root) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     groups_.resize(n);
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)
       if (x.is_valid(int64_t(r))) groups_[group_of[r]].merge({1, x.as_double(int64_t(r)), 0});
   }
@@ -172,9 +194,9 @@ class Extreme : public Accumulator {
   Extreme(Bound b, bool largest, bool by_time) : b_(std::move(b)), largest_(largest), by_time_(by_time) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     best_.resize(n);
-    Column x = b_.argument(0, rows);
-    std::optional<Column> time;
-    if (by_time_) time = b_.argument(1, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
+    const ColumnPtr time = by_time_ ? b_.argument(1, rows) : nullptr;
     for (size_t r = 0; r < group_of.size(); ++r) {
       const int64_t row = int64_t(r);
       if (!x.is_valid(row) || (time && !time->is_valid(row))) continue;
@@ -248,7 +270,8 @@ class CountDistinct : public Accumulator {
  public:
   explicit CountDistinct(Bound b) : b_(std::move(b)) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     std::vector<uint64_t> first(group_of.size(), 0), second(group_of.size(), 0x9e3779b97f4a7c15);
     x.hash_rows(first);
     x.hash_rows(second, 0x5bd1e995);
@@ -284,11 +307,86 @@ class CountDistinct : public Accumulator {
   CompressedEntries<Entry> entries_;
 };
 
+// Distinct whole numbers by themselves.
+class CountDistinctWhole : public Accumulator {
+ public:
+  explicit CountDistinctWhole(Bound b) : b_(std::move(b)) {}
+  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
+    const bool nulls = x.has_nulls();
+    for (size_t r = 0; r < group_of.size(); ++r)
+      if (!nulls || x.is_valid(int64_t(r))) add(group_of[r], x.as_int64(int64_t(r)));
+  }
+  void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+    const Column& values = b_.state_column(0, rows);
+    for (size_t r = 0; r < group_of.size(); ++r) {
+      auto list = values.list<int32_t>(int64_t(r));
+      for (size_t i = 0; i + 1 < list.size(); i += 2) add(group_of[r], int64_t(join_halves(list[i], list[i + 1])));
+    }
+  }
+  std::vector<Column> states(size_t n) override {
+    compress();
+    std::vector<Column> out;
+    out.emplace_back(Type::kListInt32);
+    std::vector<int32_t> list;
+    size_t at = 0;
+    for (uint32_t g = 0; g < n; ++g) {
+      list.clear();
+      for (; at < entries_.size() && entries_[at].group == g; ++at) add_halves(uint64_t(entries_[at].value), list);
+      out[0].append_list(std::span<const int32_t>(list));
+    }
+    return out;
+  }
+  Column results(size_t n) override {
+    compress();
+    Column c = Column::zeros(Type::kInt64, int64_t(n));
+    auto counts = c.mutable_values<int64_t>();
+    for (const Entry& e : entries_) ++counts[e.group];
+    return c;
+  }
+
+ private:
+  struct Entry {
+    int64_t value;
+    uint32_t group;
+    bool operator==(const Entry&) const = default;
+  };
+  void add(uint32_t group, int64_t value) {
+    entries_.push_back({value, group});
+    if (entries_.size() < limit_) return;
+    compress();
+    limit_ = std::max<size_t>(1 << 18, 2 * entries_.size());
+  }
+  // By group, then value; each once.
+  void compress() {
+    if (entries_.empty()) return;
+    int64_t least = INT64_MAX, greatest = INT64_MIN;
+    uint32_t groups = 0;
+    for (const Entry& e : entries_) least = std::min(least, e.value), greatest = std::max(greatest, e.value), groups = std::max(groups, e.group);
+    const int value_bits = int(std::bit_width(uint64_t(greatest) - uint64_t(least))), bits = value_bits + int(std::bit_width(groups));
+    if (bits < 64) {
+      AlignedVector<uint64_t> keys(entries_.size());
+      for (size_t i = 0; i < keys.size(); ++i) keys[i] = uint64_t(entries_[i].group) << value_bits | (uint64_t(entries_[i].value) - uint64_t(least));
+      radix_sort(keys, bits);
+      const uint64_t mask = (uint64_t{1} << value_bits) - 1;
+      for (size_t i = 0; i < keys.size(); ++i) entries_[i] = {int64_t((keys[i] & mask) + uint64_t(least)), uint32_t(keys[i] >> value_bits)};
+    } else {
+      std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return std::tie(a.group, a.value) < std::tie(b.group, b.value); });
+    }
+    entries_.erase(std::unique(entries_.begin(), entries_.end()), entries_.end());
+  }
+  Bound b_;
+  std::vector<Entry> entries_;
+  size_t limit_ = 1 << 18;
+};
+
 class ApproxDistinct : public Accumulator {
  public:
   explicit ApproxDistinct(Bound b) : b_(std::move(b)) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     std::vector<uint64_t> hashes(group_of.size(), 0);
     x.hash_rows(hashes, 0x1b873593);
     for (size_t r = 0; r < group_of.size(); ++r)
@@ -317,7 +415,8 @@ class Quantile : public Accumulator {
  public:
   explicit Quantile(Bound b) : b_(std::move(b)) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)
       if (x.is_valid(int64_t(r)) && !std::isnan(x.as_double(int64_t(r)))) bins_.add({group_of[r], DdSketch::bin(x.as_double(int64_t(r))), 1});
   }
@@ -347,7 +446,8 @@ class TopK : public Accumulator {
  public:
   explicit TopK(Bound b) : b_(std::move(b)) {}
   void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
-    Column x = b_.argument(0, rows);
+    const ColumnPtr argument = b_.argument(0, rows);
+    const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)
       if (x.is_valid(int64_t(r))) counts_.add({group_of[r], number(text_of(x, int64_t(r))), 1});
   }
@@ -408,7 +508,11 @@ std::unique_ptr<Accumulator> make_extreme(const Bound& b, bool largest, bool by_
   if (is_float(b.result.type)) return std::make_unique<Extreme<double>>(b, largest, by_time);
   return std::make_unique<Extreme<int64_t>>(b, largest, by_time);
 }
-std::unique_ptr<Accumulator> make_count_distinct(const Bound& b) { return std::make_unique<CountDistinct>(b); }
+std::unique_ptr<Accumulator> make_count_distinct(const Bound& b) {
+  const Type type = (*b.arguments)[0].type();
+  if (is_integer(type) || type == Type::kBool || type == Type::kTimestamp) return std::make_unique<CountDistinctWhole>(b);
+  return std::make_unique<CountDistinct>(b);
+}
 std::unique_ptr<Accumulator> make_approx_distinct(const Bound& b) { return std::make_unique<ApproxDistinct>(b); }
 std::unique_ptr<Accumulator> make_quantile(const Bound& b) { return std::make_unique<Quantile>(b); }
 std::unique_ptr<Accumulator> make_top_k(const Bound& b) { return std::make_unique<TopK>(b); }

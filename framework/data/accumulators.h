@@ -14,7 +14,7 @@ struct Bound {
   std::shared_ptr<std::vector<Expression>> arguments;
   double number = 0;  // the constant argument, where there is one
 
-  Column argument(size_t i, const Batch& rows) const { return (*arguments)[i].evaluate(rows); }
+  ColumnPtr argument(size_t i, const Batch& rows) const { return (*arguments)[i].evaluate_shared(rows); }
   const Column& state_column(size_t i, const Batch& rows) const { return rows.column(state[i].name); }
 };
 

@@ -136,24 +136,40 @@ void put_lengths(Buffer& into, const AlignedVector<int64_t>& offsets) {
 
 struct Source {
   std::span<const std::byte> bytes;
-  void get(void* to, size_t n) {
-    if (n > bytes.size()) throw data_error("a serialised batch is cut short: {} bytes left of {}", bytes.size(), n);
-    if (n) std::memcpy(to, bytes.data(), n);
-    bytes = bytes.subspan(n);
-  }
   uint64_t u64() {
     uint64_t v = 0;
-    get(&v, sizeof v);
+    if (sizeof v > bytes.size()) throw data_error("a serialised batch is cut short: {} bytes left of {}", bytes.size(), sizeof v);
+    std::memcpy(&v, bytes.data(), sizeof v);
+    bytes = bytes.subspan(sizeof v);
     return v;
   }
-  template <class V>
-  void array(V& into) {
-    uint64_t n = u64();
-    if (n > bytes.size() / sizeof(typename V::value_type)) throw data_error("a serialised batch is cut short");
-    into.resize(n);
-    get(into.data(), n * sizeof(typename V::value_type));
+  std::span<const std::byte> array(size_t width) {
+    const uint64_t n = u64();
+    if (n > bytes.size() / width) throw data_error("a serialised batch is cut short: {} values in {} bytes", n, bytes.size());
+    auto part = bytes.first(size_t(n) * width);
+    bytes = bytes.subspan(part.size());
+    return part;
   }
 };
+
+void put_column(Buffer& into, const Column& c) {
+  put_u64(into, c.bytes().size());
+  append_bytes(into, c.bytes().data(), c.bytes().size());
+  put_lengths(into, c.offsets());
+  put_lengths(into, c.string_offsets());
+  put_u64(into, c.valid().size());
+  append_bytes(into, c.valid().data(), c.valid().size());
+}
+
+Column::PartsView read_parts(Source& in, int64_t rows) {
+  Column::PartsView parts;
+  parts.rows = rows;
+  parts.bytes = in.array(1);
+  parts.lengths = in.array(4);
+  parts.string_lengths = in.array(4);
+  parts.valid = in.array(1);
+  return parts;
+}
 
 }  // namespace
 
@@ -161,14 +177,43 @@ void Batch::serialize(Buffer& into) const {
   put_u64(into, uint64_t(rows_));
   put_u64(into, uint64_t(origin.partition));
   put_u64(into, uint64_t(origin.first_row));
+  for (const auto& c : columns_) put_column(into, *c);
+}
+
+void Batch::serialize(Buffer& into, std::span<const int64_t> rows) const {
+  put_u64(into, uint64_t(rows.size()));
+  put_u64(into, uint64_t(origin.partition));
+  put_u64(into, uint64_t(origin.first_row));
   for (const auto& c : columns_) {
-    put_u64(into, c->bytes().size());
-    append_bytes(into, c->bytes().data(), c->bytes().size());
-    put_lengths(into, c->offsets());
-    put_lengths(into, c->string_offsets());
-    put_u64(into, c->valid().size());
-    append_bytes(into, c->valid().data(), c->valid().size());
+    if (!is_fixed(c->type())) {
+      const Column chosen = c->take(rows);
+      put_column(into, chosen);
+      continue;
+    }
+    auto gather = [&]<class T>(T) {
+      put_u64(into, rows.size() * sizeof(T));
+      const size_t at = into.size();
+      into.resize(at + rows.size() * sizeof(T));
+      auto values = c->values<T>();
+      std::byte* to = into.data() + at;
+      for (int64_t r : rows) std::memcpy(to, &values[size_t(r)], sizeof(T)), to += sizeof(T);
+    };
+    if (value_bytes(c->type()) == 1) gather(uint8_t{});
+    if (value_bytes(c->type()) == 4) gather(uint32_t{});
+    if (value_bytes(c->type()) == 8) gather(uint64_t{});
+    put_u64(into, 0);
+    put_u64(into, 0);
+    put_u64(into, c->has_nulls() ? rows.size() : 0);
+    if (c->has_nulls())
+      for (int64_t r : rows) into.push_back(std::byte{c->valid()[size_t(r)]});
   }
+}
+
+Origin Batch::origin_of(std::span<const std::byte> serialized) {
+  Source in{serialized};
+  in.u64();
+  const int64_t partition = int64_t(in.u64());
+  return {partition, int64_t(in.u64())};
 }
 
 Batch Batch::deserialize(std::span<const std::byte> bytes, std::shared_ptr<const Schema> schema) {
@@ -179,15 +224,34 @@ Batch Batch::deserialize(std::span<const std::byte> bytes, std::shared_ptr<const
   origin.first_row = int64_t(in.u64());
   std::vector<ColumnPtr> columns;
   for (const auto& field : schema->fields()) {
-    Column::Parts parts;
-    in.array(parts.bytes);
-    in.array(parts.lengths);
-    in.array(parts.string_lengths);
-    in.array(parts.valid);
-    columns.push_back(std::make_shared<Column>(Column::from_parts(field.type, rows, std::move(parts))));
+    auto column = std::make_shared<Column>(field.type);
+    column->append_parts(read_parts(in, rows));
+    columns.push_back(std::move(column));
   }
   Batch out(std::move(schema), std::move(columns), origin);
   out.rows_ = rows;
+  return out;
+}
+
+Batch Batch::deserialize(std::span<const Buffer> blocks, std::shared_ptr<const Schema> schema) {
+  std::vector<Source> sources;
+  std::vector<int64_t> rows;
+  int64_t total = 0;
+  for (const auto& block : blocks) {
+    Source& in = sources.emplace_back(Source{block});
+    rows.push_back(int64_t(in.u64()));
+    total += rows.back();
+    in.u64(), in.u64();
+  }
+  std::vector<ColumnPtr> columns;
+  for (const auto& field : schema->fields()) {
+    auto column = std::make_shared<Column>(field.type);
+    column->reserve_rows(total);
+    for (size_t i = 0; i < sources.size(); ++i) column->append_parts(read_parts(sources[i], rows[i]));
+    columns.push_back(std::move(column));
+  }
+  Batch out(std::move(schema), std::move(columns));
+  out.rows_ = total;
   return out;
 }
 

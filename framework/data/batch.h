@@ -51,7 +51,12 @@ class Batch {
 
   /// The wire and spill form; `deserialize` throws a data error on damage.
   void serialize(Buffer& into) const;
+  /// The rows named only, as `take(rows)` would be written.
+  void serialize(Buffer& into, std::span<const int64_t> rows) const;
+  static Origin origin_of(std::span<const std::byte> serialized);
   static Batch deserialize(std::span<const std::byte> bytes, std::shared_ptr<const Schema> schema);
+  /// The rows of several in one batch.
+  static Batch deserialize(std::span<const Buffer> blocks, std::shared_ptr<const Schema> schema);
 
  private:
   std::shared_ptr<const Schema> schema_;

@@ -83,11 +83,30 @@ Column Column::zeros(Type type, int64_t rows) {
 Column Column::take(std::span<const int64_t> rows) const {
   Column out(type_);
   out.reserve_rows(int64_t(rows.size()));
-  if (!is_fixed(type_)) {
+  auto take_valid = [&] {
+    if (!has_nulls()) return;
+    out.valid_.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) out.valid_[i] = valid_[size_t(rows[i])];
+  };
+  if (type_ == Type::kListString) {
     for (int64_t r : rows) out.append_slice(*this, r, 1);
     return out;
   }
   const size_t width = value_bytes(type_);
+  if (!is_fixed(type_)) {
+    out.offsets_.resize(rows.size() + 1);
+    for (size_t i = 0; i < rows.size(); ++i) out.offsets_[i + 1] = out.offsets_[i] + list_size(rows[i]);
+    out.bytes_.resize(size_t(out.offsets_.back()) * width);
+    std::byte* to = out.bytes_.data();
+    for (int64_t r : rows) {
+      const size_t n = size_t(list_size(r)) * width;
+      if (n) std::memcpy(to, bytes_.data() + size_t(offsets_[size_t(r)]) * width, n);
+      to += n;
+    }
+    out.rows_ = int64_t(rows.size());
+    take_valid();
+    return out;
+  }
   out.bytes_.resize(rows.size() * width);
   auto gather = [&]<class T>(T) {
     auto from = values<T>();
@@ -98,10 +117,7 @@ Column Column::take(std::span<const int64_t> rows) const {
   if (width == 4) gather(uint32_t{});
   if (width == 8) gather(uint64_t{});
   out.rows_ = int64_t(rows.size());
-  if (has_nulls()) {
-    out.valid_.resize(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) out.valid_[i] = valid_[size_t(rows[i])];
-  }
+  take_valid();
   return out;
 }
 
@@ -204,6 +220,42 @@ Column Column::from_parts(Type type, int64_t rows, Parts parts) {
   if (!fits || units != expected)
     throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type), rows, units, expected);
   return c;
+}
+
+void Column::append_parts(const PartsView& parts) {
+  const size_t width = value_bytes(type_);
+  auto sum_up = [](std::span<const std::byte> lengths, AlignedVector<int64_t>& offsets) {
+    const size_t at = offsets.size(), n = lengths.size() / 4;
+    offsets.resize(at + n);
+    const int64_t start = offsets[at - 1];
+    int64_t end = start;
+    for (size_t i = 0; i < n; ++i) {
+      uint32_t length = 0;
+      std::memcpy(&length, lengths.data() + 4 * i, 4);
+      offsets[at + i] = end += length;
+    }
+    return end - start;
+  };
+  int64_t expected = parts.rows;
+  bool fits = parts.bytes.size() % width == 0 && (parts.valid.empty() || int64_t(parts.valid.size()) == parts.rows);
+  if (!is_fixed(type_)) {
+    fits = fits && int64_t(parts.lengths.size() / 4) == expected;
+    expected = sum_up(parts.lengths, offsets_);
+  }
+  if (type_ == Type::kListString) {
+    fits = fits && int64_t(parts.string_lengths.size() / 4) == expected;
+    expected = sum_up(parts.string_lengths, string_offsets_);
+  }
+  if (!fits || int64_t(parts.bytes.size() / width) != expected)
+    throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type_), parts.rows, parts.bytes.size() / width, expected);
+  if (!parts.valid.empty()) {
+    make_valid();
+    valid_.insert(valid_.end(), reinterpret_cast<const uint8_t*>(parts.valid.data()), reinterpret_cast<const uint8_t*>(parts.valid.data()) + parts.valid.size());
+  } else if (!valid_.empty()) {
+    valid_.insert(valid_.end(), size_t(parts.rows), 1);
+  }
+  append_bytes(bytes_, parts.bytes.data(), parts.bytes.size());
+  rows_ += parts.rows;
 }
 
 }  // namespace throng::data

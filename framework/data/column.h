@@ -124,6 +124,13 @@ class Column {
   };
   /// Builds a column from parts; a data error where they do not fit together.
   static Column from_parts(Type type, int64_t rows, Parts parts);
+  /// The same parts as raw bytes: lengths are uint32, at any alignment.
+  struct PartsView {
+    int64_t rows = 0;
+    std::span<const std::byte> bytes, lengths, string_lengths, valid;
+  };
+  /// Adds rows given as parts; a data error where they do not fit together.
+  void append_parts(const PartsView& parts);
 
  private:
   [[noreturn]] void fail_as_int64() const;

@@ -60,6 +60,11 @@ Column Expression::evaluate(const Batch& batch) const {
   }
 }
 
+ColumnPtr Expression::evaluate_shared(const Batch& batch) const {
+  const int at = root_->kind == Node::Kind::kColumn ? batch.schema().find(root_->name) : -1;
+  return at >= 0 ? batch.column_ptr(size_t(at)) : std::make_shared<Column>(evaluate(batch));
+}
+
 std::vector<uint8_t> Expression::evaluate_filter(const Batch& batch) const {
   Column c = evaluate(batch);
   auto values = c.values<uint8_t>();

@@ -28,6 +28,8 @@ class Expression {
   std::vector<std::string> columns() const;
   /// One value per row. Thread-safe.
   Column evaluate(const Batch& batch) const;
+  /// The same; where the expression is a column of the batch, that column itself, whose numbers may be narrower than type().
+  ColumnPtr evaluate_shared(const Batch& batch) const;
   /// For bool expressions: 1 where true, 0 where false or null.
   std::vector<uint8_t> evaluate_filter(const Batch& batch) const;
 

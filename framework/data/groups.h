@@ -9,14 +9,10 @@ namespace throng::data {
 
 /// Numbers the groups of rows that agree in some columns, in order of first row.
 struct Groups {
-  std::vector<uint32_t> of_row;
+  AlignedVector<uint32_t> of_row;
   std::vector<int64_t> first_row;  ///< of each group
   size_t size() const { return first_row.size(); }
   static Groups of(const Batch& rows, const std::vector<std::string>& columns);
-
- private:
-  template <class Hash, class Same>
-  void number(const Hash& hash, const Same& same);
 };
 
 }  // namespace throng::data

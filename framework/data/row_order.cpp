@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "framework/data/compact_keys.h"
+
 namespace throng::data {
 namespace {
 
@@ -104,6 +106,8 @@ std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>
     RowKeys::Key key;
     int64_t tie, row;
   };
+  if (std::is_sorted(ties.begin(), ties.end()) && batch.num_rows() < UINT32_MAX)
+    if (auto compact = CompactKeys::of({&batch}, columns)) return radix_order(compact->of_batch[0], compact->bits);
   const RowKeys keys = RowKeys::of(batch, columns);
   std::vector<Entry> entries(keys.keys.size());
   for (size_t r = 0; r < entries.size(); ++r) entries[r] = {keys.keys[r], ties.empty() ? int64_t(r) : ties[r], int64_t(r)};
@@ -129,14 +133,27 @@ std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>
 }
 
 std::vector<int64_t> group_starts(const Batch& sorted, const std::vector<std::string>& columns) {
-  std::vector<OrderBy> by;
-  for (const auto& name : columns) by.push_back({name, false});
-  const RowKeys keys = RowKeys::of(sorted, by);
-  const RowComparison compare(sorted, sorted, by);
+  const size_t n = size_t(sorted.num_rows());
+  std::vector<uint8_t> differs(n, 0);  // from the row before
+  if (n > 0) differs[0] = 1;
+  for (const auto& name : columns) {
+    const Column& c = sorted.column(name);
+    auto compare = [&]<class T>(T) {
+      auto v = c.values<T>();
+      for (size_t r = 1; r < n; ++r) differs[r] |= uint8_t(v[r] != v[r - 1]);
+    };
+    const bool whole = is_fixed(c.type()) && !is_float(c.type());
+    if (whole && value_bytes(c.type()) == 1) compare(uint8_t{});
+    else if (whole && value_bytes(c.type()) == 4) compare(uint32_t{});
+    else if (whole) compare(uint64_t{});
+    if (!whole || c.has_nulls())
+      for (size_t r = 1; r < n; ++r)
+        if (!differs[r]) differs[r] = Column::compare(c, int64_t(r) - 1, c, int64_t(r)) != 0;
+  }
   std::vector<int64_t> starts;
-  for (int64_t r = 0; r < sorted.num_rows(); ++r)
-    if (r == 0 || keys.keys[size_t(r)] != keys.keys[size_t(r - 1)] || (!keys.exact && compare(r - 1, r) != 0)) starts.push_back(r);
-  starts.push_back(sorted.num_rows());
+  for (size_t r = 0; r < n; ++r)
+    if (differs[r]) starts.push_back(int64_t(r));
+  starts.push_back(int64_t(n));
   return starts;
 }
 

@@ -7,7 +7,7 @@
 #include "framework/base/hash.h"
 #include "framework/base/stop_signal.h"
 #include "framework/base/units.h"
-#include "framework/data/row_order.h"
+#include "framework/data/compact_keys.h"
 
 namespace throng::engine {
 
@@ -59,6 +59,46 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
     error.prefix(fmt::format("step '{}' ({}): ", node.step.id, node.step.op));
   error.at(step, partition, 0);
   return error;
+}
+
+// The range each row belongs to: how many splitters are at or before it, its place in the input being the last part of its key.
+void ranges_of(const Batch& batch, const Batch& splitters, const std::vector<data::OrderBy>& order, std::span<uint32_t> ranges) {
+  const int64_t num_cuts = splitters.num_rows();
+  auto places = batch.column(kOriginColumn).values<int64_t>();
+  std::span<const int64_t> cut_places;
+  if (num_cuts > 0) cut_places = splitters.column(kOriginColumn).values<int64_t>();
+  auto search = [&](size_t r, int64_t low, int64_t high, const auto& compare) {
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      const int k = compare(r, size_t(middle));
+      if (k > 0 || (k == 0 && places[r] >= cut_places[size_t(middle)])) low = middle + 1;
+      else high = middle;
+    }
+    return uint32_t(low);
+  };
+  if (auto compact = num_cuts > 0 ? data::CompactKeys::of({&batch, &splitters}, order) : std::nullopt) {
+    const auto &keys = compact->of_batch[0], &cuts = compact->of_batch[1];
+    // Where the search begins and ends, by the first bits of a key.
+    const int shift = std::max(0, compact->bits - 12);
+    std::vector<uint32_t> first((size_t{1} << std::min(compact->bits, 12)) + 1);
+    for (size_t i = 0, c = 0; i < first.size(); ++i) {
+      while (c < cuts.size() && cuts[c] >> shift < i) ++c;
+      first[i] = uint32_t(c);
+    }
+    auto compare = [&](size_t r, size_t c) { return keys[r] < cuts[c] ? -1 : keys[r] > cuts[c]; };
+    for (size_t r = 0; r < keys.size(); ++r) {
+      const size_t bucket = size_t(keys[r] >> shift);
+      ranges[r] = search(r, first[bucket], first[bucket + 1], compare);
+    }
+    return;
+  }
+  const data::RowComparison rows(batch, splitters, order);
+  const data::RowKeys keys = data::RowKeys::of(batch, order), cut_keys = data::RowKeys::of(splitters, order);
+  auto compare = [&](size_t r, size_t c) {
+    const auto &key = keys.keys[r], &cut = cut_keys.keys[c];
+    return key < cut ? -1 : cut < key ? 1 : keys.exact ? 0 : rows(int64_t(r), int64_t(c));
+  };
+  for (size_t r = 0; r < ranges.size(); ++r) ranges[r] = search(r, 0, num_cuts, compare);
 }
 
 }  // namespace
@@ -482,38 +522,32 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
     } catch (const Error& e) {
       throw in_step(e, node, int64_t(stage.tail_node), p);
     }
-    data::Column origin = data::Column::zeros(data::Type::kInt64, batch.num_rows());
-    for (int64_t r = 0; r < batch.num_rows(); ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | (at.row + r);
-    at.row += batch.num_rows();
+    const int64_t n = batch.num_rows();
+    data::Column origin = data::Column::zeros(data::Type::kInt64, n);
+    for (int64_t r = 0; r < n; ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | (at.row + r);
     batch = batch.with({kOriginColumn, data::Type::kInt64}, std::move(origin));
-    std::map<int64_t, std::vector<int64_t>> by_target;
+    batch.origin = {p, at.row};
+    at.row += n;
+    AlignedVector<uint32_t> target(static_cast<size_t>(n));
     if (ranged) {
-      const data::RowComparison compare(batch, splitters, order);
-      const data::RowKeys keys = data::RowKeys::of(batch, order), cut_keys = data::RowKeys::of(splitters, order);
-      auto places = batch.column(kOriginColumn).values<int64_t>();
-      std::span<const int64_t> cuts;
-      if (splitters.num_rows() > 0) cuts = splitters.column(kOriginColumn).values<int64_t>();
-      for (int64_t r = 0; r < batch.num_rows(); ++r) {
-        int64_t low = 0, high = splitters.num_rows();  // how many splitters are at or before the row
-        while (low < high) {
-          const int64_t middle = (low + high) / 2;
-          const auto &key = keys.keys[size_t(r)], &cut = cut_keys.keys[size_t(middle)];
-          const int k = key < cut ? -1 : cut < key ? 1 : keys.exact ? 0 : compare(r, middle);
-          if (k > 0 || (k == 0 && places[size_t(r)] >= cuts[size_t(middle)])) low = middle + 1;
-          else high = middle;
-        }
-        by_target[low].push_back(r);
-      }
+      ranges_of(batch, splitters, order, target);
     } else if (key.empty()) {
-      for (int64_t r = 0; r < batch.num_rows(); ++r) by_target[0].push_back(r);
+      std::fill(target.begin(), target.end(), 0);
     } else {
-      auto hashes = batch.hash_rows(key);
-      for (size_t r = 0; r < hashes.size(); ++r) by_target[int64_t(hashes[r] % uint64_t(targets))].push_back(int64_t(r));
+      const auto hashes = batch.hash_rows(key);
+      for (size_t r = 0; r < hashes.size(); ++r) target[r] = uint32_t(hashes[r] % uint64_t(targets));
     }
-    for (const auto& [target, chosen] : by_target) {
+    // Rows by target, in their order.
+    std::vector<int64_t> ends(size_t(targets) + 1, 0), chosen(static_cast<size_t>(n));
+    for (uint32_t t : target) ++ends[t + 1];
+    for (size_t t = 1; t < ends.size(); ++t) ends[t] += ends[t - 1];
+    const std::vector<int64_t> starts = ends;
+    for (int64_t r = 0; r < n; ++r) chosen[size_t(ends[target[size_t(r)]]++)] = r;
+    for (size_t t = 0; t < size_t(targets); ++t) {
+      if (starts[t] == starts[t + 1]) continue;
       Buffer block;
-      batch.take(chosen).serialize(block);
-      sent.blocks.emplace_back(target, std::move(block));
+      batch.serialize(block, std::span(chosen).subspan(size_t(starts[t]), size_t(starts[t + 1] - starts[t])));
+      sent.blocks.emplace_back(int64_t(t), std::move(block));
     }
     return sent;
   };

@@ -90,11 +90,7 @@ std::vector<int64_t> Grouping::starts_of(const Batch& rows) const {
 Batch Grouping::whole(int64_t partition, std::vector<std::vector<StoredBlock>> blocks) const {
   std::vector<Batch> sides;
   for (size_t k = 0; k < blocks.size(); ++k) {
-    std::vector<Batch> parts;
-    for (auto& block : blocks[k]) parts.push_back(Batch::deserialize(block.take(), inputs_[k].schema));
-    blocks[k].clear();
-    Batch rows = Batch::concat(*inputs_[k].schema, parts);
-    parts.clear();
+    const Batch rows = load_blocks(std::move(blocks[k]), inputs_[k].schema);
     const auto order = data::ordered_rows(rows, inputs_[k].order, rows.column(rows.num_columns() - 1).values<int64_t>());
     sides.push_back(without_place(rows).take(order));
     sides.back().origin = {partition, 0};

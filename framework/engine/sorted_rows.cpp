@@ -1,6 +1,7 @@
 #include "framework/engine/sorted_rows.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace throng::engine {
 
@@ -11,13 +12,28 @@ constexpr size_t kMostRuns = 128;  // merged at once
 constexpr uint64_t kLeastSlice = uint64_t{32} << 10;
 }  // namespace
 
+// In order of the place they come from, so that sorting meets rows with equal keys in their order.
+Batch load_blocks(std::vector<StoredBlock> blocks, const std::shared_ptr<const data::Schema>& schema) {
+  std::vector<Buffer> bytes;
+  for (auto& block : blocks) bytes.push_back(block.take());
+  std::vector<std::tuple<int64_t, int64_t, size_t>> order;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto origin = Batch::origin_of(bytes[i]);
+    order.emplace_back(origin.partition, origin.first_row, i);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<Buffer> sorted;
+  for (const auto& [partition, row, i] : order) sorted.push_back(std::move(bytes[i]));
+  return Batch::deserialize(sorted, schema);
+}
+
 SortedRows::SortedRows(std::shared_ptr<const data::Schema> schema, std::vector<data::OrderBy> order, std::string place, std::vector<StoredBlock> blocks, uint64_t memory,
                        const Resources& resources)
     : schema_(std::move(schema)), order_(std::move(order)), place_(std::move(place)) {
   uint64_t total = 0;
   for (const auto& b : blocks) total += b.size();
   if (total <= memory) {
-    whole_ = sorted(load(blocks));
+    whole_ = sorted(load_blocks(std::move(blocks), schema_));
     return;
   }
   file_ = std::make_shared<SpillFile>(resources.spill_folder, resources.quota);
@@ -27,7 +43,7 @@ SortedRows::SortedRows(std::shared_ptr<const data::Schema> schema, std::vector<d
   std::vector<StoredBlock> portion;
   uint64_t bytes = 0;
   auto end_run = [&] {
-    if (!portion.empty()) runs_.push_back(make_run(sorted(load(portion)), slice_bytes));
+    if (!portion.empty()) runs_.push_back(make_run(sorted(load_blocks(std::move(portion), schema_)), slice_bytes));
     portion.clear();
     bytes = 0;
   };
@@ -49,12 +65,6 @@ SortedRows::SortedRows(std::shared_ptr<const data::Schema> schema, std::vector<d
     runs_ = std::move(longer);
     older_.reset();
   }
-}
-
-Batch SortedRows::load(std::vector<StoredBlock>& blocks) const {
-  std::vector<Batch> parts;
-  for (auto& block : blocks) parts.push_back(Batch::deserialize(block.take(), schema_));
-  return Batch::concat(*schema_, parts);
 }
 
 Batch SortedRows::sorted(const Batch& rows) const { return rows.take(data::ordered_rows(rows, order_, rows.column(place_).values<int64_t>())); }

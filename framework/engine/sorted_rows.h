@@ -7,6 +7,9 @@
 
 namespace throng::engine {
 
+/// The rows of stored blocks; blocks in order of their origin.
+data::Batch load_blocks(std::vector<StoredBlock> blocks, const std::shared_ptr<const data::Schema>& schema);
+
 /// The rows of stored blocks in order of some columns, ties by their place in the input. What comes out does not depend on `memory`,
 /// only in what portions. One thread.
 class SortedRows {
@@ -27,7 +30,6 @@ class SortedRows {
     int64_t at = 0;
     bool more() const { return next < slices.size(); }
   };
-  data::Batch load(std::vector<StoredBlock>& blocks) const;
   data::Batch sorted(const data::Batch& rows) const;
   Run make_run(const data::Batch& rows, uint64_t slice_bytes);
   std::optional<data::Batch> merge(std::vector<Run>& runs) const;

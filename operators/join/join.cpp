@@ -62,8 +62,8 @@ class JoinColumns {
   bool asof() const { return params_.how == "asof"; }
 
   data::Batch assemble(const data::Batch& left, const data::Batch& right, const Pairs& pairs) const {
-    auto gather = [&](const data::Column& c, const std::vector<int64_t>& rows, const data::Column* other, const std::vector<int64_t>* other_rows) {
-      if (std::find(rows.begin(), rows.end(), -1) == rows.end()) return c.take(rows);
+    auto gather = [&](const data::Column& c, const std::vector<int64_t>& rows, bool whole, const data::Column* other, const std::vector<int64_t>* other_rows) {
+      if (whole) return c.take(rows);
       data::Column out(c.type());
       for (size_t k = 0; k < rows.size(); ++k) {
         if (rows[k] >= 0) out.append_row(c, rows[k]);
@@ -72,19 +72,25 @@ class JoinColumns {
       }
       return out;
     };
-    std::vector<data::Column> columns;
-    data::Schema schema;
+    auto none_missing = [](const std::vector<int64_t>& rows) { return std::find(rows.begin(), rows.end(), -1) == rows.end(); };
+    bool as_they_are = int64_t(pairs.left.size()) == left.num_rows();  // each left row once, in order
+    for (size_t k = 0; as_they_are && k < pairs.left.size(); ++k) as_they_are = pairs.left[k] == int64_t(k);
+    const bool left_whole = as_they_are || none_missing(pairs.left), right_whole = none_missing(pairs.right);
+    std::vector<data::ColumnPtr> columns;
+    auto schema = std::make_shared<data::Schema>();
     for (const auto& field : left.schema().fields()) {
       // A row that only the right has shows its key.
       auto at = std::find(params_.on.begin(), params_.on.end(), field.name);
       const data::Column* other = at == params_.on.end() ? nullptr : &right.column(right_key_[size_t(at - params_.on.begin())]);
-      columns.push_back(gather(left.column(field.name), pairs.left, other, &pairs.right));
-      schema.add(field);
+      const int number = left.schema().find(field.name);
+      columns.push_back(as_they_are ? left.column_ptr(size_t(number))
+                                    : std::make_shared<data::Column>(gather(left.column(size_t(number)), pairs.left, left_whole, other, &pairs.right)));
+      schema->add(field);
     }
     for (const auto& [column, field] : right_columns_) {
       if (!right.schema().has(column)) continue;  // nobody reads it
-      columns.push_back(gather(right.column(column), pairs.right, nullptr, nullptr));
-      schema.add(field);
+      columns.push_back(std::make_shared<data::Column>(gather(right.column(column), pairs.right, right_whole, nullptr, nullptr)));
+      schema->add(field);
     }
     return data::Batch(std::move(schema), std::move(columns), left.origin);
   }
@@ -182,41 +188,76 @@ class BroadcastJoin : public graph::MapOperator, private JoinColumns {
   void take_side(size_t, data::Batch rows) override {
     right_ = std::move(rows);
     const size_t n = size_t(right_.num_rows());
-    capacity_ = 64;
-    while (capacity_ < 2 * n) capacity_ *= 2;
-    slots_.assign(capacity_, -1);
     next_.assign(n, -1);
-    right_hashes_ = right_.hash_rows(right_key_);
+    slots_.clear(), hashes_.clear();
     const auto null_keys = keys_that_may_be_null(right_, right_key_);
+    const bool direct = table_by_value(n);
+    if (!direct) {
+      size_t capacity = 64;
+      while (capacity < 2 * n) capacity *= 2;
+      slots_.assign(capacity, -1);
+      hashes_ = right_.hash_rows(right_key_);
+    }
     for (size_t r = n; r-- > 0;) {  // backwards: a chain begins with the first row
       if (any_null(null_keys, int64_t(r))) continue;
-      next_[r] = slots_[right_hashes_[r] & (capacity_ - 1)];
-      slots_[right_hashes_[r] & (capacity_ - 1)] = int64_t(r);
+      int32_t& slot = slots_[direct ? uint64_t(right_.column(right_key_[0]).as_int64(int64_t(r))) - uint64_t(least_) : hashes_[r] & (slots_.size() - 1)];
+      next_[r] = std::exchange(slot, int32_t(r));
     }
   }
 
   data::Batch map(const data::Batch& left) const override {
+    const auto null_keys = keys_that_may_be_null(left, params_.on);
+    const bool once = params_.how == "semi" || params_.how == "anti", unmatched = params_.how == "left" || params_.how == "anti";
+    Pairs pairs;
+    pairs.left.reserve(size_t(left.num_rows())), pairs.right.reserve(size_t(left.num_rows()));
+    auto probe = [&](const auto& first, const auto& same) {
+      for (int64_t l = 0; l < left.num_rows(); ++l) {
+        bool found = false;
+        int32_t r = null_keys.empty() || !any_null(null_keys, l) ? first(l) : -1;
+        for (; r >= 0; r = next_[size_t(r)]) {
+          if (!same(l, r)) continue;
+          found = true;
+          if (once) break;
+          pairs.add(l, r);
+        }
+        if (found ? params_.how == "semi" : unmatched) pairs.add(l, -1);
+      }
+    };
+    if (hashes_.empty()) {  // by value
+      auto by_value = [&](auto values) {
+        probe([&](int64_t l) { const uint64_t at = uint64_t(int64_t{values[size_t(l)]}) - uint64_t(least_); return at < slots_.size() ? slots_[at] : -1; }, [](int64_t, int32_t) { return true; });
+      };
+      const data::Column& key = left.column(params_.on[0]);
+      if (key.type() == Type::kBool) by_value(key.values<uint8_t>());
+      else if (key.type() == Type::kInt32) by_value(key.values<int32_t>());
+      else by_value(key.values<int64_t>());
+      return assemble(left, right_, pairs);
+    }
     const auto hashes = left.hash_rows(params_.on);
     std::vector<std::pair<const data::Column*, const data::Column*>> keys;
     for (size_t i = 0; i < params_.on.size(); ++i) keys.emplace_back(&left.column(params_.on[i]), &right_.column(right_key_[i]));
-    const auto null_keys = keys_that_may_be_null(left, params_.on);
-    Pairs pairs;
-    for (int64_t l = 0; l < left.num_rows(); ++l) {
-      bool found = false;
-      int64_t r = !any_null(null_keys, l) ? slots_[hashes[size_t(l)] & (capacity_ - 1)] : -1;
-      for (; r >= 0; r = next_[size_t(r)]) {
-        if (right_hashes_[size_t(r)] != hashes[size_t(l)]) continue;
-        if (!std::all_of(keys.begin(), keys.end(), [&](const auto& k) { return data::Column::compare(*k.first, l, *k.second, r) == 0; })) continue;
-        found = true;
-        if (params_.how == "semi" || params_.how == "anti") break;
-        pairs.add(l, r);
-      }
-      if (found ? params_.how == "semi" : params_.how == "left" || params_.how == "anti") pairs.add(l, -1);
-    }
+    probe([&](int64_t l) { return slots_[hashes[size_t(l)] & (slots_.size() - 1)]; },
+          [&](int64_t l, int32_t r) {
+            return hashes_[size_t(r)] == hashes[size_t(l)] && std::all_of(keys.begin(), keys.end(), [&](const auto& k) { return data::Column::compare(*k.first, l, *k.second, r) == 0; });
+          });
     return assemble(left, right_, pairs);
   }
 
  private:
+  // One key of whole numbers that lie close together needs no hashes: a slot for each value.
+  bool table_by_value(size_t n) {
+    if (n >= size_t(INT32_MAX)) throw data_error("the right input has {} rows; a broadcast takes up to {}", n, INT32_MAX).with_hint("strategy: shuffle");
+    const data::Column& key = right_.column(right_key_[0]);
+    if (right_key_.size() > 1 || (!data::is_integer(key.type()) && key.type() != Type::kBool && key.type() != Type::kTimestamp)) return false;
+    int64_t least = INT64_MAX, greatest = INT64_MIN;
+    for (int64_t r = 0; r < int64_t(n); ++r)
+      if (key.is_valid(r)) least = std::min(least, key.as_int64(r)), greatest = std::max(greatest, key.as_int64(r));
+    const uint64_t width = least > greatest ? 0 : uint64_t(greatest) - uint64_t(least);
+    if (width >= 8 * uint64_t(n) + 1024) return false;
+    least_ = least > greatest ? 0 : least;
+    slots_.assign(size_t(width) + 1, -1);
+    return true;
+  }
   static std::vector<const data::Column*> keys_that_may_be_null(const data::Batch& rows, const graph::Names& key) {
     std::vector<const data::Column*> columns;
     for (const auto& name : key)
@@ -227,9 +268,9 @@ class BroadcastJoin : public graph::MapOperator, private JoinColumns {
     return std::any_of(columns.begin(), columns.end(), [&](const auto* c) { return !c->is_valid(row); });
   }
   data::Batch right_;
-  size_t capacity_ = 0;
-  std::vector<int64_t> slots_, next_;  // first row of a chain, the row after
-  std::vector<uint64_t> right_hashes_;
+  int64_t least_ = 0;                  // the value of the first slot, where slots are by value
+  std::vector<int32_t> slots_, next_;  // first row of a chain, the row after
+  std::vector<uint64_t> hashes_;       // of the right rows; empty where slots are by value
 };
 
 }  // namespace
