@@ -109,7 +109,8 @@ class TokenizeOperator : public graph::MapOperator {
     int64_t cut = 0;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
       words.clear();
-      split(texts.string(r), breaker, words);
+      if (params_.split == "whitespace") split_at_spaces(normal(texts.string(r)), words);
+      else split(texts.string(r), breaker, words);
       add_ngrams(words);
       if (words.size() > size_t(params_.max_tokens)) words.resize(size_t(params_.max_tokens)), ++cut;
       for (const auto& w : words) tokens.add_list_string(w);
@@ -191,10 +192,24 @@ class TokenizeOperator : public graph::MapOperator {
         continue;
       }
       if (w.kind == WordKind::kNumber && params_.numbers == "drop") continue;
-      if (text::length(word) < params_.min_length) continue;
-      std::string s(word);
-      if (!stop_words_.count(s)) out.push_back(std::move(s));
+      add_word(word, out);
     }
+  }
+
+  void split_at_spaces(std::string_view t, std::vector<std::string>& out) const {
+    auto space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
+    for (size_t at = 0; at < t.size();) {
+      size_t end = at;
+      while (end < t.size() && !space(t[end])) ++end;
+      if (end > at) add_word(t.substr(at, end - at), out);
+      at = end + 1;
+    }
+  }
+
+  void add_word(std::string_view word, std::vector<std::string>& out) const {
+    if (params_.min_length > 1 && text::length(word) < params_.min_length) return;
+    std::string s(word);
+    if (!stop_words_.count(s)) out.push_back(std::move(s));
   }
 
   void add_ngrams(std::vector<std::string>& words) const {

@@ -7,9 +7,11 @@ namespace throng::op {
 /// Splits a text column into tokens by Unicode word rules (UAX 29); Chinese is segmented by ICU's dictionary. Row-local.
 /// Adds the list column `tokens`; empty and null text give an empty list. URLs, @mentions, #hashtags, emoji and bracket
 /// emoticons stay whole and keep their marks, so that their kind shows.
+/// `split: whitespace` takes text that is in words already: a token is a run of anything but space, tab and line ends, of no kind.
 struct Tokenize {
   std::string column = "text";
   std::string into = "tokens";
+  std::string split = "words";
   std::string language = "auto";
   bool lowercase = true;
   bool fold_width = true;
@@ -34,6 +36,7 @@ struct Tokenize {
     return graph::fields(
         graph::field("column", &Tokenize::column, "text column to split"),
         graph::field("into", &Tokenize::into, "name of the list column that is added"),
+        graph::field("split", &Tokenize::split, "words: by Unicode rules; whitespace: at spaces, tabs and line ends only, with no kinds of tokens and no dictionary").one_of({"words", "whitespace"}),
         graph::field("language", &Tokenize::language, "whose stop words are meant by stop_words: auto").one_of({"auto", "en", "zh"}),
         graph::field("lowercase", &Tokenize::lowercase, "fold case first"),
         graph::field("fold_width", &Tokenize::fold_width, "turn full-width forms into plain ones first (NFKC)"),

@@ -36,6 +36,13 @@ TEST(Tokenize, WordsAndStopWords) {
   EXPECT_THAT(tokens(""), ElementsAre());
 }
 
+TEST(Tokenize, WordsBetweenSpaces) {
+  EXPECT_THAT(tokens(" The  #Cat's\tsat,\r\n[on] 北京大学\n", "split: whitespace"), ElementsAre("#cat's", "sat,", "[on]", "北京大学"));
+  EXPECT_THAT(tokens("The CAT, a", "split: whitespace, lowercase: false, stop_words: none, min_length: 2"), ElementsAre("The", "CAT,"));
+  EXPECT_THAT(tokens("https://a.b ab", "split: whitespace, ngrams: 2"), ElementsAre("https://a.b", "ab", "https://a.b_ab"));
+  EXPECT_THAT(tokens(" \n ", "split: whitespace"), ElementsAre());
+}
+
 TEST(Tokenize, Chinese) {
   EXPECT_THAT(tokens("我们在北京大学学习"), ElementsAre("北京", "大学", "学习"));
   EXPECT_THAT(tokens("上海外滩很美", "dictionary_file: words.txt"), ElementsAre("上海外滩", "很美"));

@@ -1,70 +1,220 @@
-"""Dataflow cases against DuckDB on the events of the comparison kit: 2 threads each, own formats, median of three, answers compared row by row."""
+"""Dataflow cases of the comparison kit against DuckDB, Polars, Dask and bare loops: 2 threads each, own formats, median of three runs (one where
+small). Every answer is compared value by value with DuckDB's and, on the kit's full data, with the answers it expects. Throng runs as
+1 rank x 2 threads, and once more as 2 ranks x 1 thread. usage: flow.py THRONG WORK SMALL OUT CASE KIT"""
+import csv
+import gzip
+import io
 import json
 import os
+import re
 import subprocess
+import sys
 
 import h5py
 import numpy as np
 
-from harness import case, export, record, run, run_cases, small, work
+from harness import case, entry, export, run, small, throng, work, write_results
 
-data = f"{work}/flow_data"
+kit, here = sys.argv[6], os.path.dirname(os.path.abspath(__file__))
+data, text = os.path.abspath(f"{work}/flow_data"), os.path.abspath(f"{work}/words.txt")
 rows = 2_000_000 if small else 20_000_000
+repeats = 1 if small else 3
 start_of_data = np.datetime64("2024-01-01T00:00:00")
-duck = json.loads(subprocess.check_output(["node", os.path.join(os.path.dirname(os.path.abspath(__file__)), "flow.mjs"), os.path.abspath(work), os.path.abspath(data)]))
-SOURCE = ["events: { op: read_dataset, path: flow_load/steps/events/data }", "items: { op: read_dataset, path: flow_load/steps/items/data }"]
-DAY = "date_trunc('day', ts) as day"
+EVENTS = "events: { op: read_dataset, path: flow_load/steps/events/data }"
+ITEMS = "items: { op: read_dataset, path: flow_load/steps/items/data }"
+DAY, HOUR = "date_trunc('day', ts) as day", "date_trunc('hour', ts) as hour"
+LAYOUTS = {"1 rank x 2 threads": ("-t", "2"), "2 ranks x 1 thread": ("-n", "2", "-t", "1")}
+CASES = ["load", "q1", "q2", "q3", "q4", "q5", "sort", "wordcount"]
+chosen = CASES if case == "all" else [case]
+if not set(chosen) <= set(CASES):
+    sys.exit(f"no case '{case}'; known: {', '.join(CASES)}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- peers
+def peer(known, command):
+    """What a peer's program printed, or why it could not be run."""
+    mine = [c for c in chosen if c in known]
+    if not mine:
+        return {}
+    done = subprocess.run([*command, *mine], capture_output=True, text=True)
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    lines = [line for line in done.stderr.strip().splitlines() if re.search(r"Error|cannot|No module|not found", line)] or done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+    return {c: {"missing": lines[-1].strip()[:200]} for c in mine}
+
+
+def bare_loops():
+    """Medians of the kit's loops over columns in memory, and the numbers they print of their answers."""
+    out = ""
+    if set(chosen) & {"q1", "q3", "q4"}:
+        out += subprocess.run([f"{work}/floor", data, "2"], capture_output=True, text=True, check=True).stdout
+    if "wordcount" in chosen:
+        out += subprocess.run([f"{work}/wcfloor", text, "2"], capture_output=True, text=True, check=True).stdout
+    found = {}
+    for name, median, answer in re.findall(r"(q\d|wordcount).*? median=(\d+) ms \S+(.*)", out):
+        found[name] = {"seconds": max(int(median), 1) / 1e3, "numbers": {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", answer)}}
+    return found
+
+
+def bare_numbers(name, answer):
+    """The same numbers of the whole answer."""
+    if name == "q1":
+        return {"view": next(r[2] for r in answer if r[:2] == [0, 0])}
+    if name == "q3":
+        return {"sessions": sum(r[3] for r in answer), "trans00": next(r[2] for r in answer if r[:2] == [0, 0])}
+    return {"groups": len(answer)} if name == "q4" else {"distinct": len(answer), "total": sum(r[1] for r in answer)}
+
+
+duck = peer(CASES, ["node", f"{here}/flow.mjs", os.path.abspath(work), data, kit, text, str(repeats)])
+peers = {"duckdb": duck, "polars": peer(["q1", "q2", "q3", "q4", "sort"], ["node", f"{here}/flow_polars.mjs", os.path.abspath(work), data, str(repeats)]),
+         "dask": peer(["q1", "q3", "q4", "wordcount"], [sys.executable, f"{here}/flow_dask.py", data, text, str(repeats)]), "bare loop": bare_loops()}
+for name, answer in duck.items():
+    if "missing" in answer:
+        sys.exit(f"DuckDB, whose answers the others' are compared with, did not run {name}: {answer['missing']}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- answers
+def in_order(answer):
+    return sorted(answer, key=lambda row: [(v is not None, v if v is not None else 0) for v in row])
+
+
+def same(name, answer, wanted):
+    if name == "q5":  # the query rounds z to 6 digits
+        answer, wanted = in_order(answer), in_order(wanted)
+        return len(answer) == len(wanted) and all(a[0] == b[0] and a[2] == b[2] and abs(a[1] - b[1]) < 1.1e-6 for a, b in zip(answer, wanted))
+    return in_order(answer) == in_order(wanted)
+
+
+def of_kit(name):
+    """The kit's answer on its full data; None where it has none."""
+    path = f"{kit}/expected/{name}.csv"
+    if small or not (os.path.exists(path) or os.path.exists(path + ".gz")):
+        return None
+    with gzip.open(path + ".gz", "rt") if os.path.exists(path + ".gz") else open(path) as f:
+        return [[None if v == "" else float(v) for v in row] for row in list(csv.reader(f))[1:]]
+
+
+def since(value, unit):
+    return int((np.datetime64(value.rstrip("Z")) - start_of_data) / np.timedelta64(1, unit))
+
+
+def record(name, ours, conditions):
+    """`ours`: layout -> (seconds, whether the answer is right), the first one the measure of the others."""
+    base = ours[next(iter(LAYOUTS))][0]
+    for layout, (seconds, equal) in ours.items():
+        entry(name, "throng", seconds, seconds / base, equal, f"{conditions}; {layout}")
+    for system, answers in peers.items():
+        if name not in answers:
+            continue
+        a = answers[name]
+        if "missing" in a:
+            entry(name, system, None, None, None, f"{conditions}; not measured: {a['missing']}")
+            continue
+        if "numbers" in a:
+            equal = a["numbers"] == bare_numbers(name, duck[name]["rows"])
+        else:
+            equal = a["check"] == duck[name]["check"] if "check" in a else is_right(name, a["rows"])
+        entry(name, system, a["seconds"], a["seconds"] / base, equal, f"{conditions}; {how(system, name)}")
+
+
+def how(system, name):
+    if system == "bare loop":
+        return "2 threads, text mapped; distinct and total words compared" if name == "wordcount" else "2 threads, columns in memory; some numbers of the answer compared"
+    held = {"duckdb": "own file", "polars": "in memory", "dask": "in the workers' memory"}[system]
+    return f"{'2 workers' if system == 'dask' else '2 threads'}{'' if name == 'wordcount' else ', ' + held}"
+
+
+def is_right(name, answer):
+    wanted = of_kit(name)
+    return same(name, answer, duck[name]["rows"]) and (wanted is None or same(name, answer, wanted))
+
+
+# ---------------------------------------------------------------------------------------------------------------- cases
+def measure(name, steps, rows_of, conditions):
+    """Median of some runs of a job, all of its steps; `rows_of` turns a row of its last step into one of the query's."""
+    ours = {}
+    for layout, flags in LAYOUTS.items():
+        times = sorted(sum(run(f"flow_{name}", steps, flags)[0].values()) for _ in range(repeats))
+        answer = [rows_of(r) for r in export(f"flow_{name}", f"{name}/data")[0]]
+        ours[layout] = times[repeats // 2], is_right(name, answer)
+    record(name, ours, conditions)
 
 
 def load():
     types = "types: { user_id: int32, item_id: int32, action: int32, value: float32 }"
-    seconds, _ = run("flow_load", [f"events: {{ op: read_events, path: flow_data/events.csv, {types} }}",
-                                   "items: { op: read_events, path: flow_data/items.csv, timeless: true, types: { item_id: int32, category: int32 } }"])
-    run("flow_sums", [SOURCE[0], "sums: { op: aggregate, from: events, aggregates: { n: count(), u: sum(user_id), i: sum(item_id), t: \"sum(int(epoch(ts) * 1000))\", a: sum(action), v: sum(value) } }"])
-    sums = export("flow_sums", "sums/data")[0][0]
-    if case not in ("all", "load"):
-        return
-    record("load", "duckdb", seconds["events"], duck["load"]["seconds"], [float(v) for v in sums.values()] == duck["load"]["check"], f"{rows} events, {os.path.getsize(data + '/events.csv') >> 20} MiB, to own format with fsync; one run")
-
-
-def median(name, steps, measured):
-    """Median seconds of the steps named, over three runs."""
-    times = sorted(sum(v for k, v in run(name, steps)[0].items() if k in measured) for _ in range(3))
-    return times[1]
-
-
-def since(text, unit):
-    return int((np.datetime64(text.rstrip("Z")) - start_of_data) / np.timedelta64(1, unit))
+    ours = {}
+    for layout, flags in reversed(LAYOUTS.items()):  # the other cases read what the last one leaves
+        if layout != next(iter(LAYOUTS)) and "load" not in chosen:
+            continue
+        seconds, _ = run("flow_load", [f"events: {{ op: read_events, path: flow_data/events.csv, {types} }}",
+                                       "items: { op: read_events, path: flow_data/items.csv, timeless: true, types: { item_id: int32, category: int32 } }"], flags)
+        run("flow_sums", [EVENTS, "sums: { op: aggregate, from: events, aggregates: { n: count(), u: sum(user_id), i: sum(item_id), t: \"sum(int(round((epoch(ts) - 1704067200) * 1000)))\", a: sum(action), v: sum(value) } }"])
+        sums = export("flow_sums", "sums/data")[0][0]
+        ours[layout] = seconds["events"], [v if isinstance(v, float) else str(v) for v in sums.values()] == duck["load"]["check"]
+    if "load" in chosen:
+        record("load", dict(reversed(ours.items())), f"{rows} events, {os.path.getsize(data + '/events.csv') >> 20} MiB of CSV to own format, ours with fsync; one run")
 
 
 def q1():
-    seconds = median("flow_q1", [SOURCE[0], f"q1: {{ op: aggregate, from: events, by: [\"{DAY}\", action], aggregates: {{ n: count(), s: sum(value) }} }}"], {"q1"})
-    ours = sorted([since(r["day"], "D"), r["action"], r["n"], r["s"]] for r in export("flow_q1", "q1/data")[0])
-    record("q1", "duckdb", seconds, duck["q1"]["seconds"], ours == duck["q1"]["rows"], f"{rows} events: count and sum by action and day")
+    measure("q1", [EVENTS, f"q1: {{ op: aggregate, from: events, by: [\"{DAY}\", action], aggregates: {{ n: count(), s: sum(value) }} }}"],
+            lambda r: [since(r["day"], "D"), r["action"], r["n"], r["s"]], f"{rows} events: count and sum by action and day")
 
 
 def q2():
-    seconds = median("flow_q2", [SOURCE[0], f"c: {{ op: aggregate, from: events, by: [\"{DAY}\", item_id], aggregates: {{ users: count_distinct(user_id) }} }}",
-                                 "q2: { op: top_k, from: c, k: 100, order: [-users, item_id], by: [day] }"], {"c", "q2"})
-    ours = sorted([since(r["day"], "D"), r["rank"], r["item_id"], r["users"]] for r in export("flow_q2", "q2/data")[0])
-    record("q2", "duckdb", seconds, duck["q2"]["seconds"], ours == duck["q2"]["rows"], f"{rows} events: 100 items with most distinct users, per day")
+    measure("q2", [EVENTS, f"c: {{ op: aggregate, from: events, by: [\"{DAY}\", item_id], aggregates: {{ users: count_distinct(user_id) }} }}",
+                   "q2: { op: top_k, from: c, k: 100, order: [-users, item_id], by: [day] }"],
+            lambda r: [since(r["day"], "D"), r["rank"], r["item_id"], r["users"]], f"{rows} events: 100 items with most distinct users, per day")
+
+
+def q3():
+    measure("q3", [EVENTS, "follows: { op: over, from: events, by: [user_id], order: [ts], columns: { prev: lag(action), before: lag(ts) } }",
+                   "gaps: { op: derive, from: follows, columns: { gap: \"int(round((ts - before) * 1000))\" } }",
+                   "q3: { op: aggregate, from: gaps, by: [prev, action], aggregates: { n: count(), starts: \"sum(if(gap is null or gap > 1800000, 1, 0))\", dur_ms: \"sum(if(gap <= 1800000, gap, 0))\" } }"],
+            lambda r: [r["prev"], r["action"], r["n"], r["starts"], r["dur_ms"]], f"{rows} events: which action follows which of a user, how often that begins a session, and the time between")
 
 
 def q4():
-    seconds = median("flow_q4", [*SOURCE, "j: { op: join, from: [events, items], on: [item_id], strategy: broadcast }",
-                                 "q4: { op: aggregate, from: j, by: [category, \"date_trunc('hour', ts) as hour\"], aggregates: { n: count(), s: sum(value) } }"], {"j", "q4"})
-    ours = sorted([r["category"], since(r["hour"], "h"), r["n"], r["s"]] for r in export("flow_q4", "q4/data")[0])
-    record("q4", "duckdb", seconds, duck["q4"]["seconds"], ours == duck["q4"]["rows"], f"{rows} events joined with items: count and sum by category and hour")
+    measure("q4", [EVENTS, ITEMS, "j: { op: join, from: [events, items], on: [item_id], strategy: broadcast }",
+                   f"q4: {{ op: aggregate, from: j, by: [category, \"{HOUR}\"], aggregates: {{ n: count(), s: sum(value) }} }}"],
+            lambda r: [r["category"], since(r["hour"], "h"), r["n"], r["s"]], f"{rows} events joined with items: count and sum by category and hour")
+
+
+def q5():
+    measure("q5", [EVENTS, "counts: { op: aggregate, from: events, by: [item_id], aggregates: { n: count() } }",
+                   "top: { op: top_k, from: counts, k: 1000, order: [-n, item_id] }",
+                   "of_top: { op: join, from: [events, top], on: [item_id], how: semi, strategy: broadcast }",
+                   f"hours: {{ op: aggregate, from: of_top, by: [item_id, \"{HOUR}\"], aggregates: {{ c: count() }} }}",
+                   "grid: { op: fill_gaps, from: hours, by: [item_id], ts: hour, every: 1h, start: 2024-01-01, end: 2024-03-31, fill: { c: 0 } }",
+                   "w: { op: over, from: grid, by: [item_id], order: [hour], rows: [-24, -1], columns: { m: mean(c), sd: stddev_pop(c) } }",
+                   "late: { op: filter, from: w, where: \"hour >= '2024-01-02'\" }",
+                   "z: { op: derive, from: late, columns: { z: \"(c - m) / greatest(sd, 1.0)\" } }",
+                   "q5: { op: aggregate, from: z, by: [item_id], aggregates: { zmax: max(z), n_hot: \"sum(if(z > 2.9999999, 1, 0))\" } }"],
+            lambda r: [r["item_id"], r["zmax"], r["n_hot"]], f"{rows} events: the 1000 most frequent items, each hour against its 24 before")
 
 
 def sort():
-    seconds = median("flow_sort", [SOURCE[0], "sorted: { op: sort, from: events, by: [user_id, ts] }"], {"sorted"})
-    with h5py.File(f"{work}/flow_sort/steps/sorted/data/dataset.h5") as f:
-        user, ts = f["user_id"][:].astype(np.int64), f["ts"][:]
-    ordered = bool(np.all((user[1:] > user[:-1]) | ((user[1:] == user[:-1]) & (ts[1:] > ts[:-1]))))
-    check = [len(user), int(np.sum((np.arange(len(user)) % 1000003) * (user % 1009)))]
-    record("sort", "duckdb", seconds, duck["sort"]["seconds"], ordered and check == duck["sort"]["check"], f"{rows} events by user and time, written to own format, ours with fsync")
+    ours = {}
+    for layout, flags in LAYOUTS.items():
+        times = sorted(sum(run("flow_sort", [EVENTS, "sorted: { op: sort, from: events, by: [user_id, ts] }"], flags)[0].values()) for _ in range(repeats))
+        with h5py.File(f"{work}/flow_sort/steps/sorted/data/dataset.h5") as f:
+            user, ts = f["user_id"][:].astype(np.int64), f["ts"][:]
+        ordered = bool(np.all((user[1:] > user[:-1]) | ((user[1:] == user[:-1]) & (ts[1:] > ts[:-1]))))
+        check = [len(user), int(np.sum((np.arange(len(user)) % 1000003) * (user % 1009)))]
+        ours[layout] = times[repeats // 2], ordered and check == duck["sort"]["check"]
+    record("sort", ours, f"{rows} events by user and time; Throng and DuckDB write their own format, Throng with fsync")
 
 
-load()  # the other cases read what it loads
-run_cases({"q1": q1, "q2": q2, "q4": q4, "sort": sort})
+def wordcount():
+    measure("wordcount", ["lines: { op: read_events, path: words.txt, format: tsv, delimiter: \"\\x01\", columns: [text], types: { text: string }, timeless: true }",
+                          "tokens: { op: tokenize, from: lines, split: whitespace, lowercase: false, fold_width: false, stop_words: none, max_tokens: 1000000 }",
+                          "words: { op: explode, from: tokens, column: tokens, as: word }",
+                          "wordcount: { op: aggregate, from: words, by: [word], aggregates: { n: count() } }"],
+            lambda r: [r["word"], r["n"]], f"{os.path.getsize(text) / 1e6:.1f} MB of text: how often each word between spaces occurs, from the file")
+
+
+if set(chosen) != {"wordcount"}:
+    load()
+for name in chosen:
+    if name != "load":
+        globals()[name]()
+write_results()

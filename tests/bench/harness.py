@@ -9,10 +9,16 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 results = []
 
 
+def entry(case, system, seconds, ratio, equal, conditions):
+    """One line of the result; without seconds: what could not be measured."""
+    results.append({"case": case, "system": system, "seconds": seconds and round(seconds, 3), "ratio": ratio and round(ratio, 3), "equal": equal if equal is None else bool(equal), "conditions": conditions})
+    figures = f"{seconds:8.3f} s   ratio {ratio:6.2f}   equal {bool(equal)}" if seconds else "       - s"
+    print(f"{case:12s} {system:10s} {figures}   {conditions}", flush=True)
+
+
 def record(case, peer, ours, theirs, equal, conditions):
-    results.append({"case": case, "system": "throng", "seconds": round(ours, 3), "ratio": 1, "equal": bool(equal), "conditions": conditions})
-    results.append({"case": case, "system": peer, "seconds": round(theirs, 3), "ratio": round(theirs / ours, 3), "equal": bool(equal), "conditions": conditions})
-    print(f"{case:12s} throng {ours:8.3f} s   {peer} {theirs:8.3f} s   ratio {theirs / ours:5.2f}   equal {equal}   {conditions}", flush=True)
+    entry(case, "throng", ours, 1, equal, conditions)
+    entry(case, peer, theirs, theirs / ours, equal, conditions)
 
 
 def run(name, steps, flags=("-t", "2")):
@@ -38,5 +44,9 @@ def run_cases(cases):
     for name, measure in cases.items():
         if case in ("all", name):
             measure()
+    write_results()
+
+
+def write_results():
     with open(out, "w") as f:
         json.dump(results, f, indent=1)

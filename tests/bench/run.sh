@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Benchmarks against single-purpose peers, both in one run on the same input.
-# usage: tests/bench/run.sh first|flow [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB)
-#   first: word2vec lda lstm group_by      flow: load q1 q2 q4 sort, on generated events of the comparison kit ($THRONG_BENCH/flow/gen_events.cpp)
-# OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the peer's time over Throng's. Needs a quiet machine.
+# usage: tests/bench/run.sh first|flow [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
+#   first: word2vec lda lstm group_by
+#   flow: load q1 q2 q3 q4 q5 sort wordcount, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
+# OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the system's time over Throng's. A peer that cannot be had here is
+# listed with no seconds, and why. Needs a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 family=${1:-}; shift || true
@@ -15,6 +17,9 @@ command -v npm >/dev/null || .ci/install_packages npm
 cmake --preset release >/dev/null && cmake --build --preset release --target throng >/dev/null
 work=build/bench; mkdir -p $work
 [ -d $work/node_modules/@duckdb/node-api ] || (cd $work && npm init -y >/dev/null && npm install --no-fund --no-audit @duckdb/node-api >/dev/null)
+# Polars' machine code is a package that npm leaves out under a Node older than it asks for; by name it comes, and runs.
+polars=nodejs-polars-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')-gnu
+[ "$family" = first ] || [ -d $work/node_modules/$polars ] || (cd $work && npm install --no-fund --no-audit nodejs-polars $polars >/dev/null 2>&1) || echo "npm could not install nodejs-polars and $polars" >&2
 if [ "$family" = flow ]; then
   kit=${THRONG_BENCH:-}/flow
   [ -f "$kit/gen_events.cpp" ] || { echo "the comparison kit is missing: set THRONG_BENCH to its folder" >&2; exit 2; }
@@ -25,7 +30,10 @@ if [ "$family" = flow ]; then
     $work/gen_events $data $size >/dev/null && $work/tocsv $data
     echo "$size" >$data/size
   fi
-  exec /usr/bin/python3 tests/bench/flow.py build/release/bin/throng $work $small "$out" "$case"
+  g++ -O2 -w -std=c++20 -pthread -include array -o $work/floor "$kit/floor.cpp" && g++ -O2 -w -std=c++20 -pthread -o $work/wcfloor "$kit/wcfloor.cpp"
+  bytes=75700000; [ $small = 0 ] || bytes=7570000
+  [ "$(cat $work/words.size 2>/dev/null)" = $bytes ] || { /usr/bin/python3 tests/bench/make_text.py $work/words.txt $bytes && echo $bytes >$work/words.size; }
+  exec /usr/bin/python3 tests/bench/flow.py build/release/bin/throng $work $small "$out" "$case" "$(realpath "$kit")"
 fi
 events=300000; [ $small = 0 ] || events=40000
 python3 examples/quickstart/changelogs_to_events.py $work/uploads.jsonl >/dev/null || build/release/bin/throng generate behaviour --events 50000 --out $work/uploads.jsonl >/dev/null

@@ -38,7 +38,7 @@ quotes = [{"ts": T0 + rng.randrange(40 * 24 * 12) * 300 * S, "t2": maybe(T0 + rn
 for q in quotes: q["value"], q["code"], q["grade"] = maybe(rng.randrange(99) / 2), q["item"], maybe(rng.randrange(-5, 6))
 COLUMNS = list(events[0])
 def stamp(us): return None if us is None else f"{(datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)).isoformat()}Z"
-TIMES = {"ts", "t2", "ts_right", "t2_right", "ts_q", "t2_q", "window_start", "window_end", "session_start", "session_end", "cohort", "day", "lo_ts", "hi_t2"}
+TIMES = {"ts", "t2", "ts_right", "t2_right", "ts_q", "t2_q", "window_start", "window_end", "session_start", "session_end", "cohort", "day", "hour", "lo_ts", "hi_t2", "before_ts"}
 def micros(text):
     return None if text is None else (datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
 for name, rows in (("events", events), ("quotes", quotes)):
@@ -238,6 +238,64 @@ for name, longest in (("plain", 0), ("long", 3 * H)):
          lambda e, q, longest=longest: [dict(r, session=i, session_start=s[0]["ts"], session_position=k) for u, cut in sessions(e, "user", "ts", H, longest) for i, s in enumerate(cut) for k, r in enumerate(s)], "grouped", ["user"])
 step("sessions_summary", {"op": "sessionize", "from": "events", "gap": "1h", "summary": True},
      lambda e, q: [{"user": u, "session": i, "session_start": s[0]["ts"], "session_end": s[-1]["ts"], "events": len(s), "seconds": (s[-1]["ts"] - s[0]["ts"]) / 1e6} for u, cut in sessions(e, "user", "ts", H) for i, s in enumerate(cut)], "grouped", ["user"])
+
+# ------------------------------------------------------------------------------------------------------------------ over, fill_gaps
+FRAMED = {"first": "first(text)", "last": "last(small)", "n": "count()", "values": "count(value)", "total": "sum(value)", "counts": "sum(count)", "halves": "sum(half * 2)", "avg": "mean(value)", "avg_int": "mean(small)",
+          "lo": "min(value)", "hi": "max(text)", "lo_ts": "min(ts)", "hi_flag": "max(flag)", "var": "variance(value)", "sd": "stddev(count)", "var_pop": "variance_pop(small)", "sd_pop": "stddev_pop(half)"}
+PLACED = {"before_action": "lag(action)", "before_ts": "lag(ts, 2)", "after_tags": "lead(tags)", "after_value": "lead(value + 1, 3)", "k": "row_number()", "r": "rank()", "d": "dense_rank()", "q": "ntile(4)"}
+def framed(rows):
+    def there(c): return [r[c] for r in rows if r[c] is not None]
+    def variance(c, population, root):
+        v = [float(x) for x in there(c)]
+        if len(v) < 2 - population: return None
+        mean = math.fsum(v) / len(v)
+        out = math.fsum((x - mean) ** 2 for x in v) / (len(v) - (not population))
+        return math.sqrt(out) if root else out
+    def mean(c): return math.fsum(there(c)) / len(there(c)) if there(c) else None
+    def total(c, times=1): return None if not there(c) else sum(there(c)) * times if c == "count" else math.fsum(there(c)) * times
+    return {"first": rows[0]["text"] if rows else None, "last": rows[-1]["small"] if rows else None, "n": len(rows), "values": len(there("value")), "total": total("value"), "counts": total("count"), "halves": total("half", 2),
+            "avg": mean("value"), "avg_int": mean("small"), "lo": min(there("value"), default=None), "hi": max(there("text"), key=rank_of, default=None), "lo_ts": min(there("ts"), default=None),
+            "hi_flag": max(there("flag"), default=None), "var": variance("value", False, False), "sd": variance("count", False, True), "var_pop": variance("small", True, False), "sd_pop": variance("half", True, True)}
+def over(rows, by, order, frame):
+    for g in groups_of(rows, by).values():
+        g = sorted(g, key=order_of(order))
+        keys = [tuple(rank_of(r[c.lstrip("-")]) for c in order) for r in g]
+        starts, n = [0] * len(g), len(g)  # first row that ties with each
+        for i in range(1, n): starts[i] = starts[i - 1] if keys[i] == keys[i - 1] else i
+        ends, dense = [n] * n, [1] * n
+        for i in range(n - 2, -1, -1): ends[i] = ends[i + 1] if keys[i] == keys[i + 1] else i + 1
+        for i in range(1, n): dense[i] = dense[i - 1] + (starts[i] == i)
+        def at(i, f): return f(g[i]) if 0 <= i < n else None
+        tiles = [t + 1 for t in range(4) for _ in range(n // 4 + (t < n % 4))]
+        for i, r in enumerate(g):
+            first, end = (0, ends[i]) if frame is None else (0 if frame[0] is None else max(0, i + frame[0]), n if frame[1] is None else max(0, min(n, i + frame[1] + 1)))
+            yield dict(r, before_action=at(i - 1, lambda r: r["action"]), before_ts=at(i - 2, lambda r: r["ts"]), after_tags=at(i + 1, lambda r: r["tags"]),
+                       after_value=at(i + 3, lambda r: None if r["value"] is None else r["value"] + 1), k=i + 1, r=starts[i] + 1, d=dense[i], q=tiles[i], **framed(g[first:end]))
+for name, by, order, frame in (("default", ["user"], ["ts"], None), ("whole", ["item", "flag"], [], None), ("before", ["action", "flag"], ["-value", "ts"], (-24, -1)), ("around", [], ["-t2", "text"], (-3, 2)),
+                               ("running", ["user"], ["small"], (None, 0)), ("rest", ["small"], ["-half"], (1, None)), ("ahead", ["user"], ["text", "-ts"], (2, 9))):
+    rows = [] if frame is None else ["unbounded" if v is None else v for v in frame]
+    step("over_" + name, {"op": "over", "from": "events", "by": by, "order": order, "rows": rows, "columns": {**PLACED, **FRAMED}}, lambda e, q, by=by, order=order, frame=frame: list(over(e, by, order, frame)), "grouped", by)
+def hourly(rows): return [dict(zip(("action", "hour"), k), n=len(g), total=None if not (v := [r["value"] for r in g if r["value"] is not None]) else math.fsum(v), word=max((r["text"] for r in g if r["text"] is not None), key=rank_of, default=None))
+                          for k, g in groups_of([dict(r, hour=r["ts"] // H * H) for r in rows], ["action", "hour"]).items()]
+step("hourly", {"op": "aggregate", "from": "events", "by": ["action", "date_trunc('hour', ts) as hour"], "aggregates": {"n": "count()", "total": "sum(value)", "word": "max(text)"}}, lambda e, q: hourly(e), "grouped", ["action", "hour"])
+def fill_gaps(rows, by, every, start, end, each):
+    rows = sorted([r for r in rows if (start is None or r["hour"] >= start) and (end is None or r["hour"] < end)], key=order_of(["hour", "action"]))
+    if not rows and (by or start is None or end is None): return
+    for key, g in ([((), rows)] if not by else groups_of(rows, by).items()):
+        own = g if each else rows
+        grid = range(own[0]["hour"] if start is None else start, own[-1]["hour"] + every if end is None else end, every)
+        repeats = collections.Counter(r["hour"] for r in g)
+        frame = pd.DataFrame({r["hour"]: r for r in g} or {0: dict.fromkeys(("action", "hour", "n", "total", "word"))}, dtype=object).T
+        plain, before, index = frame.reindex(grid), frame.reindex(grid, method="ffill"), iter(g)
+        for t in grid:
+            for _ in range(repeats[t]): yield next(index)
+            if not repeats[t]: yield dict({"action": None, "hour": t, "n": 0, "total": None if pd.isna(v := before.total[t]) else v, "word": None}, **dict(zip(by, key)))
+step("hourly_sorted", {"op": "sort", "from": "hourly", "by": ["action", "hour"]}, lambda e, q: sorted(hourly(e), key=order_of(["action", "hour"])))
+for name, by, every, start, end, each in (("all", ["action"], "1h", None, None, False), ("key", ["action"], "1h", None, None, True), ("given", ["action"], "1h", T0 + 5 * D, T0 + 31 * D + H // 2, False),
+                                          ("from", ["action"], "1h", T0 + 35 * D, None, False), ("from_key", ["action"], "1h", T0 + 35 * D, None, True), ("until", ["action"], "1h", None, T0 + 3 * D, False),
+                                          ("one", [], "1h", T0 - D, T0 + 2 * D, False), ("half", ["action"], "30m", None, T0 + 3 * D, True)):
+    step("fill_" + name, {"op": "fill_gaps", "from": "hourly_sorted" if name == "one" else "hourly", "by": by, "ts": "hour", "every": every, "range": "key" if each else "all", "fill": {"n": 0, "total": "previous"}, **({"start": stamp(start)} if start else {}), **({"end": stamp(end)} if end else {})},
+         lambda e, q, by=by, every=every, start=start, end=end, each=each: list(fill_gaps(hourly(e), by, H if every == "1h" else H // 2, start, end, each)), "grouped", by)
 
 # ------------------------------------------------------------------------------------------------------------------ transitions, funnel, retention
 def text(v): return str(v).lower() if isinstance(v, bool) else str(v)
