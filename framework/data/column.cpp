@@ -121,6 +121,15 @@ Column Column::take(std::span<const int64_t> rows) const {
   return out;
 }
 
+Column Column::elements() const {
+  THRONG_CHECK(is_list(type_), "elements of a {} column", type_name(type_));
+  Column out(type_ == Type::kListString ? Type::kString : type_ == Type::kListInt32 ? Type::kInt32 : Type::kFloat32);
+  out.bytes_ = bytes_;
+  if (type_ == Type::kListString) out.offsets_ = string_offsets_;
+  out.rows_ = offsets_.back();
+  return out;
+}
+
 namespace {
 // Values that compare as equal have one representative: 0 for -0, one NaN for all.
 template <class T>

@@ -105,6 +105,8 @@ class Column {
 
   /// The rows named, in that order.
   Column take(std::span<const int64_t> rows) const;
+  /// The elements of a list column's rows, one after the other.
+  Column elements() const;
   /// Mixes each row's value into hashes[row]; equal values of equal types hash alike everywhere.
   void hash_rows(std::span<uint64_t> hashes, uint64_t seed = 0) const;
   /// Hash of the whole column, independent of how it was cut into batches.

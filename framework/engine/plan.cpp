@@ -189,6 +189,7 @@ Plan make_plan(graph::Graph graph, bool replay) {
       if (std::find(plan.needed[i].begin(), plan.needed[i].end(), name) != plan.needed[i].end()) existing.push_back(name);
     if (existing.empty() && node.schema.size() > 0) existing.push_back(node.schema[0].name);  // rows must be counted by something
     plan.needed[i] = std::move(existing);
+    nodes[i].op->wanted = plan.needed[i];
   }
 
   for (size_t i = 0; i < n; ++i) {

@@ -44,6 +44,8 @@ class Operator {
   Counters& counters() const { return counters_; }
   /// The run's seed, mixed with the step's id: set by the engine before the first row.
   uint64_t seed = 0;
+  /// Columns of its output that anyone reads; empty: all. Set by the engine before the first row; others need not be made.
+  Names wanted;
   /// Relative paths in parameters start here (the job file's folder).
   std::filesystem::path base_folder;
   /// The step's own folder, for files beside its datasets (quarantined rows): set by the engine before the first row.

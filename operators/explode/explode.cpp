@@ -1,5 +1,7 @@
 #include "operators/explode/explode.h"
 
+#include <algorithm>
+
 #include "framework/graph/registry.h"
 
 namespace throng::op {
@@ -32,20 +34,39 @@ class ExplodeOperator : public graph::MapOperator {
   }
   data::Batch map(const data::Batch& batch) const override {
     const auto& list = batch.column(params_.column);
+    // The other columns, as far as anyone reads them: a list would be copied for each of its elements.
+    graph::Names kept;
+    for (const auto& name : batch.schema().names())
+      if (name != name_ && name != params_.position && (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end())) kept.push_back(name);
     std::vector<int64_t> rows;
-    data::Column element(type_), position(Type::kInt64);
+    data::Column position(Type::kInt64);
+    bool empty_ones = false;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
       const int64_t n = list.list_size(r);
-      for (int64_t i = 0; i < n; ++i) {
-        rows.push_back(r), position.append(i);
-        if (type_ == Type::kString) element.append_string(list.list_string(r, i));
-        else if (type_ == Type::kInt32) element.append(list.list<int32_t>(r)[size_t(i)]);
-        else element.append(list.list<float>(r)[size_t(i)]);
-      }
-      if (n == 0 && params_.outer) rows.push_back(r), element.append_null(), position.append_null();
+      empty_ones = empty_ones || n == 0;
+      if (!kept.empty()) rows.insert(rows.end(), size_t(n == 0 && params_.outer ? 1 : n), r);
+      if (params_.position.empty()) continue;
+      for (int64_t i = 0; i < n; ++i) position.append(i);
+      if (n == 0 && params_.outer) position.append_null();
     }
-    data::Batch out = batch.take(rows).with({name_, type_}, std::move(element));
-    return params_.position.empty() ? out : out.with({params_.position, Type::kInt64}, std::move(position));
+    const data::Column all = list.elements();
+    data::Column element(type_);
+    if (empty_ones && params_.outer) {
+      int64_t at = 0;
+      for (int64_t r = 0; r < batch.num_rows(); ++r) {
+        const int64_t n = list.list_size(r);
+        n == 0 ? element.append_null() : element.append_slice(all, at, n);
+        at += n;
+      }
+    } else {
+      element = all;
+    }
+    data::Schema schema;
+    std::vector<data::Column> columns;
+    for (const auto& name : kept) schema.add(batch.schema().at(name)), columns.push_back(batch.column(name).take(rows));
+    schema.add({name_, type_}), columns.push_back(std::move(element));
+    if (!params_.position.empty()) schema.add({params_.position, Type::kInt64}), columns.push_back(std::move(position));
+    return data::Batch(std::move(schema), std::move(columns), batch.origin);
   }
 
  private:
