@@ -1,6 +1,8 @@
 #include "cluster/heartbeat/heartbeat.h"
 
 #include <atomic>
+// One thread runs all handlers, and the queue has its lock; TSan does not know fences.
+#define BOOST_ASIO_DISABLE_FENCED_BLOCK
 #include <boost/asio.hpp>
 #include <cmath>
 #include <map>
