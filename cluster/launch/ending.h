@@ -8,7 +8,7 @@ namespace throng::launch {
 /// of today (not to this process), and KILL 2 s later.
 void end_after_grace(pid_t parent, int grace_seconds);
 
-/// Ends this rank. mpirun notices and ends the ranks it reaches, but it and its daemons (orted) then wait without end for a
+/// Ends this rank. mpirun notices and ends the ranks it reaches, but it and its daemons (orted) then keep waiting for a
 /// host that is cut off; so this rank's parent, where it is one of those, is ended after a grace. No destructor runs.
 [[noreturn]] void end_rank(int exit_code);
 

@@ -17,7 +17,7 @@ struct LocalOptions {
 /// Runs `command` (program and arguments) under mpirun with consent to run as root, oversubscription, and no binding to
 /// cores; passes SIGTERM, SIGINT and SIGUSR1 on to the ranks as SIGUSR1, so that they stop at a checkpoint. Returns the
 /// exit code of the ranks; throws the one error that ended them, a system error where a rank was killed, a job error where
-/// the options are wrong. Ends mpirun where it is still there 10 s after a rank reported an error: it waits without end
+/// the options are wrong. Ends mpirun where it is still there 10 s after a rank reported an error: it keeps waiting
 /// for a host that is cut off.
 int run_local(const std::vector<std::string>& command, const LocalOptions& options);
 
