@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 #include <cerrno>
 #include <csignal>
@@ -11,14 +12,21 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <regex>
 
+#include "cluster/launch/ending.h"
+#include "framework/base/clock.h"
 #include "framework/base/files.h"
+#include "framework/base/host_name.h"
 
 namespace throng::launch {
 namespace {
 
 constexpr const char* kErrorFileVariable = "THRONG_ERROR_FILE";
+constexpr const char* kLauncherHostVariable = "THRONG_LAUNCHER_HOST";
+constexpr const char* kErrorMark = "throng-error: ";  // begins a line of a rank on another host; what follows is the packed error
+constexpr int kGraceSeconds = 10;                      // for mpirun, after a rank reported an error
 constexpr size_t kKeptErrorBytes = 1 << 16;
 
 volatile std::sig_atomic_t mpirun_pid = 0;
@@ -39,19 +47,60 @@ class Tail {
   std::string text_;
 };
 
-Error error_of_end(int status, const std::string& output, int num_ranks) {
+// The error that ended the ranks, where one of them told it.
+std::optional<Error> reported_error(const std::string& file, const std::string& output) {
+  if (std::filesystem::exists(file)) return Error::unpack(read_file(file));
+  size_t at = output.rfind(kErrorMark);
+  if (at == output.npos) return {};
+  at += std::strlen(kErrorMark);
+  try {
+    return Error::unpack(output.substr(at, output.find('\n', at) - at));
+  } catch (const std::exception&) {
+    return {};  // another rank wrote into the line, or its end is still to come
+  }
+}
+
+std::vector<std::string> split_like_a_shell(const std::string& text) {
+  wordexp_t words{};
+  if (::wordexp(text.c_str(), &words, WRDE_NOCMD) != 0) throw job_error("--mpi-args is '{}'; expected words, quoted as in a shell", text);
+  std::vector<std::string> found(words.we_wordv, words.we_wordv + words.we_wordc);
+  ::wordfree(&words);
+  return found;
+}
+
+std::vector<std::string> mpirun_words(const LocalOptions& options) {
+  std::vector<std::string> words{"mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"};
+  auto add = [&](std::initializer_list<std::string> more) { words.insert(words.end(), more); };
+  if (!options.hosts.empty()) add({"--host", hosts_with_slots(options.hosts, options.num_ranks)});
+  if (!options.hostfile.empty()) add({"--hostfile", options.hostfile});
+  if (options.hosts.empty() && options.hostfile.empty()) {
+    add({"-n", std::to_string(std::max(1, options.num_ranks))});
+    ::setenv("OMPI_MCA_pml", "ob1", 0);
+    ::setenv("OMPI_MCA_btl", "self,vader", 0);
+    ::setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+  } else {
+    if (options.num_ranks > 0) add({"-n", std::to_string(options.num_ranks)});
+    // The transport between hosts is Open MPI's choice, or --mpi-args'. Other hosts get no environment by themselves.
+    for (const char* name : {kErrorFileVariable, kLauncherHostVariable, "THRONG_TERMINAL", "HWLOC_HIDE_ERRORS"})
+      if (std::getenv(name)) add({"-x", name});
+  }
+  for (auto& word : split_like_a_shell(options.mpi_args)) words.push_back(word);
+  return words;
+}
+
+Error error_of_end(int status, const std::string& output, const std::string& of_ranks) {
   std::smatch match;
   static const std::regex killed("rank (\\d+) with PID \\d+ on node (\\S+) exited on signal (\\d+)");
   if (std::regex_search(output, match, killed)) {
     int signal = std::stoi(match[3]);
     std::string rank = match[1], host = match[2];
     std::string hint = signal == SIGKILL ? "if nobody killed it, the system was out of memory; go on with --resume" : "go on with --resume";
-    return system_error("rank {} of {} on {} was ended by signal {} ({})", rank, num_ranks, host, signal, ::strsignal(signal)).with_hint(hint);
+    return system_error("rank {}{} on {} was ended by signal {} ({})", rank, of_ranks, host, signal, ::strsignal(signal)).with_hint(hint);
   }
   std::string tail = output.size() > 2000 ? "..." + output.substr(output.size() - 2000) : output;
   if (WIFSIGNALED(status)) return system_error("mpirun was ended by signal {}\n{}", WTERMSIG(status), tail);
   if (int signal = WEXITSTATUS(status) - 128; signal > 0 && signal < 32)  // mpirun does not always say which rank it was
-    return system_error("one rank of {} was ended by signal {} ({})", num_ranks, signal, ::strsignal(signal)).with_hint("go on with --resume");
+    return system_error("one rank{} was ended by signal {} ({})", of_ranks, signal, ::strsignal(signal)).with_hint("go on with --resume");
   return system_error("mpirun ended with code {}\n{}", WEXITSTATUS(status), tail);
 }
 
@@ -60,17 +109,42 @@ Error error_of_end(int status, const std::string& output, int num_ranks) {
 bool report_to_launcher(const Error& error) {
   const char* path = std::getenv(kErrorFileVariable);
   if (!path) return false;
-  write_file_atomically(path, error.pack());
+  const char* host = std::getenv(kLauncherHostVariable);
+  if (host && host != host_name())
+    std::fprintf(stderr, "%s%s\n", kErrorMark, error.pack().c_str());
+  else if (!std::filesystem::exists(path))
+    write_file_atomically(path, error.pack());
   return true;
+}
+
+std::string hosts_with_slots(const std::string& hosts, int num_ranks) {
+  std::vector<std::string> names;
+  bool counted = false;
+  for (size_t at = 0; at <= hosts.size();) {
+    const size_t end = std::min(hosts.find(',', at), hosts.size());
+    static const std::regex form("[^:,\\s]+(:[1-9][0-9]{0,4})?");
+    names.push_back(hosts.substr(at, end - at));
+    if (!std::regex_match(names.back(), form)) throw job_error("--hosts is '{}'; expected names such as a,b or, with ranks on each, a:2,b:4", hosts);
+    counted = counted || names.back().find(':') != std::string::npos;
+    at = end + 1;
+  }
+  if (counted || num_ranks == 0) return hosts;
+  std::string text;
+  const int n = int(names.size());
+  for (int i = 0; i < n; ++i) {
+    const int slots = num_ranks / n + (i < num_ranks % n);
+    if (slots > 0) text += fmt::format("{}{}:{}", text.empty() ? "" : ",", names[size_t(i)], slots);
+  }
+  return text;
 }
 
 int run_local(const std::vector<std::string>& command, const LocalOptions& options) {
   std::string error_file = (std::filesystem::temp_directory_path() / fmt::format("throng-error-{}-{}", ::getpid(), ::rand())).string();
   ::setenv(kErrorFileVariable, error_file.c_str(), 1);
+  ::setenv(kLauncherHostVariable, host_name().c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
   ::setenv("HWLOC_HIDE_ERRORS", "2", 0);  // where /sys is not mounted, hwloc would complain once a process
-  std::vector<std::string> words{"mpirun", "-n", std::to_string(options.num_ranks), "--oversubscribe", "--allow-run-as-root",
-                                 "--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl", "self,vader", "--mca", "btl_vader_single_copy_mechanism", "none"};
+  std::vector<std::string> words = mpirun_words(options);
   words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> arguments;
   for (auto& w : words) arguments.push_back(w.data());
@@ -96,32 +170,42 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
 
   Tail tail;
   char block[4096];
+  int status = 0;
+  std::optional<Stopwatch> since_error;
+  bool ended = false, forced = false;
   for (;;) {
-    ssize_t n = ::read(errors[0], block, sizeof block);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    tail.add(block, size_t(n));
+    // A process of a host that is cut off may hold the pipe longer than mpirun lives: then only what is there is read.
+    pollfd readable{errors[0], POLLIN, 0};
+    int ready = ::poll(&readable, 1, ended ? 0 : 200);
+    if (ready > 0) {
+      ssize_t n = ::read(errors[0], block, sizeof block);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
+      tail.add(block, size_t(n));
+      continue;
+    }
+    if (ended) break;
+    ended = ::waitpid(child, &status, WNOHANG) == child;
+    if (!since_error && reported_error(error_file, tail.text())) since_error.emplace();
+    if (since_error && !forced && since_error->seconds() > 1) end_after_grace(child, kGraceSeconds), forced = true;
   }
   ::close(errors[0]);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (!ended && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   mpirun_pid = 0;
   ::sigaction(SIGTERM, &old_term, nullptr);
   ::sigaction(SIGINT, &old_int, nullptr);
   ::sigaction(SIGUSR1, &old_usr, nullptr);
 
-  if (std::filesystem::exists(error_file)) {
-    Error error = Error::unpack(read_file(error_file));
-    ::unlink(error_file.c_str());
-    throw error;
-  }
+  const auto reported = reported_error(error_file, tail.text());
+  ::unlink(error_file.c_str());
+  if (reported) throw *reported;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     std::string text = tail.text();
     if (!text.empty()) std::fwrite(text.data(), 1, text.size(), stderr);  // warnings of ranks that ended well
     return 0;
   }
-  throw error_of_end(status, tail.text(), options.num_ranks);
+  throw error_of_end(status, tail.text(), options.num_ranks > 0 ? fmt::format(" of {}", options.num_ranks) : "");
 }
 
 }  // namespace throng::launch

@@ -1,4 +1,4 @@
-// Starts a command as MPI ranks on this machine, and tells why it ended.
+// Starts a command as MPI ranks with mpirun, on this machine or over several hosts, and tells why it ended.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,16 +8,25 @@
 namespace throng::launch {
 
 struct LocalOptions {
-  int num_ranks = 1;
-  int threads_per_rank = 1;
+  int num_ranks = 0;     ///< 0: one for each slot of the hosts; 1 on this machine
+  std::string hosts;     ///< "a,b" or "a:2,b:4" (ranks there); empty: this machine, or the hostfile's
+  std::string hostfile;  ///< mpirun's: a line "HOST slots=N" each
+  std::string mpi_args;  ///< further arguments of mpirun, quoted as in a shell
 };
 
 /// Runs `command` (program and arguments) under mpirun with consent to run as root, oversubscription, and no binding to
 /// cores; passes SIGTERM, SIGINT and SIGUSR1 on to the ranks as SIGUSR1, so that they stop at a checkpoint. Returns the
-/// exit code of the ranks; throws the one error that ended them, a system error where a rank was killed.
+/// exit code of the ranks; throws the one error that ended them, a system error where a rank was killed, a job error where
+/// the options are wrong. Ends mpirun where it is still there 10 s after a rank reported an error: it keeps waiting
+/// for a host that is cut off.
 int run_local(const std::vector<std::string>& command, const LocalOptions& options);
 
-/// Rank 0's side: hands the error to the launcher that started this process; false where there is none.
+/// A rank's side: hands the error to the launcher that started this job, by a file on its host, by stderr from others; a
+/// first error is kept. False where there is no launcher.
 bool report_to_launcher(const Error& error);
+
+/// What mpirun's --host takes: "a,b" for 3 ranks gives "a:2,b:1", contiguous; counts that are given stay. A job error
+/// where a name is empty or a count is no number.
+std::string hosts_with_slots(const std::string& hosts, int num_ranks);
 
 }  // namespace throng::launch

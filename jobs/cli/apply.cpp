@@ -35,6 +35,7 @@ int apply_events(const Options& options, const std::vector<std::string>& argumen
     auto plan = engine::prepare(fresh, comm, graph::Faults(), true);
     engine::RunOptions run_options;
     run_options.out = options.out.empty() ? fs::path(options.run) / "applied" / fs::path(options.events).filename() : fs::path(options.out);
+    note_run_directory(run_options.out);
     run_options.threads = options.ranks.threads;
     run_options.learned_from = options.run;
     run_options.progress = progress_lines(options.json);
@@ -64,11 +65,10 @@ void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& ar
   auto* command = app.add_subcommand("apply", "Run new events through a finished run's frozen chain: nothing is learned anew");
   command->add_option("RUN", options->run, "finished run directory")->required();
   command->add_option("NEW_EVENTS", options->events, "file, folder or glob of the same format as the job's")->required();
-  command->add_option("-n,--ranks", options->ranks.num_ranks, "MPI ranks (default 1)")->check(CLI::Range(1, 100000));
+  options->ranks.add_to(*command);
   command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
   command->add_option("-o,--out", options->out, "run directory of the results (default RUN/applied/FILE)");
   command->add_option("--plugin", options->plugins, "shared library with operators of your own")->expected(1)->allow_extra_args(false)->take_all();
-  command->add_option("--backend", options->ranks.backend, "mpi, or threads")->check(CLI::IsMember({"auto", "mpi", "threads"}));
   command->add_flag("--json", options->json, "print the result as JSON");
   command->footer("Example:\n  throng apply runs/quickstart today.jsonl");
   command->callback([options, &action, arguments] { action = [options, arguments] { return apply_events(*options, arguments); }; });

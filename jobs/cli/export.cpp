@@ -73,6 +73,7 @@ int export_dataset(const Options& options, const std::vector<std::string>& argum
   std::string format = format_of(options.to);
   if (format != "csv" && format != "jsonl" && format != "h5")
     throw job_error("--to is '{}'; expected a name ending in .csv, .jsonl or .h5 (.csv.gz, .jsonl.zst ...)", options.to);
+  if (format != "h5" && !(options.ranks.hosts + options.ranks.hostfile).empty()) throw job_error("a {} file is written by one rank, on this host", format);
   if (format != "h5" && options.ranks.num_ranks > 1)
     throw job_error("--ranks is {}, but a {} file is written by one", options.ranks.num_ranks, format).with_hint("several ranks write one file together as .h5");
   return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) { write_export(options, format, comm); });
@@ -85,8 +86,7 @@ void add_export(CLI::App& app, Action& action, const std::vector<std::string>& a
   auto* command = app.add_subcommand("export", "Write a dataset to one CSV, JSONL or HDF5 file");
   command->add_option("PATH", options->from, "dataset folder")->required();
   command->add_option("--to", options->to, "file to write; its ending says the format: .csv .jsonl .h5, and .gz or .zst after text formats")->required();
-  command->add_option("-n,--ranks", options->ranks.num_ranks, ".h5: MPI ranks that write the one file together (default 1)")->check(CLI::Range(1, 100000));
-  command->add_option("--backend", options->ranks.backend, "mpi, or threads")->check(CLI::IsMember({"auto", "mpi", "threads"}));
+  options->ranks.add_to(*command);
   command->footer("Examples:\n  throng export runs/quickstart/steps/trends/data --to trends.csv.gz\n  throng export runs/quickstart/steps/events/data --to events.h5 -n 4");
   command->callback([options, &action, arguments] { action = [options, arguments] { return export_dataset(*options, arguments); }; });
 }

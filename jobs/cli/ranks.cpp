@@ -2,48 +2,146 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
+#include <mutex>
+#include <thread>
 
+#include "cluster/heartbeat/heartbeat.h"
+#include "cluster/launch/ending.h"
 #include "cluster/launch/local.h"
 #include "framework/base/stop_signal.h"
 #include "framework/base/units.h"
 #include "framework/comm/mpi_backend.h"
 #include "framework/comm/threads_backend.h"
+#include "framework/engine/run_directory.h"
 
 namespace throng::cli {
 
+namespace {
+
+std::mutex run_directory_mutex;
+std::filesystem::path run_directory;
+
+// In a thread of its own, given up after a while: the folder may lie on the host that is gone.
+void leave_line_in_log(const std::string& line) {
+  std::filesystem::path path;
+  {
+    std::lock_guard lock(run_directory_mutex);
+    path = run_directory;
+  }
+  if (path.empty()) return;
+  auto written = std::make_shared<std::promise<void>>();
+  auto future = written->get_future();
+  std::thread([path, line, written] {
+    engine::RunDirectory(path).append_log(line);
+    written->set_value();
+  }).detach();
+  future.wait_for(std::chrono::seconds(2));
+}
+
+// Rank 0's one error of a job: the main thread's or the heartbeat's, whichever is first.
+class Reporter {
+ public:
+  void report(const Error& error) {
+    std::lock_guard lock(mutex_);
+    if (reported_) return;
+    reported_ = true;
+    if (!launch::report_to_launcher(error)) print(error);
+  }
+  static void print(const Error& error) { std::fprintf(stderr, "throng: %s\n", error.text().c_str()); }
+
+ private:
+  std::mutex mutex_;
+  bool reported_ = false;
+};
+
+double timeout_seconds(const std::string& text) {
+  auto duration = parse_duration(text == "0" ? "0s" : text);
+  if (!duration || (duration->microseconds != 0 && duration->microseconds < 1'000'000))
+    throw job_error("--hang-timeout is '{}'; expected at least 1s, for example 60s or 5m, or 0 for no heartbeats", text);
+  return double(duration->microseconds) / 1e6;
+}
+
+// Collective. Null where there is one rank, or rank 0 cannot or shall not.
+std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, double timeout, Reporter& reporter) {
+  if (comm.size() == 1) return {};
+  heartbeat::Options options{.rank = comm.rank(), .num_ranks = comm.size(), .timeout_seconds = timeout};
+  options.warn = [](const std::string& text) { std::fprintf(stderr, "throng: warning: %s\n", text.c_str()); };
+  options.on_silence = [&reporter, rank = comm.rank()](const Error& error) {
+    reporter.report(error);
+    if (rank != 0) Reporter::print(error);  // the launcher may be out of reach
+    leave_line_in_log(error.message());
+    launch::end_rank(error.exit_code());
+  };
+  std::unique_ptr<heartbeat::Heartbeat> heartbeat;
+  std::string invitation;
+  if (comm.rank() == 0 && timeout > 0) {
+    try {
+      heartbeat = std::make_unique<heartbeat::Heartbeat>(options);
+      invitation = heartbeat->invitation();
+    } catch (const Error& e) {
+      options.warn(e.message() + "; going on without them");
+    }
+  }
+  comm.broadcast(invitation);  // rank 0's wish counts: the ranks may have been started with different flags
+  if (comm.rank() != 0 && !invitation.empty()) heartbeat = std::make_unique<heartbeat::Heartbeat>(options, invitation);
+  return heartbeat;
+}
+
+}  // namespace
+
+void note_run_directory(const std::filesystem::path& path) {
+  std::lock_guard lock(run_directory_mutex);
+  run_directory = path;
+}
+
+void RankOptions::add_to(CLI::App& command) {
+  command.add_option("-n,--ranks", num_ranks, "MPI ranks to start (default 1; with hosts, one for each slot)")->check(CLI::Range(1, 100000));
+  command.add_option("--backend", backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
+  auto* list = command.add_option("--hosts", hosts, "hosts to run on, such as a,b, or a:2,b:4 with the ranks on each; rank 0 is on the first");
+  command.add_option("--hostfile", hostfile, "mpirun's file of hosts, a line 'HOST slots=N' each")->excludes(list)->check(CLI::ExistingFile);
+  command.add_option("--mpi-args", mpi_args, "further arguments of mpirun, such as \"--mca btl_tcp_if_include eth0\"");
+  command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: no heartbeats)");
+}
+
 int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arguments, const std::function<void(comm::Communicator&)>& body) {
+  const double timeout = timeout_seconds(options.hang_timeout);
   if (comm::started_by_mpi_launcher()) {
     catch_stop_signals();
-    auto report = [](const Error& e) {
-      if (!launch::report_to_launcher(e)) std::fprintf(stderr, "throng: %s\n", e.text().c_str());
-    };
+    Reporter reporter;
     bool launched = std::getenv("THRONG_ERROR_FILE") != nullptr;
+    std::unique_ptr<heartbeat::Heartbeat> heartbeat;  // until MPI has been finalised, which a cut link would also hold up
     return comm::run_on_mpi(
         [&](comm::Communicator& comm) {
+          heartbeat = start_heartbeat(comm, timeout, reporter);
           try {
             body(comm);
           } catch (const Error& e) {
             if (e.fault() != Fault::kStopped) throw;
-            if (comm.rank() == 0) report(e);
+            if (comm.rank() == 0) reporter.report(e);
             return launched ? 0 : e.exit_code();  // all ranks agreed to stop: a clean end for mpirun
           }
           return 0;
         },
-        report);
+        [&](const Error& e) { reporter.report(e); });
   }
-  if (options.num_ranks > 1 && options.backend != "threads") {
+  const bool several_hosts = !options.hosts.empty() || !options.hostfile.empty();
+  if (several_hosts && options.backend == "threads") throw job_error("--hosts and --hostfile need MPI ranks, but --backend is threads");
+  if (several_hosts || (options.num_ranks > 1 && options.backend != "threads")) {
     if (::isatty(STDOUT_FILENO)) ::setenv("THRONG_TERMINAL", "1", 1);
     std::vector<std::string> command = arguments;
     command[0] = "/proc/self/exe";
     char self[4096];
     ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
     if (n > 0) command[0] = std::string(self, size_t(n));
-    return launch::run_local(command, {options.num_ranks, options.threads});
+    return launch::run_local(command, {options.num_ranks, options.hosts, options.hostfile, options.mpi_args});
   }
   catch_stop_signals();
-  comm::run_on_threads(options.num_ranks, body);
+  comm::run_on_threads(std::max(1, options.num_ranks), body);
   return 0;
 }
 

@@ -47,6 +47,7 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     run_options.out = !options.out.empty()                                ? options.out
                       : std::filesystem::is_directory(options.job.job) ? options.job.job
                                                                           : (std::filesystem::path("runs") / job.name).string();
+    note_run_directory(run_options.out);
     run_options.threads = options.ranks.threads;
     run_options.resume = options.resume;
     run_options.estimate = options.estimate;
@@ -68,12 +69,11 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("run", "Run a job; finished steps that did not change are kept");
   options->job.add_to(*command);
-  command->add_option("-n,--ranks", options->ranks.num_ranks, "MPI ranks to start (default 1)")->check(CLI::Range(1, 100000));
+  options->ranks.add_to(*command);
   command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
   command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
   command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
   command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
-  command->add_option("--backend", options->ranks.backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
   command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");
   command->add_flag("--json", options->json, "print the result as JSON instead of progress");
@@ -81,7 +81,8 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
       "Examples:\n"
       "  throng run job.yaml -n 4 --out out/today\n"
       "  throng run job.yaml --set next.epochs=5 --set topics.k=30\n"
-      "  throng run out/today --resume -n 2      go on with a stopped run, on another number of ranks");
+      "  throng run out/today --resume -n 2      go on with a stopped run, on another number of ranks\n"
+      "  throng run job.yaml -n 8 --hosts a,b    four ranks on each of two hosts; the folders are shared between them");
   command->callback([options, &action, arguments] { action = [options, arguments] { return run(*options, arguments); }; });
 }
 
