@@ -4,9 +4,11 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <list>
+#include <map>
 #include <thread>
 
 #include "framework/base/clock.h"
@@ -68,18 +70,34 @@ class MpiTransport : public Transport {
     return in_flight_;
   }
 
+  // A large message needs its sender's help to arrive; a blocking receive would wait for one that is busy computing.
   std::optional<Incoming> poll(int from, Channel channel) override {
     int found = 0;
     MPI_Message handle;
     MPI_Status status;
     check(MPI_Improbe(from < 0 ? MPI_ANY_SOURCE : from, int(channel), data_, &found, &handle, &status), "MPI_Improbe");
-    if (!found) return {};
-    int count = 0;
-    check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
-    Incoming incoming{status.MPI_SOURCE, Buffer(size_t(count))};
-    check(MPI_Mrecv(incoming.message.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
-    spins_ = 0;
-    return incoming;
+    if (found) {
+      int count = 0;
+      check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+      Receive& receive = receives_[int(channel)].emplace_back(Receive{status.MPI_SOURCE, Buffer(size_t(count)), MPI_REQUEST_NULL});
+      check(MPI_Imrecv(receive.message.data(), count, MPI_BYTE, &handle, &receive.request), "MPI_Imrecv");
+    }
+    std::vector<int> waiting;  // sources with an earlier message that is not complete
+    auto& receives = receives_[int(channel)];
+    for (auto it = receives.begin(); it != receives.end(); ++it) {
+      if ((from >= 0 && it->from != from) || std::find(waiting.begin(), waiting.end(), it->from) != waiting.end()) continue;
+      int done = 0;
+      check(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (!done) {
+        waiting.push_back(it->from);
+        continue;
+      }
+      Incoming incoming{it->from, std::move(it->message)};
+      receives.erase(it);
+      spins_ = 0;
+      return incoming;
+    }
+    return {};
   }
 
   // Spins, then yields, then sleeps: a waiting rank must not take a core from a working one.
@@ -130,9 +148,15 @@ class MpiTransport : public Transport {
     Buffer message;
     MPI_Request request;
   };
+  struct Receive {
+    int from;
+    Buffer message;
+    MPI_Request request;
+  };
   MPI_Comm data_{}, control_{};
   int rank_ = 0, size_ = 1;
   std::list<Send> sends_;
+  std::map<int, std::list<Receive>> receives_;  // by channel, in the order they came
   size_t in_flight_ = 0;
   int spins_ = 0;
   std::string failure_text_;
