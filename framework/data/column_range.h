@@ -1,5 +1,6 @@
 // The least and greatest value of a column: statistics that tell which rows need not be read.
 #pragma once
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <variant>
@@ -22,5 +23,13 @@ struct ColumnRange {
   /// Widens it to hold `other`, as for the rows of both; unknown where either holds values whose bounds are not known.
   void merge(const ColumnRange& other);
 };
+
+/// What is known of the rows of a column without reading them.
+struct ColumnStatistics {
+  ColumnRange range;
+  int64_t rows = 0, null_count = 0;
+};
+/// The statistics of a column by name; nullptr where nothing is known.
+using StatisticsOf = std::function<const ColumnStatistics*(const std::string& column)>;
 
 }  // namespace throng::data

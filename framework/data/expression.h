@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/data/batch.h"
+#include "framework/data/column_range.h"
 
 namespace throng::data {
 
@@ -32,6 +33,10 @@ class Expression {
   ColumnPtr evaluate_shared(const Batch& batch) const;
   /// For bool expressions: 1 where true, 0 where false or null.
   std::vector<uint8_t> evaluate_filter(const Batch& batch) const;
+
+  /// For bool expressions: false where no row with such statistics can make it true. Looks at comparisons of columns with constants,
+  /// in, between, is null, and at what and and or make of them; anything else may hold.
+  bool may_hold(const StatisticsOf& statistics) const;
 
   /// Signatures and meanings of all functions, for the reference page.
   static std::vector<std::pair<std::string, std::string>> functions();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "framework/data/hdf5_direct.h"
 #include "framework/data/hdf5_internal.h"
 
 namespace throng::data {
@@ -16,10 +17,11 @@ size_t array_value_bytes(ArrayType type) {
 }
 
 Hdf5File::Hdf5File(std::filesystem::path path, int64_t id) : path_(std::move(path)), id_(id) {}
-Hdf5File::Hdf5File(Hdf5File&& other) noexcept : path_(std::move(other.path_)), id_(std::exchange(other.id_, -1)) {}
+Hdf5File::Hdf5File(Hdf5File&& other) noexcept : path_(std::move(other.path_)), id_(std::exchange(other.id_, -1)), direct_(std::move(other.direct_)) {}
 Hdf5File& Hdf5File::operator=(Hdf5File&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(id_, other.id_);
+  std::swap(direct_, other.direct_);
   return *this;
 }
 Hdf5File::~Hdf5File() {
@@ -42,7 +44,9 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   Quiet quiet;
   hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id < 0) throw data_error("{}: is not a readable HDF5 file: {}", path.string(), reason());
-  return Hdf5File(path, id);
+  Hdf5File file(path, id);
+  file.direct_ = std::make_shared<DirectReads>(path);
+  return file;
 }
 
 void Hdf5File::close() {
@@ -140,6 +144,7 @@ std::string Hdf5File::attribute(const std::string& path, const std::string& name
 
 void Hdf5File::read(const std::string& path, ArrayType type, uint64_t first, uint64_t count, void* into) const {
   if (count == 0) return;
+  if (direct_ && direct_->read(id_, path, type, first, count, into)) return;
   HDF5_LOCK;
   Quiet quiet;
   Id set(H5Dopen2(id_, path.c_str(), H5P_DEFAULT));

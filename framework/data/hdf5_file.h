@@ -9,6 +9,9 @@
 #include "framework/base/buffer.h"
 
 namespace throng::data {
+namespace hdf5 {
+class DirectReads;
+}
 
 enum class ArrayType { kUInt8, kInt32, kUInt32, kInt64, kFloat32, kFloat64 };
 size_t array_value_bytes(ArrayType type);
@@ -37,7 +40,7 @@ class Hdf5File {
   /// The type values are stored as: a float type, or kInt64 for any whole numbers but bytes.
   ArrayType stored_type(const std::string& path) const;
   std::string attribute(const std::string& path, const std::string& name) const;
-  /// Reads `count` values from `first` of a one-dimensional dataset, converted to `type`.
+  /// Reads `count` values from `first` of a one-dimensional dataset, converted to `type`. Where it is stored as it is, without HDF5's lock.
   void read(const std::string& path, ArrayType type, uint64_t first, uint64_t count, void* into) const;
   /// Reads a whole dataset of any shape.
   void read_all(const std::string& path, ArrayType type, void* into) const;
@@ -57,6 +60,7 @@ class Hdf5File {
   explicit Hdf5File(std::filesystem::path path, int64_t id);
   std::filesystem::path path_;
   int64_t id_ = -1;
+  std::shared_ptr<hdf5::DirectReads> direct_;  // of a file that is only read
 };
 
 }  // namespace throng::data

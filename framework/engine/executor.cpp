@@ -393,12 +393,37 @@ void Executor::load_sides(const Stage& stage, bool drop) {
 Executor::Weight Executor::weight(const Stage& stage, int64_t partition) {
   constexpr uint64_t kWorkingCopies = 4, kSourceBytes = uint64_t{4} << 20;
   uint64_t bytes = 0;
-  if (stage.head == Stage::Head::kSource) bytes = kSourceBytes;
-  if (stage.head == Stage::Head::kDataset) bytes = reader(stage.head_node, stage.head_output).manifest().partitions[size_t(partition)].num_bytes();
+  const data::DatasetReader* stored = stored_head(stage);
+  if (stored) bytes = stored->manifest().partitions[size_t(partition)].num_bytes();
+  else if (stage.head == Stage::Head::kSource) bytes = kSourceBytes;
   if (stage.head == Stage::Head::kExchange)
     for (size_t k = 0; k < plan_.graph.nodes[stage.head_node].inputs.size(); ++k) bytes += buckets_.at({stage.head_node, k})->size_of(partition);
   bytes *= kWorkingCopies;
-  return {bytes, stage.head != Stage::Head::kSource && bytes > budget_.limit_bytes() / 2};
+  return {bytes, (stored || stage.head == Stage::Head::kExchange) && bytes > budget_.limit_bytes() / 2};
+}
+
+// The dataset that a stage reads, where it reads one.
+const data::DatasetReader* Executor::stored_head(const Stage& stage) {
+  if (stage.head == Stage::Head::kDataset) return &reader(stage.head_node, stage.head_output);
+  auto* source = dynamic_cast<const graph::SourceOperator*>(plan_.graph.nodes[stage.head_node].op.get());
+  return stage.head == Stage::Head::kSource && source ? source->dataset() : nullptr;
+}
+
+// True where a map drops all rows of a piece, by their statistics.
+bool Executor::dropped(const Stage& stage, const data::Schema& schema, const data::PiecePlace& piece) {
+  std::map<std::string, data::ColumnStatistics> known;
+  auto statistics = [&](const std::string& column) -> const data::ColumnStatistics* {
+    const int at = schema.find(column);
+    if (at < 0) return nullptr;
+    const auto& place = piece.columns[size_t(at)];
+    return &known.try_emplace(column, data::ColumnStatistics{place.range, piece.num_rows, place.null_count}).first->second;
+  };
+  for (size_t m : stage.maps) {
+    const auto& op = static_cast<const graph::MapOperator&>(*plan_.graph.nodes[m].op);
+    if (!op.may_keep(statistics)) return op.skip(piece.num_rows), true;
+    if (!op.only_drops()) break;
+  }
+  return false;
 }
 
 // Gives the rows of a partition of the stage's head, after the maps, in batches.
@@ -416,10 +441,17 @@ void Executor::produce(const Stage& stage, const Grouping* groups, int64_t parti
     watch = Stopwatch();
   };
   try {
-    if (stage.head == Stage::Head::kDataset) {
-      const auto& from = reader(stage.head_node, stage.head_output);
+    if (const data::DatasetReader* from = stored_head(stage)) {
       const graph::Names columns = stage.head_output.empty() ? plan_.needed[stage.head_node] : graph::Names{};
-      for (size_t k = 0; k < from.manifest().partitions[size_t(partition)].pieces.size(); ++k) through(from.read_piece(partition, k, columns));
+      const auto& pieces = from->manifest().partitions[size_t(partition)].pieces;
+      for (size_t k = 0; k < pieces.size(); ++k) {
+        if (!dropped(stage, from->schema(), pieces[k])) {
+          through(from->read_piece(partition, k, columns));
+          continue;
+        }
+        row += pieces[k].num_rows;
+        if (stage.head != Stage::Head::kDataset) out += pieces[k].num_rows;
+      }
     } else if (stage.head == Stage::Head::kSource) {
       static_cast<graph::SourceOperator&>(*node.op).read(partition, plan_.needed[stage.head_node], through);
     } else if (stream) {

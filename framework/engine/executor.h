@@ -71,6 +71,8 @@ class Executor {
   };
   using Blocks = std::vector<std::vector<StoredBlock>>;
   Weight weight(const Stage& stage, int64_t partition);
+  const data::DatasetReader* stored_head(const Stage& stage);
+  bool dropped(const Stage& stage, const data::Schema& schema, const data::PiecePlace& piece);
   void produce(const Stage& stage, const Grouping* groups, int64_t partition, Blocks blocks, bool stream, const std::function<void(data::Batch)>& emit);
   /// Calls `work` on the pool with the rows of each owned partition after the maps, piece by piece, then `body` in the calling thread
   /// with what it gave, in order. Partitions that the budget cannot take as a whole are streamed.

@@ -265,6 +265,28 @@ std::string Plan::text() const {
   return text;
 }
 
+std::string Plan::dot() const {
+  auto quoted = [](const std::string& text) {
+    std::string out = "\"";
+    for (char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+    return out + "\"";
+  };
+  std::string text = fmt::format("digraph {} {{\n  rankdir=LR; node [shape=box, fontname=\"sans-serif\"]; edge [fontname=\"sans-serif\", fontsize=10];\n", quoted(graph.name));
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const std::string name = quoted(node.step.id);
+    text += fmt::format("  n{} [label={}\\n{}\"{}];\n", i, name.substr(0, name.size() - 1), node.step.op, materialised[i] ? ", style=bold" : "");
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      std::string label;
+      if (auto* keyed = dynamic_cast<const graph::KeyedOperator*>(node.op.get()))
+        label = fmt::format("{}by {}", keyed->placement() == graph::KeyedOperator::Placement::kRange ? "ranges " : "", keyed->key_of(k).empty() ? "nothing" : fmt::format("{}", fmt::join(keyed->key_of(k), ", ")));
+      else if (node.op->shape() == Shape::kMap && k > 0) label = "to all ranks";
+      text += fmt::format("  n{} -> n{}{};\n", node.inputs[k], i, label.empty() ? "" : fmt::format(" [label={}, color=\"#c05020\"]", quoted(label)));
+    }
+  }
+  return text + "}\n";
+}
+
 std::string Plan::hash() const {
   std::string all = text();
   for (const auto& t : tasks) all += t.key;

@@ -42,6 +42,8 @@ struct Plan {
   data::Schema schema_of(size_t node) const;
   /// What `throng plan` prints.
   std::string text() const;
+  /// The graph for Graphviz: stored steps in bold, edges that are exchanges named by their key.
+  std::string dot() const;
   /// Hash that all ranks compare before they start.
   std::string hash() const;
 };

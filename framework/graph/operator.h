@@ -70,6 +70,8 @@ class SourceOperator : public Operator {
   /// partitions unless `sequential`; then in ascending order by one thread.
   virtual void read(int64_t partition, const Names& columns, const std::function<void(data::Batch)>& emit) = 0;
   virtual bool sequential() const { return false; }
+  /// The stored dataset whose partitions it gives, where it is one: the engine then reads it itself, piece by piece.
+  virtual const data::DatasetReader* dataset() const { return nullptr; }
   /// True where reading it again costs no more than reading a copy: then none is made for steps that share it.
   virtual bool rereads() const { return false; }
   /// From the sample that `discover` looked at; -1 where unknown.
@@ -84,6 +86,11 @@ class MapOperator : public Operator {
   virtual void take_side(size_t input, data::Batch rows) { (void)input, (void)rows; }
   /// Called by several threads at once. May drop rows; keeps their order.
   virtual data::Batch map(const data::Batch& batch) const = 0;
+  /// False where it drops all rows that have such statistics: they are not read, and `skip` is called with their number.
+  virtual bool may_keep(const data::StatisticsOf& statistics) const { return (void)statistics, true; }
+  virtual void skip(int64_t rows) const { (void)rows; }
+  /// True where it leaves the columns as they are, so that what is known of them still holds behind it.
+  virtual bool only_drops() const { return false; }
 };
 
 /// Work on rows that share a key, from one input or from two.

@@ -17,12 +17,42 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+// Nulls, least and greatest value of each column.
+json column_statistics(const data::Manifest& m) {
+  json all = json::array();
+  for (size_t c = 0; c < m.schema.size(); ++c) {
+    data::ColumnRange range;
+    int64_t nulls = 0;
+    bool first = true;
+    for (const auto& partition : m.partitions)
+      for (const auto& piece : partition.pieces) {
+        const auto& place = piece.columns[c];
+        nulls += place.null_count;
+        if (place.null_count == piece.num_rows) continue;
+        if (first) range = place.range;
+        else range.merge(place.range);
+        first = false;
+      }
+    all.push_back({{"name", m.schema[c].name}, {"nulls", nulls}, {"range", range.to_json()}});
+  }
+  return all;
+}
+
+// One end of a column's range, as rows show it.
+std::string shown(const data::Field& field, const json& value) {
+  data::Column c(field.type);
+  if (field.type == data::Type::kTimestamp) c.append(value.get<int64_t>());
+  else return value.dump();
+  const json row = json::parse(data::row_as_json(data::Batch(data::Schema{field}, {c}), 0));
+  return row.begin().value().get<std::string>();
+}
+
 json describe_dataset(const fs::path& folder) {
   data::DatasetReader reader(folder);
   const auto& m = reader.manifest();
   return {{"kind", "dataset"},          {"path", folder.string()},           {"rows", m.num_rows()},
           {"bytes", m.num_bytes()},     {"partitions", m.partitions.size()}, {"schema", json::parse(m.schema.to_json())},
-          {"content_hash", m.content_hash()}, {"step_key", m.step_key}};
+          {"content_hash", m.content_hash()}, {"step_key", m.step_key}, {"columns", column_statistics(m)}};
 }
 
 // Hashes of the learned arrays of a step, by file.
@@ -84,8 +114,16 @@ int inspect(const std::string& path, int64_t rows, bool as_json) {
   }
   std::printf("dataset %s: %s rows, %s, %zu partitions\ncontent hash %s\n", path.c_str(), format_count(dataset["rows"].get<uint64_t>()).c_str(),
               format_bytes(dataset["bytes"].get<uint64_t>()).c_str(), dataset["partitions"].get<size_t>(), dataset["content_hash"].get<std::string>().c_str());
-  for (const auto& c : dataset["schema"]) std::printf("  %-20s %s %s\n", c["name"].get<std::string>().c_str(), c["type"].get<std::string>().c_str(), c.value("time_zone", "").c_str());
-  print_rows(data::DatasetReader(path), rows);
+  const data::DatasetReader reader(path);
+  for (size_t i = 0; i < reader.schema().size(); ++i) {
+    const data::Field& f = reader.schema()[i];
+    const json& statistics = dataset["columns"][i];
+    std::string known;
+    if (!statistics["range"].is_null()) known = fmt::format("  {} to {}", shown(f, statistics["range"][1]), shown(f, statistics["range"][2]));
+    if (statistics["nulls"] > 0) known += fmt::format("  {} nulls", format_count(statistics["nulls"].get<uint64_t>()));
+    std::printf("  %-20s %-14s%s%s\n", f.name.c_str(), std::string(data::type_name(f.type)).c_str(), f.time_zone.empty() ? "" : (" " + f.time_zone).c_str(), known.c_str());
+  }
+  print_rows(reader, rows);
   return 0;
 }
 

@@ -16,13 +16,14 @@ namespace {
 struct Options {
   JobOptions job;
   int ranks = 1, threads = 1;
-  bool json = false, estimate = true;
+  bool json = false, dot = false, estimate = true;
 };
 
 void print_plan(const Options& options, comm::Communicator& comm) {
   graph::Faults faults;
   graph::Job job = options.job.read(faults);
   engine::Plan plan = engine::prepare(job, comm, std::move(faults));
+  if (options.dot) return void(std::printf("%s", plan.dot().c_str()));
   engine::Estimates estimates;
   if (options.estimate) estimates = engine::estimate(job, plan);
   if (options.json) {
@@ -50,7 +51,8 @@ void add_plan(CLI::App& app, Action& action) {
   command->add_option("-t,--threads", options->threads, "worker threads of each rank that the times are for (default 1)")->check(CLI::Range(1, 1024));
   command->add_flag("!--no-estimate", options->estimate, "stages only: no trial on samples");
   command->add_flag("--json", options->json, "print as JSON; times are for one worker");
-  command->footer("Examples:\n  throng plan job.yaml\n  throng plan job.yaml -n 8 -t 4 --set next.epochs=5");
+  command->add_flag("--dot", options->dot, "print the graph for Graphviz: stored steps in bold, exchanges named by their key");
+  command->footer("Examples:\n  throng plan job.yaml\n  throng plan job.yaml --dot | dot -Tsvg -o plan.svg\n  throng plan job.yaml -n 8 -t 4 --set next.epochs=5");
   command->callback([options, &action] {
     action = [options] {
       comm::run_on_threads(1, [&](comm::Communicator& comm) { print_plan(*options, comm); });

@@ -26,6 +26,9 @@ class FilterOperator : public graph::MapOperator {
     counters().add("rows_dropped", batch.num_rows() - kept.num_rows());
     return kept;
   }
+  bool may_keep(const data::StatisticsOf& statistics) const override { return condition_->may_hold(statistics); }
+  void skip(int64_t rows) const override { counters().add("rows_dropped", rows), counters().add("rows_not_read", rows); }
+  bool only_drops() const override { return true; }
 
  private:
   Filter params_;

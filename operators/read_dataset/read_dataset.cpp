@@ -24,6 +24,7 @@ class ReadDatasetOperator : public graph::SourceOperator {
   int64_t num_partitions() const override { return reader_->num_partitions(); }
   std::string fingerprint() const override { return content_; }
   bool rereads() const override { return true; }
+  const data::DatasetReader* dataset() const override { return reader_.get(); }
   int64_t estimated_rows() const override { return reader_->manifest().num_rows(); }
 
   void read(int64_t partition, const graph::Names& columns, const std::function<void(data::Batch)>& emit) override { emit(reader_->read(partition, columns)); }
