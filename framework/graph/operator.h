@@ -82,7 +82,8 @@ class SourceOperator : public Operator {
 class MapOperator : public Operator {
  public:
   Shape shape() const override { return Shape::kMap; }
-  /// A map of several inputs maps the rows of the first; each rank is given all rows of the others beforehand.
+  /// A map of several inputs maps the rows of the first; each rank is given all rows of the others beforehand, and none when it is
+  /// through, so that it lets go of them.
   virtual void take_side(size_t input, data::Batch rows) { (void)input, (void)rows; }
   /// Called by several threads at once. May drop rows; keeps their order.
   virtual data::Batch map(const data::Batch& batch) const = 0;
