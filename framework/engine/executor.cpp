@@ -4,36 +4,17 @@
 #include <cstdlib>
 
 #include "framework/base/files.h"
-#include "framework/base/hash.h"
 #include "framework/base/stop_signal.h"
 #include "framework/base/units.h"
-#include "framework/data/compact_keys.h"
+#include "framework/engine/conform.h"
+#include "framework/engine/step_context.h"
 
 namespace throng::engine {
 
 namespace fs = std::filesystem;
 using data::Batch;
-using nlohmann::json;
 
 namespace {
-
-constexpr size_t kHotKeys = 10;  // named in a step's record
-constexpr int kOriginBits = 40;  // position within a partition
-const std::string kOriginColumn = "__origin";
-
-// The batch's columns under `schema`, by name.
-Batch conform(const Batch& batch, const data::Schema& schema, const std::string& step) {
-  if (batch.schema() == schema) return batch;
-  std::vector<data::ColumnPtr> columns;
-  for (const auto& field : schema.fields()) {
-    int at = batch.schema().find(field.name);
-    THRONG_CHECK(at >= 0, "step '{}' did not make column '{}'", step, field.name);
-    THRONG_CHECK(batch.column(size_t(at)).type() == field.type, "step '{}' made column '{}' as {}", step, field.name,
-                 data::type_name(batch.column(size_t(at)).type()));
-    columns.push_back(batch.column_ptr(size_t(at)));
-  }
-  return Batch(std::make_shared<data::Schema>(schema), std::move(columns), batch.origin);
-}
 
 // The node of a task, and those fused into it.
 std::set<size_t> nodes_of(const Task& task) {
@@ -45,15 +26,6 @@ std::set<size_t> nodes_of(const Task& task) {
   return nodes;
 }
 
-std::vector<data::OrderBy> sort_columns(const graph::KeyedOperator& op, size_t input) {
-  std::vector<data::OrderBy> columns;
-  for (const auto& name : op.key_of(input)) columns.push_back({name, false});
-  for (const auto& name : op.order_of(input)) columns.push_back({name, false});
-  const auto falling = op.falling();
-  for (size_t i = 0; i < std::min(falling.size(), columns.size()); ++i) columns[i].falling = falling[i];
-  return columns;
-}
-
 Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partition) {
   if (error.step() < 0 && error.fault() != Fault::kStopped)
     error.prefix(fmt::format("step '{}' ({}): ", node.step.id, node.step.op));
@@ -61,109 +33,7 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
   return error;
 }
 
-// The range each row belongs to: how many splitters are at or before it, its place in the input being the last part of its key.
-void ranges_of(const Batch& batch, const Batch& splitters, const std::vector<data::OrderBy>& order, std::span<uint32_t> ranges) {
-  const int64_t num_cuts = splitters.num_rows();
-  auto places = batch.column(kOriginColumn).values<int64_t>();
-  std::span<const int64_t> cut_places;
-  if (num_cuts > 0) cut_places = splitters.column(kOriginColumn).values<int64_t>();
-  auto search = [&](size_t r, int64_t low, int64_t high, const auto& compare) {
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      const int k = compare(r, size_t(middle));
-      if (k > 0 || (k == 0 && places[r] >= cut_places[size_t(middle)])) low = middle + 1;
-      else high = middle;
-    }
-    return uint32_t(low);
-  };
-  if (auto compact = num_cuts > 0 ? data::CompactKeys::of({&batch, &splitters}, order) : std::nullopt) {
-    const auto &keys = compact->of_batch[0], &cuts = compact->of_batch[1];
-    // Where the search begins and ends, by the first bits of a key.
-    const int shift = std::max(0, compact->bits - 12);
-    std::vector<uint32_t> first((size_t{1} << std::min(compact->bits, 12)) + 1);
-    for (size_t i = 0, c = 0; i < first.size(); ++i) {
-      while (c < cuts.size() && cuts[c] >> shift < i) ++c;
-      first[i] = uint32_t(c);
-    }
-    auto compare = [&](size_t r, size_t c) { return keys[r] < cuts[c] ? -1 : keys[r] > cuts[c]; };
-    for (size_t r = 0; r < keys.size(); ++r) {
-      const size_t bucket = size_t(keys[r] >> shift);
-      ranges[r] = search(r, first[bucket], first[bucket + 1], compare);
-    }
-    return;
-  }
-  const data::RowComparison rows(batch, splitters, order);
-  const data::RowKeys keys = data::RowKeys::of(batch, order), cut_keys = data::RowKeys::of(splitters, order);
-  auto compare = [&](size_t r, size_t c) {
-    const auto &key = keys.keys[r], &cut = cut_keys.keys[c];
-    return key < cut ? -1 : cut < key ? 1 : keys.exact ? 0 : rows(int64_t(r), int64_t(c));
-  };
-  for (size_t r = 0; r < ranges.size(); ++r) ranges[r] = search(r, 0, num_cuts, compare);
-}
-
 }  // namespace
-
-// ---------------------------------------------------------------------------------- context of a collective step
-
-class StepContext : public graph::CollectiveContext {
- public:
-  StepContext(Executor& executor, const Task& task, StepRecord& record)
-      : e_(executor), node_(executor.plan_.graph.nodes[task.node]), record_(record) {
-    for (size_t i = 0; i < node_.inputs.size(); ++i) readers_.push_back(&e_.reader(node_.inputs[i], node_.outputs[i]));
-  }
-
-  comm::Communicator& comm() override { return e_.comm_; }
-  ThreadPool& pool() override { return e_.pool_; }
-  size_t num_inputs() const override { return readers_.size(); }
-  const data::Schema& input_schema(size_t i) const override { return readers_.at(i)->schema(); }
-  int64_t num_partitions(size_t i) const override { return readers_.at(i)->num_partitions(); }
-  int64_t num_rows(size_t i) const override { return readers_.at(i)->manifest().num_rows(); }
-  int64_t num_rows(size_t i, int64_t partition) const override { return readers_.at(i)->manifest().partitions.at(size_t(partition)).num_rows(); }
-  Batch read(size_t i, int64_t partition, const graph::Names& columns) override { return readers_.at(i)->read(partition, columns); }
-  fs::path input_folder(size_t i) const override { return e_.directory_.step(e_.plan_.graph.nodes[node_.inputs.at(i)].step.id); }
-  fs::path input_dataset(size_t i) const override { return readers_.at(i)->folder(); }
-  std::string input_step(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.id; }
-  std::string input_op(size_t i) const override { return e_.plan_.graph.nodes[node_.inputs.at(i)].step.op; }
-
-  data::DatasetWriter& output(const std::string& name, data::Schema schema, int64_t num_partitions) override {
-    auto& out = outputs_[name];
-    THRONG_CHECK(!out.writer, "output '{}' of step '{}' is opened twice", name, node_.step.id);
-    out.partitions = num_partitions;
-    out.writer = std::make_unique<data::DatasetWriter>(e_.directory_.dataset(node_.step.id, name), std::move(schema), e_.comm_);
-    return *out.writer;
-  }
-  fs::path folder() const override { return e_.directory_.state(node_.step.id); }
-  void metric(const std::string& name, const std::string& text) override { record_.metrics[name] = json::parse(text); }
-  void progress(double fraction, const std::string& text) override { e_.tell(text, fraction); }
-  bool stop_agreed() override { return e_.comm_.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax) != 0; }
-  graph::Counters& counters() override { return node_.op->counters(); }
-
-  /// Collective. Commits every output in name order.
-  void commit(const std::string& key) {
-    for (auto& [name, out] : outputs_) {
-      auto manifest = out.writer->commit(out.partitions, key);
-      json summary{{"rows", manifest.num_rows()}, {"bytes", manifest.num_bytes()}, {"content_hash", manifest.content_hash()}};
-      if (name.empty()) {
-        record_.rows = manifest.num_rows(), record_.bytes = manifest.num_bytes(), record_.content_hash = manifest.content_hash();
-      } else {
-        record_.outputs[name] = summary;
-      }
-    }
-  }
-
- private:
-  struct Output {
-    std::unique_ptr<data::DatasetWriter> writer;
-    int64_t partitions = 0;
-  };
-  Executor& e_;
-  graph::Node& node_;
-  StepRecord& record_;
-  std::vector<const data::DatasetReader*> readers_;
-  std::map<std::string, Output> outputs_;
-};
-
-// --------------------------------------------------------------------------------------------------- executor
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
     : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes) {}
@@ -251,10 +121,12 @@ void Executor::run_task(const Task& task) {
       throw in_step(e, node, int64_t(task.node), -1);
     }
   } else {
-    auto manifest = run_stages(task, record);
+    auto manifest = run_stages(task);
     record.rows = manifest.num_rows(), record.bytes = manifest.num_bytes(), record.content_hash = manifest.content_hash();
   }
-  collect_counts(task, record);
+  counts_.collect(plan_.graph, nodes_of(task), std::exchange(bytes_shuffled_, 0), quota_.take_total(), comm_, record);
+  // Steps whose rows no map counted: the task's own result.
+  if (comm_.rank() == 0 && record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
   record.seconds = task_watch_.seconds();
   if (comm_.rank() == 0) {
     directory_.write_record(record);
@@ -268,7 +140,9 @@ void Executor::run_task(const Task& task) {
 void Executor::run_collective(const Task& task, StepRecord& record) {
   auto& node = plan_.graph.nodes[task.node];
   auto& op = static_cast<graph::CollectiveOperator&>(*node.op);
-  StepContext context(*this, task, record);
+  StepContext context({comm_, pool_, directory_, [this](size_t n, const std::string& output) -> const data::DatasetReader& { return reader(n, output); },
+                       [this](const std::string& text, double fraction) { tell(text, fraction); }},
+                      plan_, task.node, record);
   if (plan_.replay) {
     op.load(RunDirectory(options_.learned_from).state(node.step.id));
     op.replay(context);
@@ -289,20 +163,14 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
   return most;
 }
 
-void Executor::note_hot_key(const std::string& step, const LargeGroup& group) {
-  hot_keys_.push_back({-group.rows, step, group.key});
-  std::sort(hot_keys_.begin(), hot_keys_.end());
-  if (hot_keys_.size() > kHotKeys) hot_keys_.pop_back();
-}
-
-data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
+data::Manifest Executor::run_stages(const Task& task) {
   const auto& node = plan_.graph.nodes[task.node];
   for (const Stage& stage : task.stages) {
     if (stage.tail == Stage::Tail::kExchange) {
       auto fresh = std::make_unique<Buckets>(resources());
       Exchange exchange(comm_, partitions_of(stage.tail_node, "", false), num_exchanges_++, *fresh);
       send_stage(stage, exchange);
-      record.bytes_shuffled += exchange.bytes();
+      bytes_shuffled_ += exchange.bytes();
       drop_buckets(stage);
       buckets_[{stage.tail_node, stage.tail_input}] = std::move(fresh);
       continue;
@@ -327,13 +195,6 @@ void Executor::drop_buckets(const Stage& stage) {
   for (size_t k = 0; k < plan_.graph.nodes[stage.head_node].inputs.size(); ++k) buckets_.erase({stage.head_node, k});
 }
 
-void Executor::count_rows(size_t node, int64_t rows, double seconds) {
-  std::lock_guard lock(counts_mutex_);
-  auto& c = counts_[node];
-  c.first += rows;
-  c.second += seconds;
-}
-
 Batch Executor::apply_maps(const Stage& stage, Batch batch) {
   for (size_t m : stage.maps) {
     const auto& node = plan_.graph.nodes[m];
@@ -343,7 +204,7 @@ Batch Executor::apply_maps(const Stage& stage, Batch batch) {
     } catch (const Error& e) {
       throw in_step(e, node, int64_t(m), batch.origin.partition);
     }
-    count_rows(m, batch.num_rows(), watch.seconds());
+    counts_.add(m, batch.num_rows(), watch.seconds());
   }
   return batch;
 }
@@ -455,14 +316,14 @@ void Executor::produce(const Stage& stage, const Grouping* groups, int64_t parti
     } else if (stage.head == Stage::Head::kSource) {
       static_cast<graph::SourceOperator&>(*node.op).read(partition, plan_.needed[stage.head_node], through);
     } else if (stream) {
-      groups->stream(partition, std::move(blocks), budget_.limit_bytes() / 2, resources(), through, [&](const LargeGroup& g) { note_hot_key(node.step.id, g); });
+      groups->stream(partition, std::move(blocks), budget_.limit_bytes() / 2, resources(), through, [&](const LargeGroup& g) { counts_.add_hot_key(node.step.id, g); });
     } else {
       through(groups->whole(partition, std::move(blocks)));
     }
   } catch (const Error& e) {
     throw in_step(e, node, int64_t(stage.head_node), partition);
   }
-  if (stage.head != Stage::Head::kDataset) count_rows(stage.head_node, out, seconds + watch.seconds());
+  if (stage.head != Stage::Head::kDataset) counts_.add(stage.head_node, out, seconds + watch.seconds());
 }
 
 template <class Result>
@@ -534,53 +395,25 @@ void Executor::for_each_piece(const Stage& stage, const std::function<Result(Pla
 void Executor::send_stage(const Stage& stage, Exchange& exchange) {
   const auto& node = plan_.graph.nodes[stage.tail_node];
   const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
-  const data::Schema input = input_schema(stage.tail_node, stage.tail_input), prepared = op.prepared_schema_of(stage.tail_input, input);
-  const graph::Names key = op.key_of(stage.tail_input);
+  const data::Schema prepared = op.prepared_schema_of(stage.tail_input, input_schema(stage.tail_node, stage.tail_input));
   const int64_t targets = partitions_of(stage.tail_node, "", false);
   const bool ranged = op.placement() == graph::KeyedOperator::Placement::kRange;
-  const Batch splitters = ranged ? range_splitters(stage, targets) : Batch();
-  const auto order = sort_columns(op, stage.tail_input);
+  const Routing routing(op, stage.tail_input, targets, ranged ? range_splitters(comm_, sampled_input(stage), sort_columns(op, stage.tail_input), targets) : Batch());
 
   struct Sent {
     int64_t rows = 0;
-    std::vector<std::pair<int64_t, Buffer>> blocks;
+    std::vector<Routing::Block> blocks;
   };
   auto cut = [&](Place& at, Batch batch) {
-    const int64_t p = at.partition;
     Sent sent;
     sent.rows = batch.num_rows();
     try {
       batch = conform(op.prepare_input(stage.tail_input, batch), prepared, node.step.id);
     } catch (const Error& e) {
-      throw in_step(e, node, int64_t(stage.tail_node), p);
+      throw in_step(e, node, int64_t(stage.tail_node), at.partition);
     }
-    const int64_t n = batch.num_rows();
-    data::Column origin = data::Column::zeros(data::Type::kInt64, n);
-    for (int64_t r = 0; r < n; ++r) origin.mutable_values<int64_t>()[size_t(r)] = (p << kOriginBits) | (at.row + r);
-    batch = batch.with({kOriginColumn, data::Type::kInt64}, std::move(origin));
-    batch.origin = {p, at.row};
-    at.row += n;
-    AlignedVector<uint32_t> target(static_cast<size_t>(n));
-    if (ranged) {
-      ranges_of(batch, splitters, order, target);
-    } else if (key.empty()) {
-      std::fill(target.begin(), target.end(), 0);
-    } else {
-      const auto hashes = batch.hash_rows(key);
-      for (size_t r = 0; r < hashes.size(); ++r) target[r] = uint32_t(hashes[r] % uint64_t(targets));
-    }
-    // Rows by target, in their order.
-    std::vector<int64_t> ends(size_t(targets) + 1, 0), chosen(static_cast<size_t>(n));
-    for (uint32_t t : target) ++ends[t + 1];
-    for (size_t t = 1; t < ends.size(); ++t) ends[t] += ends[t - 1];
-    const std::vector<int64_t> starts = ends;
-    for (int64_t r = 0; r < n; ++r) chosen[size_t(ends[target[size_t(r)]]++)] = r;
-    for (size_t t = 0; t < size_t(targets); ++t) {
-      if (starts[t] == starts[t + 1]) continue;
-      Buffer block;
-      batch.serialize(block, std::span(chosen).subspan(size_t(starts[t]), size_t(starts[t + 1] - starts[t])));
-      sent.blocks.emplace_back(int64_t(t), std::move(block));
-    }
+    sent.blocks = routing.blocks(batch, at.partition, at.row);
+    at.row += batch.num_rows();
     return sent;
   };
   int64_t rows = 0;
@@ -592,115 +425,28 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
   exchange.finish();
 }
 
-// Collective. Rows of the input that cut it into `targets` ranges of about equal length: quantiles of a sample, chosen by place so that
-// it does not depend on ranks. A row's place in the input is part of the cut: a key that fills many ranges is cut too.
-Batch Executor::range_splitters(const Stage& stage, int64_t targets) {
-  constexpr int64_t kSampledPartitions = 256, kSamplesPerTarget = 64;
+// The prepared rows that a stage sends, the columns of the order. The planner sees to it that they can be read twice: the head is a stored
+// dataset, or a source that is one.
+SampledInput Executor::sampled_input(const Stage& stage) {
   const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[stage.tail_node].op);
-  const auto order = sort_columns(op, stage.tail_input);
-  // The planner sees to it that the input can be read twice: it is a stored dataset, or a source that is one.
   const auto& head = plan_.graph.nodes[stage.head_node];
-  const bool stored = stage.head == Stage::Head::kDataset;
   THRONG_CHECK(stage.maps.empty() && stage.head != Stage::Head::kExchange, "step '{}' samples rows that cannot be read twice", plan_.graph.nodes[stage.tail_node].step.id);
+  const data::DatasetReader* stored = stage.head == Stage::Head::kDataset ? &reader(stage.head_node, stage.head_output) : nullptr;
   auto* source = dynamic_cast<graph::SourceOperator*>(head.op.get());  // where it is not stored
   const data::Schema in_schema = input_schema(stage.tail_node, stage.tail_input);
   const graph::Names columns = op.needed_columns(stage.tail_input, in_schema, {});
   graph::Names names;
-  for (const auto& o : order) names.push_back(o.column);
-  auto read = [&](int64_t p) {  // prepared, the columns of the order
+  for (const auto& o : sort_columns(op, stage.tail_input)) names.push_back(o.column);
+  SampledInput input{num_partitions(stage), stored ? stored->manifest().num_rows() : source->estimated_rows(), in_schema.project(names), {}};
+  input.read = [=, &op, input_index = stage.tail_input, schema = input.schema](int64_t p) {
     std::vector<Batch> parts;
-    auto add = [&](Batch batch) { parts.push_back(op.prepare_input(stage.tail_input, batch).project(names)); };
-    if (stored)
-      for (size_t k = 0; k < reader(stage.head_node, stage.head_output).manifest().partitions[size_t(p)].pieces.size(); ++k) add(reader(stage.head_node, stage.head_output).read_piece(p, k, columns));
-    else source->read(p, columns, add);
-    return Batch::concat(in_schema.project(names), parts);
+    auto add = [&](Batch batch) { parts.push_back(op.prepare_input(input_index, batch).project(names)); };
+    if (!stored) source->read(p, columns, add);
+    else
+      for (size_t k = 0; k < stored->manifest().partitions[size_t(p)].pieces.size(); ++k) add(stored->read_piece(p, k, columns));
+    return Batch::concat(schema, parts);
   };
-  const int64_t n = num_partitions(stage), sampled = std::min(n, kSampledPartitions);
-  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), end = data::first_partition(comm_.rank() + 1, comm_.size(), n);
-  const int64_t all_rows = stored ? reader(stage.head_node, stage.head_output).manifest().num_rows() : source->estimated_rows();
-  const int64_t total = std::max<int64_t>(1, all_rows / std::max<int64_t>(1, n) * sampled);  // about, of the partitions sampled
-  auto schema = std::make_shared<data::Schema>(in_schema.project(names));
-  schema->add({kOriginColumn, data::Type::kInt64});
-  std::vector<Batch> samples;
-  for (int64_t i = 0; i < sampled; ++i) {
-    const int64_t p = i * n / sampled;
-    if (p < first || p >= end) continue;
-    const Batch batch = read(p);
-    const int64_t rows = batch.num_rows();
-    if (rows == 0) continue;
-    const int64_t wanted = std::min(rows, kSamplesPerTarget * targets * rows / total + 1);
-    std::vector<int64_t> chosen;
-    data::Column origin(data::Type::kInt64);
-    for (int64_t k = 0; k < wanted; ++k) {
-      const int64_t from = k * rows / wanted, width = (k + 1) * rows / wanted - from;
-      const int64_t r = from + int64_t(mix64(uint64_t(p) << 32 ^ uint64_t(k)) % uint64_t(std::max<int64_t>(1, width)));
-      chosen.push_back(r);
-      origin.append((p << kOriginBits) | r);
-    }
-    samples.push_back(conform(batch.take(chosen).with({kOriginColumn, data::Type::kInt64}, std::move(origin)), *schema, plan_.graph.nodes[stage.tail_node].step.id));
-  }
-  Buffer packed;
-  Batch::concat(*schema, samples).serialize(packed);
-  std::vector<Batch> parts;
-  for (const auto& text : comm_.allgather(std::string(reinterpret_cast<const char*>(packed.data()), packed.size())))
-    parts.push_back(Batch::deserialize(std::as_bytes(std::span(text)), schema));
-  Batch all = Batch::concat(*schema, parts);
-  auto sorted = data::ordered_rows(all, order, all.column(kOriginColumn).values<int64_t>());
-  std::vector<int64_t> cuts;
-  for (int64_t t = 1; t < targets && !sorted.empty(); ++t) cuts.push_back(sorted[size_t(t) * sorted.size() / size_t(targets)]);
-  return all.take(cuts);
-}
-
-void Executor::collect_counts(const Task& task, StepRecord& record) {
-  // Rows, worker seconds and counters of every node that ran here, summed over ranks.
-  json mine = json::object();
-  for (size_t n : nodes_of(task)) {
-    const auto& node = plan_.graph.nodes[n];
-    json& j = mine[node.step.id];
-    auto [rows, seconds] = counts_[n];
-    j = {{"op", node.step.op}, {"rows", rows}, {"seconds", seconds}, {"counters", node.op->counters().take()}};
-    for (const auto& [name, list] : node.op->counters().take_examples())
-      for (const auto& e : list) j["examples"][name].push_back({e.partition, e.row, e.text, e.place});
-  }
-  counts_.clear();
-  json hot = json::array();
-  for (const auto& [rows, step, key] : hot_keys_) hot.push_back({rows, step, key});
-  hot_keys_.clear();
-  mine["*"] = {{"peak", peak_resident_bytes()}, {"shuffled", record.bytes_shuffled}, {"spilled", quota_.take_total()}, {"hot", hot}};
-  auto all = comm_.gather(mine.dump(-1, ' ', false, json::error_handler_t::replace));
-  if (comm_.rank() != 0) return;
-  record.bytes_shuffled = record.bytes_spilled = 0;
-  std::vector<json> all_hot;
-  for (const auto& text : all) {
-    json one = json::parse(text);
-    record.peak_memory_bytes = std::max(record.peak_memory_bytes, one["*"]["peak"].get<uint64_t>());
-    record.bytes_shuffled += one["*"]["shuffled"].get<uint64_t>();
-    record.bytes_spilled += one["*"]["spilled"].get<uint64_t>();
-    for (const auto& key : one["*"]["hot"]) all_hot.push_back(key);
-    one.erase("*");
-    for (auto& [id, j] : one.items()) {
-      if (!record.nodes.contains(id)) {
-        record.nodes[id] = j;
-        continue;
-      }
-      json& sum = record.nodes[id];
-      sum["rows"] = sum["rows"].get<int64_t>() + j["rows"].get<int64_t>();
-      sum["seconds"] = sum["seconds"].get<double>() + j["seconds"].get<double>();
-      for (auto& [name, count] : j["counters"].items()) sum["counters"][name] = sum["counters"].value(name, int64_t{0}) + count.get<int64_t>();
-      if (!j.contains("examples")) continue;
-      for (auto& [name, list] : j["examples"].items()) {
-        json& kept = sum["examples"][name];
-        for (auto& e : list) kept.push_back(e);
-        std::sort(kept.begin(), kept.end());  // by partition and row
-        while (kept.size() > graph::Counters::kExamples) kept.erase(kept.size() - 1);
-      }
-    }
-  }
-  std::sort(all_hot.begin(), all_hot.end());
-  for (size_t i = 0; i < std::min(all_hot.size(), kHotKeys); ++i)
-    record.metrics["hot_keys"].push_back({{"step", all_hot[i][1]}, {"key", all_hot[i][2]}, {"rows", -all_hot[i][0].get<int64_t>()}});
-  // Steps whose rows no map counted: the task's own result.
-  if (record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
+  return input;
 }
 
 }  // namespace throng::engine

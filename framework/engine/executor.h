@@ -11,7 +11,9 @@
 #include "framework/engine/exchange.h"
 #include "framework/engine/grouping.h"
 #include "framework/engine/plan.h"
+#include "framework/engine/routing.h"
 #include "framework/engine/run_directory.h"
+#include "framework/engine/step_counts.h"
 
 namespace throng::engine {
 
@@ -46,14 +48,11 @@ class Executor {
   const std::set<std::string>& skipped() const { return skipped_; }
 
  private:
-  friend class StepContext;
-  struct NodeCount;
-
   void run_task(const Task& task);
-  data::Manifest run_stages(const Task& task, StepRecord& record);
+  data::Manifest run_stages(const Task& task);
   void run_collective(const Task& task, StepRecord& record);
   void send_stage(const Stage& stage, Exchange& exchange);
-  data::Batch range_splitters(const Stage& stage, int64_t targets);
+  SampledInput sampled_input(const Stage& stage);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
   void load_sides(const Stage& stage, bool drop);
@@ -78,17 +77,14 @@ class Executor {
   /// with what it gave, in order. Partitions that the budget cannot take as a whole are streamed.
   template <class Result>
   void for_each_piece(const Stage& stage, const std::function<Result(Place&, data::Batch)>& work, const std::function<void(Place, Result)>& body);
-  void note_hot_key(const std::string& step, const LargeGroup& group);
   int64_t num_partitions(const Stage& stage);
   /// Of a node's output; of an input when `stored`.
   int64_t partitions_of(size_t node, const std::string& output, bool stored);
-  void collect_counts(const Task& task, StepRecord& record);
   void tell(const std::string& text, double fraction, int64_t rows = 0);
   void stop_if_wished();
   /// Rank 0. Copies what `save:` names of a finished step, unless the same is there already.
   void save_outputs(const graph::Node& node) const;
   const data::DatasetReader& reader(size_t node, const std::string& output);
-  void count_rows(size_t node, int64_t rows, double seconds);
 
   Plan& plan_;
   comm::Communicator& comm_;
@@ -99,9 +95,8 @@ class Executor {
   SpillQuota quota_;
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Buckets>> buckets_;  // (keyed node, input): between a send stage and the one that groups
-  std::mutex counts_mutex_;
-  std::vector<std::tuple<int64_t, std::string, std::string>> hot_keys_;  // -rows, step, key
-  std::map<size_t, std::pair<int64_t, double>> counts_;  // node -> rows, seconds of worker time
+  StepCounts counts_;
+  uint64_t bytes_shuffled_ = 0;  // by this rank, in this task
   uint64_t num_exchanges_ = 0;
   std::vector<StepRecord> records_;
   std::set<std::string> skipped_;
