@@ -9,6 +9,7 @@ constexpr size_t kMessageBytes = size_t{1} << 20;     // a stream is cut in mess
 constexpr size_t kLeastMessageBytes = size_t{16} << 10;
 constexpr size_t kInFlightBytes = size_t{32} << 20;   // posted and not yet received, per sender
 constexpr size_t kHeaderBytes = 16;                   // partition, length
+constexpr std::byte kData{0}, kRoundEnd{1}, kLastRoundEnd{2};  // first byte of a message
 
 }  // namespace
 
@@ -42,6 +43,8 @@ void Exchange::send(int64_t partition, Buffer block) {
   append_bytes(stream, header, kHeaderBytes);
   append_bytes(stream, block.data(), block.size());
   if (stream.size() >= message_bytes_) flush(to);
+  while (receive()) {
+  }
 }
 
 void Exchange::flush(int rank) {
@@ -51,11 +54,10 @@ void Exchange::flush(int rank) {
     size_t n = std::min(message_bytes_, stream.size() - at);
     while (comm_.transport().bytes_in_flight() > in_flight_bytes_)
       if (!receive()) comm_.transport().idle();
-    Buffer message(n);
-    std::memcpy(message.data(), stream.data() + at, n);
+    Buffer message(n + 1);
+    message[0] = kData;
+    std::memcpy(message.data() + 1, stream.data() + at, n);
     comm_.transport().post(rank, channel_, std::move(message));
-  }
-  while (receive()) {
   }
 }
 
@@ -64,13 +66,15 @@ bool Exchange::receive() {
   auto incoming = comm_.transport().poll(-1, channel_);
   if (!incoming) return false;
   Stream& stream = incoming_[size_t(incoming->from)];
-  if (incoming->message.empty()) {  // an empty message ends a stream
+  const std::byte kind = incoming->message[0];
+  if (kind != kData) {
     THRONG_CHECK(stream.pending.empty() && !stream.ended, "{} bytes left in an exchange stream", stream.pending.size());
     stream.ended = true;
     --open_streams_;
+    drain_wished_ = drain_wished_ || kind == kRoundEnd;
     return true;
   }
-  append_bytes(stream.pending, incoming->message.data(), incoming->message.size());
+  append_bytes(stream.pending, incoming->message.data() + 1, incoming->message.size() - 1);
   parse(stream);
   return true;
 }
@@ -90,14 +94,24 @@ void Exchange::parse(Stream& stream) {
   if (at) b.erase(b.begin(), b.begin() + ptrdiff_t(at));
 }
 
-void Exchange::finish() {
+bool Exchange::drain(bool done) {
   for (int d = 1; d < comm_.size(); ++d) {
     int to = (comm_.rank() + d) % comm_.size();
     flush(to);
-    comm_.transport().post(to, channel_, Buffer());
+    comm_.transport().post(to, channel_, Buffer(1, done ? kLastRoundEnd : kRoundEnd));
   }
   while (open_streams_ > 0)
     if (!receive()) comm_.transport().idle();
+  for (auto& stream : incoming_) stream.ended = false;
+  open_streams_ = comm_.size() - 1;
+  drain_wished_ = false;
+  // Blocks of the next round wait until every rank has those of this one.
+  return comm_.allreduce(done ? 1 : 0, comm::Op::kMin) == 1;
+}
+
+void Exchange::finish() {
+  while (!drain(true)) {
+  }
 }
 
 }  // namespace throng::engine

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <mutex>
 
 #include "framework/base/hash.h"
@@ -87,6 +88,63 @@ TEST(Exchange, SpillsWhatDoesNotFit) {
 TEST(Exchange, BlocksLargerThanAMessageTravelInPieces) { EXPECT_EQ(shuffle(2, 4, uint64_t{1} << 32, 60, 80'000'000), 0u); }
 
 TEST(Exchange, FollowingExchangesDoNotMix) { EXPECT_EQ(shuffle(5, 7, uint64_t{1} << 30, 40, 100'000, 30), 0u); }
+
+// Sends block by block and drains where `wants` says so or another rank does; after each round the buckets hold the blocks of all
+// ranks up to there, and no later ones.
+void drain_in_rounds(int ranks, const std::function<bool(const Exchange&, int rank, int sent)>& wants) {
+  constexpr int64_t kPartitions = 7;
+  auto num_blocks = [](int rank) { return rank % 3 == 1 ? 0 : 60 + 50 * rank; };
+  auto size_of = [](int rank, int i) { return i == 33 ? size_t{3'000'000} : size_t(mix64(uint64_t(rank * 1000 + i)) % 20'000); };
+  auto target = [](int rank, int i) { return int64_t(mix64(uint64_t(i * 77 + rank)) % kPartitions); };
+  std::vector<std::vector<int>> sent_by(static_cast<size_t>(ranks));  // blocks sent before each drain
+  std::vector<std::vector<std::vector<uint64_t>>> held(static_cast<size_t>(ranks));  // after each, by partition
+  comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+    const int me = comm.rank();
+    MemoryBudget budget(uint64_t{1} << 32);
+    SpillQuota quota;
+    Buckets buckets({budget, quota, std::filesystem::temp_directory_path()});
+    Exchange exchange(comm, kPartitions, 0, buckets);
+    int sent = 0;
+    for (bool all_done = false; !all_done;) {
+      while (sent < num_blocks(me) && !wants(exchange, me, sent)) {
+        exchange.send(target(me, sent), block_of(uint64_t(sent), size_of(me, sent)));
+        ++sent;
+      }
+      all_done = exchange.drain(sent == num_blocks(me));
+      sent_by[size_t(me)].push_back(sent);
+      auto& now = held[size_t(me)].emplace_back();
+      for (int64_t p = 0; p < kPartitions; ++p) now.push_back(buckets.size_of(p));
+    }
+  });
+  const size_t rounds = sent_by[0].size();
+  EXPECT_GT(rounds, 1u);
+  for (size_t round = 0; round < rounds; ++round) {
+    std::vector<uint64_t> expected(kPartitions), got(kPartitions);
+    for (int r = 0; r < ranks; ++r) {
+      ASSERT_EQ(sent_by[size_t(r)].size(), rounds);
+      for (int i = 0; i < sent_by[size_t(r)][round]; ++i) expected[size_t(target(r, i))] += size_of(r, i) + 8;
+      for (size_t p = 0; p < kPartitions; ++p) got[p] += held[size_t(r)][round][p];
+    }
+    EXPECT_EQ(got, expected) << "round " << round << " on " << ranks << " ranks";
+  }
+}
+
+TEST(Exchange, DrainIsACutThatAllRanksAgreeOn) {
+  for (int ranks : {1, 2, 3, 5, 8}) drain_in_rounds(ranks, [last = std::vector<int>(8, -1)](const Exchange&, int rank, int sent) mutable {
+    if (sent % (7 + rank) != 6 || last[size_t(rank)] == sent) return false;
+    last[size_t(rank)] = sent;
+    return true;
+  });
+}
+
+TEST(Exchange, OneRankAsksTheOthersToDrain) {
+  for (int ranks : {2, 5}) drain_in_rounds(ranks, [last = std::vector<int>(8, -1)](const Exchange& exchange, int rank, int sent) mutable {
+    if (rank != 0) return exchange.drain_wished();
+    if (sent % 25 != 24 || last[0] == sent) return false;
+    last[0] = sent;
+    return true;
+  });
+}
 
 }  // namespace
 }  // namespace throng::engine
