@@ -1,11 +1,11 @@
-// Blocks of bytes that wait on disk: compressed, checksummed, counted against a quota. The door to LZ4.
+// What does not fit in memory waits on disk, counted against a quota.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
-#include <span>
+#include <optional>
 
-#include "framework/base/buffer.h"
+#include "framework/base/block_file.h"
 
 namespace throng {
 
@@ -25,30 +25,28 @@ class SpillQuota {
   std::atomic<uint64_t> used_{0}, total_{0};
 };
 
-/// A temporary file without a name: it is gone with the process, however that ends. Made with the first block.
+/// A temporary file, made with the first block.
 class SpillFile {
  public:
-  struct Block {
-    uint64_t offset = 0, stored = 0, size = 0, checksum = 0;  ///< stored < size where it is compressed
-  };
   SpillFile(std::filesystem::path folder, SpillQuota& quota) : folder_(std::move(folder)), quota_(&quota) {}
-  ~SpillFile();
+  ~SpillFile() { quota_->give_back(taken_); }
   SpillFile(const SpillFile&) = delete;
   SpillFile& operator=(const SpillFile&) = delete;
 
   /// One thread at a time. A system error where the disk or the quota is full.
-  Block add(std::span<const std::byte> bytes);
+  BlockPlace add(std::span<const std::byte> bytes);
   /// Any thread. A system error where the bytes are not what was written.
-  Buffer read(const Block& block) const;
+  Buffer read(const BlockPlace& place) const { return file().read(place); }
+  /// What `add` wrote to.
+  const BlockFile& file() const;
   /// Bytes on disk.
-  uint64_t stored_bytes() const { return end_; }
+  uint64_t stored_bytes() const { return file_ ? file_->stored_bytes() : 0; }
 
  private:
   std::filesystem::path folder_;
   SpillQuota* quota_;
-  int file_ = -1;
-  uint64_t end_ = 0;
-  Buffer packed_;
+  std::optional<BlockFile> file_;
+  uint64_t taken_ = 0;  // of the quota
 };
 
 }  // namespace throng

@@ -100,7 +100,7 @@ void ThreadPool::parallel_for(size_t n, const std::function<void(size_t)>& body)
   if (s.failure) std::rethrow_exception(s.failure);
 }
 
-void ThreadPool::ordered_for(size_t n, const std::function<bool(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take) {
+size_t ThreadPool::ordered_for(size_t n, const std::function<Begin(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take) {
   struct Item {
     bool done = false;
     std::exception_ptr failure;
@@ -139,12 +139,14 @@ void ThreadPool::ordered_for(size_t n, const std::function<bool(size_t, bool)>& 
         const size_t i = begun;
         const bool must = taken == begun;
         lock.unlock();
-        const bool may = begin(i, must);
+        const Begin answer = begin(i, must);
         lock.lock();
-        if (!may && !must) break;
+        if (answer == Begin::kNoMore) n = i;
+        if (answer == Begin::kNoMore || (answer == Begin::kLater && !must)) break;
         ++begun;
         changed.notify_all();
       }
+      if (taken == n) break;
       if (items[taken].done) {
         if (items[taken].failure) std::rethrow_exception(items[taken].failure);
         const size_t i = taken;
@@ -178,6 +180,7 @@ void ThreadPool::ordered_for(size_t n, const std::function<bool(size_t, bool)>& 
     }
     if (failure) std::rethrow_exception(failure);
   });
+  return taken;
 }
 
 }  // namespace throng

@@ -21,10 +21,12 @@ class ThreadPool {
   /// failure at i, no index above i is started.
   void parallel_for(size_t n, const std::function<void(size_t)>& body);
 
+  enum class Begin { kNow, kLater, kNoMore };
   /// Calls work(i) for i in [0, n) on all threads and, as these end, take(i) in the calling thread, ascending. work(i) follows
-  /// begin(i, must), called by the calling thread, ascending: where it gives false it is called again after the next take, unless `must`
-  /// said that nothing else is under way. Rethrows the first failure in this order; then no later take is called.
-  void ordered_for(size_t n, const std::function<bool(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take);
+  /// begin(i, must), called by the calling thread, ascending: after kLater it is called again after the next take, unless `must` said that
+  /// nothing else is under way; after kNoMore what was begun is ended, and that is all. Returns how many were taken. Rethrows the first
+  /// failure in this order; then no later take is called.
+  size_t ordered_for(size_t n, const std::function<Begin(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take);
 
  private:
   struct State;

@@ -28,7 +28,7 @@ Buffer bytes_of(size_t n, bool random_bytes) {
 TEST(Spill, BlocksComeBackAsTheyWere) {
   testing::TemporaryFolder folder;
   SpillQuota quota;
-  std::vector<std::pair<SpillFile::Block, Buffer>> blocks;
+  std::vector<std::pair<BlockPlace, Buffer>> blocks;
   {
     SpillFile file(folder / "spill", quota);
     for (size_t n : {0, 1, 100, 5000, 3'000'000})
@@ -61,7 +61,7 @@ TEST(Spill, DamageIsFound) {
     ADD_FAILURE() << "read over the end";
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::kSystem);
-    EXPECT_THAT(e.text(), HasSubstr("spilled rows"));
+    EXPECT_THAT(e.text(), HasSubstr("rows that waited on disk"));
   }
 }
 

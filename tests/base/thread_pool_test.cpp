@@ -73,9 +73,9 @@ TEST(ThreadPool, OrderedLoopsTakeInOrder) {
       pool.ordered_for(
           n,
           [&](size_t i, bool must) {
-            if (!must && i >= taken.size() + 3) return ++refused, false;
+            if (!must && i >= taken.size() + 3) return ++refused, ThreadPool::Begin::kLater;
             begun.push_back(i);
-            return true;
+            return ThreadPool::Begin::kNow;
           },
           [&](size_t i) { ++worked[i]; },
           [&](size_t i) {
@@ -90,6 +90,21 @@ TEST(ThreadPool, OrderedLoopsTakeInOrder) {
   }
 }
 
+TEST(ThreadPool, OrderedLoopsEndEarlyWithAllThatBegan) {
+  for (int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (size_t most : {0, 1, 17, 100}) {
+      std::vector<std::atomic<int>> worked(100);
+      size_t taken = 0;
+      const size_t ended = pool.ordered_for(
+          100, [&](size_t i, bool) { return i < most ? ThreadPool::Begin::kNow : ThreadPool::Begin::kNoMore; }, [&](size_t i) { ++worked[i]; }, [&](size_t) { ++taken; });
+      EXPECT_EQ(ended, most);
+      EXPECT_EQ(taken, most);
+      for (size_t i = 0; i < 100; ++i) EXPECT_EQ(worked[i], i < most);
+    }
+  }
+}
+
 TEST(ThreadPool, OrderedLoopsEndAtTheFirstFailure) {
   for (int threads : {1, 2, 4}) {
     ThreadPool pool(threads);
@@ -98,7 +113,7 @@ TEST(ThreadPool, OrderedLoopsEndAtTheFirstFailure) {
       std::string thrown;
       try {
         pool.ordered_for(
-            100, [](size_t, bool) { return true; },
+            100, [](size_t, bool) { return ThreadPool::Begin::kNow; },
             [&](size_t i) {
               if (!in_take && i >= 7) throw std::runtime_error(std::to_string(i));
             },
