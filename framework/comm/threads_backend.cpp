@@ -15,7 +15,7 @@ namespace {
 struct Mailbox {
   std::mutex mutex;
   std::condition_variable arrived;
-  std::deque<Incoming> channels[3];
+  std::deque<Incoming> channels[4];
   uint64_t num_arrived = 0;
 };
 

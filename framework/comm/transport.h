@@ -15,7 +15,7 @@ namespace throng::comm {
 inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
 
 /// Messages of different channels never match each other.
-enum class Channel : int { kCollective = 0, kExchangeEven = 1, kExchangeOdd = 2 };
+enum class Channel : int { kCollective = 0, kExchangeEven = 1, kExchangeOdd = 2, kRounds = 3 };
 
 struct Incoming {
   int from = 0;

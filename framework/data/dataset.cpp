@@ -1,6 +1,7 @@
 #include "framework/data/dataset.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
@@ -12,6 +13,15 @@ using nlohmann::json;
 namespace {
 
 constexpr int kFormatVersion = 2;
+
+// What `DatasetWriter::keep` has packed.
+std::map<int64_t, PartitionPlace> places_from(const std::string& packed) {
+  const json j = json::parse(packed);
+  Manifest part = Manifest::from_json(j.at("manifest"));
+  std::map<int64_t, PartitionPlace> places;
+  for (size_t i = 0; i < part.partitions.size(); ++i) places[j.at("numbers")[i].get<int64_t>()] = std::move(part.partitions[i]);
+  return places;
+}
 
 int64_t count_nulls(const Column& c) { return std::count(c.valid().begin(), c.valid().end(), 0); }
 
@@ -179,12 +189,23 @@ Batch DatasetReader::read_all(const std::vector<std::string>& columns) const {
 
 // ---------------------------------------------------------------------------------------------------- writing
 
-DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator& comm)
+DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator& comm, const std::string& kept)
     : folder_(std::move(folder)), schema_(std::move(schema)), comm_(comm), cutter_(schema_, [this](Batch piece) { write_piece(piece); }) {
   if (comm_.rank() == 0) {
     std::error_code ignored;
     fs::remove(folder_ / "manifest.json", ignored);
-    fs::remove_all(folder_, ignored);
+    std::set<std::string> files;
+    if (!kept.empty())
+      for (const auto& one : json::parse(kept))
+        for (auto& [partition, place] : places_from(one.get<std::string>())) {
+          for (const auto& piece : place.pieces) files.insert(piece.file);
+          places_[partition] = std::move(place);
+        }
+    if (fs::exists(folder_))
+      for (const auto& entry : fs::directory_iterator(folder_))
+        if (!files.count(entry.path().filename())) fs::remove_all(entry.path(), ignored);
+    for (const auto& file : files)
+      if (!fs::exists(folder_ / file)) throw data_error("{}: part file '{}', which a checkpoint names, is missing", folder_.string(), file);
     make_folder(folder_);
   }
   comm_.barrier();
@@ -301,34 +322,37 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
   out.close();
 }
 
-Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_key) {
+void DatasetWriter::end_part() {
   cutter_.finish();
-  if (part_) {
-    part_->close();
-    part_.reset();
-    fsync_path(folder_ / part_name_);
-  }
+  if (!part_) return;
+  part_->close();
+  part_.reset();
+  fsync_path(folder_ / part_name_);
+  part_rows_ = 0;
+}
+
+std::string DatasetWriter::keep() {
+  end_part();
   Manifest mine;
   mine.schema = schema_;
   json numbers = json::array();
-  for (auto& [partition, place] : places_) {
+  for (const auto& [partition, place] : places_) {
     numbers.push_back(partition);
-    mine.partitions.push_back(std::move(place));
+    mine.partitions.push_back(place);
   }
-  std::string packed = json{{"numbers", numbers}, {"manifest", mine.to_json()}}.dump();
-  auto all = comm_.gather(packed);
+  return json{{"numbers", numbers}, {"manifest", mine.to_json()}}.dump();
+}
+
+Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_key) {
+  const auto all = comm_.gather(keep());
   std::string text;
   if (comm_.rank() == 0) {
     Manifest whole;
     whole.schema = schema_;
     whole.step_key = step_key;
     whole.partitions.resize(size_t(num_partitions));
-    for (const auto& one : all) {
-      json j = json::parse(one);
-      Manifest part = Manifest::from_json(j.at("manifest"));
-      for (size_t i = 0; i < part.partitions.size(); ++i)
-        whole.partitions.at(j.at("numbers")[i].get<size_t>()) = std::move(part.partitions[i]);
-    }
+    for (const auto& one : all)
+      for (auto& [partition, place] : places_from(one)) whole.partitions.at(size_t(partition)) = std::move(place);
     write_virtual(whole);
     fsync_path(folder_ / "dataset.h5");
     text = whole.to_json();

@@ -91,10 +91,15 @@ class DatasetWriter {
  public:
   DatasetWriter(const DatasetWriter&) = delete;
   DatasetWriter& operator=(const DatasetWriter&) = delete;
-  /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away.
-  DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm);
+  /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away. `kept`: on rank 0, a JSON list of what
+  /// `keep` gave to ranks of an earlier run; those partitions stay and must not be written again.
+  DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm, const std::string& kept = "");
   /// Local. Appends rows to a partition of this rank; partitions must ascend. Holds back less than a piece.
   void write(int64_t partition, const Batch& rows);
+  /// Local. What follows goes to another part file: partitions that are kept from an earlier run lie between.
+  void end_part();
+  /// Local. Flushes; what this rank holds so far, for a writer that goes on from here.
+  std::string keep();
   /// Collective. Flushes, agrees with all ranks and makes the dataset visible by one rename. Partitions that no rank
   /// wrote are empty. Returns the manifest on every rank.
   Manifest commit(int64_t num_partitions, const std::string& step_key);

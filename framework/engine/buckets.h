@@ -17,19 +17,19 @@ struct Resources {
   std::filesystem::path spill_folder;
 };
 
-/// A serialised batch, in memory or in a spill file.
+/// A serialised batch, in memory or in a file.
 class StoredBlock {
  public:
   explicit StoredBlock(Buffer bytes) : bytes_(std::move(bytes)), size_(bytes_.size()) {}
-  StoredBlock(std::shared_ptr<const SpillFile> file, SpillFile::Block place) : file_(std::move(file)), place_(place), size_(place.size) {}
+  StoredBlock(std::shared_ptr<const BlockFile> file, BlockPlace place) : file_(std::move(file)), place_(place), size_(place.size) {}
   uint64_t size() const { return size_; }
   /// Its bytes; they are gone from here. Any thread.
   Buffer take() { return file_ ? file_->read(place_) : std::move(bytes_); }
 
  private:
   Buffer bytes_;
-  std::shared_ptr<const SpillFile> file_;
-  SpillFile::Block place_;
+  std::shared_ptr<const BlockFile> file_;
+  BlockPlace place_;
   uint64_t size_;
 };
 
@@ -46,17 +46,33 @@ class Buckets {
   std::vector<StoredBlock> take(int64_t partition);
   /// Bytes that wait for a partition.
   uint64_t size_of(int64_t partition) const;
-  uint64_t spilled_bytes() const { return file_ ? file_->stored_bytes() : 0; }
+  uint64_t spilled_bytes() const { return spill_ ? spill_->stored_bytes() : 0; }
   const Resources& resources() const { return resources_; }
 
+  /// A block that waits in a file which outlives the process.
+  struct Kept {
+    int64_t partition = 0;
+    std::shared_ptr<const BlockFile> file;
+    BlockPlace place;
+  };
+  /// Moves all that is not kept yet to `file`; it waits there from now on.
+  void keep(const std::shared_ptr<BlockFile>& file);
+  std::vector<Kept> kept() const;
+  void add_kept(Kept block) { kept_[block.partition].push_back({std::move(block.file), block.place}); }
+
  private:
+  struct InFile {
+    std::shared_ptr<const BlockFile> file;
+    BlockPlace place;
+  };
   void spill();
 
   Resources resources_;
   std::map<int64_t, std::vector<Buffer>> in_memory_;
-  std::map<int64_t, std::vector<SpillFile::Block>> on_disk_;
+  std::map<int64_t, std::vector<BlockPlace>> spilled_;
+  std::map<int64_t, std::vector<InFile>> kept_;
   uint64_t reserved_ = 0;
-  std::shared_ptr<SpillFile> file_;
+  std::shared_ptr<SpillFile> spill_;
 };
 
 }  // namespace throng::engine

@@ -36,7 +36,7 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
 }  // namespace
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
-    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes) {}
+    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every) {}
 
 void Executor::run() {
   for (const auto& task : plan_.tasks) run_task(task);
@@ -91,9 +91,11 @@ void Executor::run_task(const Task& task) {
       std::error_code ignored;
       fs::path keyfile = directory_.step(node.step.id) / "started.key";
       bool same = fs::exists(keyfile) && read_file(keyfile) == task.key;
-      if (!(options_.resume && same)) fs::remove_all(directory_.step(node.step.id), ignored);
-      for (size_t n : nodes_of(task))  // what steps fused into this one kept aside
-        if (n != task.node) fs::remove_all(directory_.state(plan_.graph.nodes[n].step.id), ignored);
+      if (!(options_.resume && same)) {
+        fs::remove_all(directory_.step(node.step.id), ignored);
+        for (size_t n : nodes_of(task))  // what steps fused into this one kept aside
+          if (n != task.node) fs::remove_all(directory_.state(plan_.graph.nodes[n].step.id), ignored);
+      }
       make_folder(directory_.state(node.step.id));
       write_file_atomically(keyfile, task.key);
     }
@@ -121,20 +123,26 @@ void Executor::run_task(const Task& task) {
       throw in_step(e, node, int64_t(task.node), -1);
     }
   } else {
-    auto manifest = run_stages(task);
+    auto manifest = run_stages(task, record);
     record.rows = manifest.num_rows(), record.bytes = manifest.num_bytes(), record.content_hash = manifest.content_hash();
   }
-  counts_.collect(plan_.graph, nodes_of(task), std::exchange(bytes_shuffled_, 0), quota_.take_total(), comm_, record);
+  collect_counts(task, record);
   // Steps whose rows no map counted: the task's own result.
   if (comm_.rank() == 0 && record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
-  record.seconds = task_watch_.seconds();
+  record.seconds += task_watch_.seconds();
   if (comm_.rank() == 0) {
     directory_.write_record(record);
+    if (checkpoints_) checkpoints_->remove();
     save_outputs(node);
     records_.push_back(record);
     if (options_.progress) options_.progress({node.step.id, node.step.op, "", 1, record.rows, record.seconds, true, false});
   }
+  checkpoints_.reset();
   comm_.barrier();
+}
+
+void Executor::collect_counts(const Task& task, StepRecord& record) {
+  counts_.collect(plan_.graph, nodes_of(task), std::exchange(bytes_shuffled_, 0), quota_.take_total(), comm_, record);
 }
 
 void Executor::run_collective(const Task& task, StepRecord& record) {
@@ -163,30 +171,62 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
   return most;
 }
 
-data::Manifest Executor::run_stages(const Task& task) {
+data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
-  for (const Stage& stage : task.stages) {
+  auto make_buckets = [&] { return std::make_unique<Buckets>(resources()); };
+  checkpoints_.emplace(directory_.step(node.step.id) / "checkpoint", task.key, comm_);
+  Checkpoint kept;
+  if (options_.resume)
+    if (auto found = checkpoints_->load(buckets_, make_buckets, [&](size_t keyed) { return partitions_of(keyed, "", false); })) kept = std::move(*found);
+  if (!kept.record.key.empty()) record = kept.record;
+  for (size_t s = 0; s < task.stages.size(); ++s) {
+    const Stage& stage = task.stages[s];
+    if (stage.tail == Stage::Tail::kExchange && !buckets_[{stage.tail_node, stage.tail_input}]) buckets_[{stage.tail_node, stage.tail_input}] = make_buckets();
+    if (s < kept.stage) continue;
+    const std::vector<int64_t> finished = s == kept.stage ? kept.finished : std::vector<int64_t>();
     if (stage.tail == Stage::Tail::kExchange) {
-      auto fresh = std::make_unique<Buckets>(resources());
-      Exchange exchange(comm_, partitions_of(stage.tail_node, "", false), num_exchanges_++, *fresh);
-      send_stage(stage, exchange);
-      bytes_shuffled_ += exchange.bytes();
+      send_stage(task, record, s, finished);
       drop_buckets(stage);
-      buckets_[{stage.tail_node, stage.tail_input}] = std::move(fresh);
       continue;
     }
     data::Schema schema = plan_.schema_of(stage.tail_node);
-    data::DatasetWriter writer(directory_.dataset(node.step.id), schema, comm_);
-    int64_t rows = 0;
-    for_each_piece<Batch>(stage, [](Place&, Batch batch) { return batch; }, [&](Place at, Batch batch) {
+    data::DatasetWriter writer(directory_.dataset(node.step.id), schema, comm_, s == kept.stage ? kept.written : "");
+    int64_t rows = 0, last = -1;
+    auto write = [&](Place at, Batch batch) {
+      if (std::lower_bound(finished.begin(), finished.end(), last) != std::lower_bound(finished.begin(), finished.end(), at.partition)) writer.end_part();
+      last = at.partition;
       rows += batch.num_rows();
       writer.write(at.partition, conform(batch, schema, node.step.id));
       tell("", at.fraction, rows * comm_.size());
-    });
+    };
+    run_rounds(task, record, s, finished, [&](std::span<const int64_t> todo) { return for_each_piece<Batch>(stage, todo, [](Place&, Batch batch) { return batch; }, write); }, [] {},
+               [&] { return writer.keep(); });
     drop_buckets(stage);
     return writer.commit(num_partitions(stage), task.key);
   }
   throw bug("task '{}' writes nothing", node.step.id);
+}
+
+void Executor::run_rounds(const Task& task, StepRecord& record, size_t s, const std::vector<int64_t>& finished, const std::function<size_t(std::span<const int64_t>)>& run,
+                          const std::function<void()>& meet, const std::function<std::string()>& written) {
+  const int64_t n = num_partitions(task.stages[s]);
+  std::vector<int64_t> todo;
+  for (int64_t p = data::first_partition(comm_.rank(), comm_.size(), n); p < data::first_partition(comm_.rank() + 1, comm_.size(), n); ++p)
+    if (!std::binary_search(finished.begin(), finished.end(), p)) todo.push_back(p);
+  for (size_t done = 0;;) {
+    done += run(std::span(todo).subspan(done));
+    meet();
+    const auto meeting = rounds_.meet(done == todo.size());
+    if (meeting.through) return;
+    Checkpoint checkpoint{s, {todo.begin(), todo.begin() + ptrdiff_t(done)}, written(), {}};
+    if (comm_.rank() == 0) checkpoint.finished.insert(checkpoint.finished.end(), finished.begin(), finished.end());
+    collect_counts(task, record);
+    record.metrics["checkpoints"] = record.metrics.value("checkpoints", 0) + 1;
+    checkpoint.record = record;
+    checkpoint.record.seconds += task_watch_.seconds();
+    checkpoints_->save(checkpoint, buckets_);
+    if (meeting.stop) throw graph::stopped();
+  }
 }
 
 // What a stage that grouped has read is no longer needed.
@@ -327,9 +367,7 @@ void Executor::produce(const Stage& stage, const Grouping* groups, int64_t parti
 }
 
 template <class Result>
-void Executor::for_each_piece(const Stage& stage, const std::function<Result(Place&, Batch)>& work, const std::function<void(Place, Result)>& body) {
-  const int64_t n = num_partitions(stage);
-  const int64_t first = data::first_partition(comm_.rank(), comm_.size(), n), owned = data::first_partition(comm_.rank() + 1, comm_.size(), n) - first;
+size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> partitions, const std::function<Result(Place&, Batch)>& work, const std::function<void(Place, Result)>& body) {
   const auto& head = plan_.graph.nodes[stage.head_node];
   std::optional<Grouping> groups;
   bool sequential = false;
@@ -346,9 +384,9 @@ void Executor::for_each_piece(const Stage& stage, const std::function<Result(Pla
     Blocks blocks;
     std::vector<std::pair<Place, Result>> results;
   };
-  std::vector<Item> items(static_cast<size_t>(owned));
+  std::vector<Item> items(partitions.size());
   size_t taken = 0;
-  auto place_of = [&](size_t i) { return Place{first + int64_t(i), 0, double(i + 1) / double(owned)}; };
+  auto place_of = [&](size_t i) { return Place{partitions[i], 0, double(i + 1) / double(partitions.size())}; };
   // Pieces follow from the rows alone, so that work on a piece (sums, say) gives the same bits within any memory.
   auto run = [&](size_t i, bool stream, const std::function<void(Place, Result)>& done) {
     Place place = place_of(i);
@@ -361,19 +399,21 @@ void Executor::for_each_piece(const Stage& stage, const std::function<Result(Pla
   };
   auto take_blocks = [&](size_t i) {
     if (stage.head != Stage::Head::kExchange) return;
-    for (size_t k = 0; k < head.inputs.size(); ++k) items[i].blocks.push_back(buckets_.at({stage.head_node, k})->take(first + int64_t(i)));
+    for (size_t k = 0; k < head.inputs.size(); ++k) items[i].blocks.push_back(buckets_.at({stage.head_node, k})->take(partitions[i]));
   };
-  pool_.ordered_for(
-      size_t(owned),
+  using Begin = ThreadPool::Begin;
+  const size_t through = pool_.ordered_for(
+      partitions.size(),
       [&](size_t i, bool must) {
-        if (!must && (sequential || i >= taken + 2 * size_t(pool_.num_threads()))) return false;
+        if (rounds_.due() && (i > 0 || stop_wished())) return Begin::kNoMore;  // a round does something
+        if (!must && (sequential || i >= taken + 2 * size_t(pool_.num_threads()))) return Begin::kLater;
         Item& item = items[i];
-        item.weight = weight(stage, first + int64_t(i));
-        if (item.weight.large) return true;  // streamed when its turn comes
+        item.weight = weight(stage, partitions[i]);
+        if (item.weight.large) return Begin::kNow;  // streamed when its turn comes
         item.reserved = budget_.try_reserve(item.weight.bytes);
-        if (!item.reserved && !must) return false;
+        if (!item.reserved && !must) return Begin::kLater;
         take_blocks(i);
-        return true;
+        return Begin::kNow;
       },
       [&](size_t i) {
         if (!items[i].weight.large) run(i, false, [&](Place at, Result result) { items[i].results.emplace_back(at, std::move(result)); });
@@ -390,9 +430,11 @@ void Executor::for_each_piece(const Stage& stage, const std::function<Result(Pla
         taken = i + 1;
       });
   load_sides(stage, true);
+  return through;
 }
 
-void Executor::send_stage(const Stage& stage, Exchange& exchange) {
+void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const std::vector<int64_t>& finished) {
+  const Stage& stage = task.stages[s];
   const auto& node = plan_.graph.nodes[stage.tail_node];
   const auto& op = static_cast<const graph::KeyedOperator&>(*node.op);
   const data::Schema prepared = op.prepared_schema_of(stage.tail_input, input_schema(stage.tail_node, stage.tail_input));
@@ -416,13 +458,19 @@ void Executor::send_stage(const Stage& stage, Exchange& exchange) {
     at.row += batch.num_rows();
     return sent;
   };
+  Exchange exchange(comm_, targets, num_exchanges_++, *buckets_.at({stage.tail_node, stage.tail_input}));
   int64_t rows = 0;
-  for_each_piece<Sent>(stage, cut, [&](Place at, Sent sent) {
+  auto send = [&](Place at, Sent sent) {
     rows += sent.rows;
     for (auto& [target, block] : sent.blocks) exchange.send(target, std::move(block));
     tell("shuffling", 0.5 * at.fraction, rows * comm_.size());
-  });
-  exchange.finish();
+  };
+  uint64_t counted = 0;
+  auto drain = [&] {
+    exchange.drain(false);
+    bytes_shuffled_ += exchange.bytes() - std::exchange(counted, exchange.bytes());
+  };
+  run_rounds(task, record, s, finished, [&](std::span<const int64_t> todo) { return for_each_piece<Sent>(stage, todo, cut, send); }, drain, [] { return std::string(); });
 }
 
 // The prepared rows that a stage sends, the columns of the order. The planner sees to it that they can be read twice: the head is a stored

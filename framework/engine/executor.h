@@ -8,9 +8,11 @@
 #include "framework/base/memory.h"
 #include "framework/base/thread_pool.h"
 #include "framework/base/files.h"
+#include "framework/engine/checkpoint.h"
 #include "framework/engine/exchange.h"
 #include "framework/engine/grouping.h"
 #include "framework/engine/plan.h"
+#include "framework/engine/rounds.h"
 #include "framework/engine/routing.h"
 #include "framework/engine/run_directory.h"
 #include "framework/engine/step_counts.h"
@@ -31,8 +33,10 @@ struct ExecutorOptions {
   int threads = 1;
   uint64_t memory_bytes = uint64_t{1} << 30;
   uint64_t spill_quota_bytes = UINT64_MAX;
-  /// Keep the checkpoints of a task that did not finish.
+  /// Go on from the checkpoint of a task that did not finish.
   bool resume = false;
+  /// Seconds between checkpoints inside a task; 0: only when the run is told to stop.
+  double checkpoint_every = 0;
   /// Where learned state is read from when the plan replays a run.
   std::filesystem::path learned_from;
   ProgressSink progress;
@@ -49,9 +53,15 @@ class Executor {
 
  private:
   void run_task(const Task& task);
-  data::Manifest run_stages(const Task& task);
+  data::Manifest run_stages(const Task& task, StepRecord& record);
   void run_collective(const Task& task, StepRecord& record);
-  void send_stage(const Stage& stage, Exchange& exchange);
+  void send_stage(const Task& task, StepRecord& record, size_t stage, const std::vector<int64_t>& finished);
+  /// Collective.
+  void collect_counts(const Task& task, StepRecord& record);
+  /// The rest of what this rank has to do in a stage, in rounds: `run` works on partitions, and gives how many it was through with when
+  /// the round ended; `meet` is what all ranks do together then; `written` what the stage has made durable by itself.
+  void run_rounds(const Task& task, StepRecord& record, size_t stage, const std::vector<int64_t>& finished, const std::function<size_t(std::span<const int64_t>)>& run,
+                  const std::function<void()>& meet, const std::function<std::string()>& written);
   SampledInput sampled_input(const Stage& stage);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
@@ -73,10 +83,11 @@ class Executor {
   const data::DatasetReader* stored_head(const Stage& stage);
   bool dropped(const Stage& stage, const data::Schema& schema, const data::PiecePlace& piece);
   void produce(const Stage& stage, const Grouping* groups, int64_t partition, Blocks blocks, bool stream, const std::function<void(data::Batch)>& emit);
-  /// Calls `work` on the pool with the rows of each owned partition after the maps, piece by piece, then `body` in the calling thread
-  /// with what it gave, in order. Partitions that the budget cannot take as a whole are streamed.
+  /// Calls `work` on the pool with the rows of each of these partitions after the maps, piece by piece, then `body` in the calling thread
+  /// with what it gave, in order. Partitions that the budget cannot take as a whole are streamed. Returns how many it was through with when
+  /// the round was due to end.
   template <class Result>
-  void for_each_piece(const Stage& stage, const std::function<Result(Place&, data::Batch)>& work, const std::function<void(Place, Result)>& body);
+  size_t for_each_piece(const Stage& stage, std::span<const int64_t> partitions, const std::function<Result(Place&, data::Batch)>& work, const std::function<void(Place, Result)>& body);
   int64_t num_partitions(const Stage& stage);
   /// Of a node's output; of an input when `stored`.
   int64_t partitions_of(size_t node, const std::string& output, bool stored);
@@ -94,7 +105,9 @@ class Executor {
   MemoryBudget budget_;
   SpillQuota quota_;
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
-  std::map<std::pair<size_t, size_t>, std::unique_ptr<Buckets>> buckets_;  // (keyed node, input): between a send stage and the one that groups
+  WaitingRows buckets_;  // between a send stage and the one that groups
+  Rounds rounds_;
+  std::optional<CheckpointFolder> checkpoints_;  // of the task under way
   StepCounts counts_;
   uint64_t bytes_shuffled_ = 0;  // by this rank, in this task
   uint64_t num_exchanges_ = 0;

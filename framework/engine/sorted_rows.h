@@ -24,7 +24,7 @@ class SortedRows {
 
  private:
   struct Run {
-    std::vector<SpillFile::Block> slices;  // what is still on disk
+    std::vector<BlockPlace> slices;  // what is still on disk
     size_t next = 0;
     data::Batch rows;                      // in hand, from row `at`
     int64_t at = 0;

@@ -17,7 +17,7 @@ namespace {
 struct Options {
   JobOptions job;
   RankOptions ranks;
-  std::string out, memory, spill_quota;
+  std::string out, memory, spill_quota, checkpoint_every = "10m";
   bool resume = false, json = false, estimate = true;
 };
 
@@ -39,6 +39,12 @@ uint64_t bytes_of(const char* flag, const std::string& text) {
   return bytes->count;
 }
 
+double seconds_of(const char* flag, const std::string& text) {
+  auto duration = parse_duration(text == "0" ? "0s" : text);
+  if (!duration || duration->microseconds < 0) throw job_error("{} is '{}'; expected for example 10m or 30s, or 0", flag, text);
+  return double(duration->microseconds) / 1e6;
+}
+
 int run(const Options& options, const std::vector<std::string>& arguments) {
   return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) {
     graph::Faults faults;
@@ -53,6 +59,7 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     run_options.estimate = options.estimate;
     if (!options.memory.empty()) run_options.memory_bytes = bytes_of("--memory", options.memory);
     if (!options.spill_quota.empty()) run_options.spill_quota_bytes = bytes_of("--spill-quota", options.spill_quota);
+    run_options.checkpoint_every = seconds_of("--checkpoint-every", options.checkpoint_every);
     run_options.progress = progress_lines(options.json);
     auto plan = engine::prepare(job, comm, std::move(faults));
     auto result = engine::run(job, std::move(plan), comm, run_options);
@@ -74,6 +81,7 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
   command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
   command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
+  command->add_option("--checkpoint-every", options->checkpoint_every, "how often a long shuffle, sort or write keeps what it has done in the run directory (default 10m; 0: only when told to stop)");
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
   command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");
   command->add_flag("--json", options->json, "print the result as JSON instead of progress");

@@ -70,6 +70,7 @@ JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std
     options.threads = settings.threads;
     options.memory_bytes = settings.memory_bytes;
     options.resume = settings.resume;
+    options.checkpoint_every = settings.checkpoint_every;
     options.progress = settings.progress;
     auto run = engine::run(job, engine::prepare(job, comm, std::move(faults)), comm, options);
     std::lock_guard lock(mutex);

@@ -42,6 +42,7 @@ struct JobSettings {
   int ranks = 1, threads = 1;
   uint64_t memory_bytes = uint64_t{256} << 20;
   bool resume = false;
+  double checkpoint_every = 0;
   std::function<void(const engine::Progress&)> progress = {};
 };
 JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const JobSettings& settings = {});
