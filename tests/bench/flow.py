@@ -1,7 +1,9 @@
 """Dataflow cases of the comparison kit against DuckDB, Polars, Dask and bare loops: 2 threads each, own formats, median of three runs (one where
 small). Every answer is compared value by value with DuckDB's and, on the kit's full data, with the answers it expects. Throng runs as
 1 rank x 2 threads, and once more as 2 ranks x 1 thread. usage: flow.py THRONG WORK SMALL OUT CASE KIT"""
+import concurrent.futures
 import csv
+import glob
 import gzip
 import io
 import json
@@ -9,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -24,7 +27,8 @@ EVENTS = "events: { op: read_dataset, path: flow_load/steps/events/data }"
 ITEMS = "items: { op: read_dataset, path: flow_load/steps/items/data }"
 DAY, HOUR = "date_trunc('day', ts) as day", "date_trunc('hour', ts) as hour"
 LAYOUTS = {"1 rank x 2 threads": ("-t", "2"), "2 ranks x 1 thread": ("-n", "2", "-t", "1")}
-CASES = ["load", "q1", "q2", "q3", "q4", "q5", "sort", "wordcount"]
+QUERIES = ["load", "q1", "q2", "q3", "q4", "q5", "sort", "wordcount"]
+CASES = [*QUERIES, "scan", "write", "start"]
 chosen = CASES if case == "all" else [case]
 if not set(chosen) <= set(CASES):
     sys.exit(f"no case '{case}'; known: {', '.join(CASES)}")
@@ -65,7 +69,7 @@ def bare_numbers(name, answer):
     return {"groups": len(answer)} if name == "q4" else {"distinct": len(answer), "total": sum(r[1] for r in answer)}
 
 
-duck = peer(CASES, ["node", f"{here}/flow.mjs", os.path.abspath(work), data, kit, text, str(repeats)])
+duck = peer(QUERIES, ["node", f"{here}/flow.mjs", os.path.abspath(work), data, kit, text, str(repeats)])
 peers = {"duckdb": duck, "polars": peer(["q1", "q2", "q3", "q4", "sort"], ["node", f"{here}/flow_polars.mjs", os.path.abspath(work), data, str(repeats)]),
          "dask": peer(["q1", "q3", "q4", "wordcount"], [sys.executable, f"{here}/flow_dask.py", data, text, str(repeats)]), "bare loop": bare_loops()}
 for name, answer in duck.items():
@@ -150,7 +154,7 @@ def load():
                                        "items: { op: read_events, path: flow_data/items.csv, timeless: true, types: { item_id: int32, category: int32 } }"], flags)
         run("flow_sums", [EVENTS, "sums: { op: aggregate, from: events, aggregates: { n: count(), u: sum(user_id), i: sum(item_id), t: \"sum(int(round((epoch(ts) - 1704067200) * 1000)))\", a: sum(action), v: sum(value) } }"])
         sums = export("flow_sums", "sums/data")[0][0]
-        ours[layout] = seconds["events"], [v if isinstance(v, float) else str(v) for v in sums.values()] == duck["load"]["check"]
+        ours[layout] = seconds["events"], "load" in duck and [v if isinstance(v, float) else str(v) for v in sums.values()] == duck["load"]["check"]
     if "load" in chosen:
         record("load", dict(reversed(ours.items())), f"{rows} events, {os.path.getsize(data + '/events.csv') >> 20} MiB of CSV to own format, ours with fsync; one run")
 
@@ -212,7 +216,94 @@ def wordcount():
             lambda r: [r["word"], r["n"]], f"{os.path.getsize(text) / 1e6:.1f} MB of text: how often each word between spaces occurs, from the file")
 
 
-if set(chosen) != {"wordcount"}:
+def scan():
+    """Every column of the stored events, with its checksums; the bare loop reads the same files by pread, 2 threads in turns of 4 MiB."""
+    files = sorted(glob.glob(f"{work}/flow_load/steps/events/data/part-*.h5"))
+    times = sorted(raw(files, lambda part, buffer, size, at: os.preadv(part, [memoryview(buffer)[:size]], at), os.O_RDONLY) for _ in range(repeats))
+    columns = ["ts", "action", "value", "user_id", "item_id"]
+    biggest = ", ".join(f"{c}: max({c})" for c in columns)
+    ours = sorted(run("flow_scan", [EVENTS, f"scan: {{ op: aggregate, from: events, aggregates: {{ {biggest} }} }}"])[0]["scan"] for _ in range(repeats))
+    answer = export("flow_scan", "scan/data")[0][0]
+    with h5py.File(f"{work}/flow_load/steps/events/data/dataset.h5") as f:
+        equal = all(answer[c] == f[c][:].max().item() for c in columns[1:])
+    conditions = f"{sum(os.path.getsize(f) for f in files) >> 20} MiB of a dataset from the page cache; ours with checksums and the maximum of each column"
+    entry("scan", "throng", ours[repeats // 2], 1, equal, conditions)
+    entry("scan", "bare loop", times[repeats // 2], times[repeats // 2] / ours[repeats // 2], True, f"{conditions}; pread of the files")
+
+
+def write():
+    """A copy of the stored events; the bare loop writes as many bytes from memory, 2 threads in turns of 4 MiB. Both end with fsync."""
+    ours = sorted(run("flow_write", [EVENTS, "write: { op: filter, from: events, where: \"user_id >= 0\" }"])[0]["write"] for _ in range(repeats))
+    files = sorted(glob.glob(f"{work}/flow_write/steps/write/data/part-*.h5"))
+    equal = same_columns(f"{work}/flow_load/steps/events/data/dataset.h5", f"{work}/flow_write/steps/write/data/dataset.h5")
+    sizes = [os.path.getsize(f) for f in files]
+    copies = [f"{work}/raw-{i}" for i in range(len(sizes))]
+    times = []
+    for _ in range(repeats):
+        for path, size in zip(copies, sizes):
+            with open(path, "wb") as f:
+                os.truncate(path, size)
+        times.append(raw(copies, lambda part, buffer, size, at: os.pwrite(part, memoryview(buffer)[:size], at), os.O_WRONLY, sync=True))
+        for path in copies:
+            os.remove(path)
+    seconds = sorted(times)[repeats // 2]
+    conditions = f"{sum(sizes) >> 20} MiB of a dataset, with fsync; ours read from the page cache first"
+    entry("write", "throng", ours[repeats // 2], 1, equal, conditions)
+    entry("write", "bare loop", seconds, seconds / ours[repeats // 2], True, f"{conditions.split(';')[0]}; pwrite from memory")
+
+
+def same_columns(a, b):
+    with h5py.File(a) as one, h5py.File(b) as other:
+        return set(one) == set(other) and all(np.array_equal(one[c][:], other[c][:]) for c in one)
+
+
+def raw(paths, step, flags, sync=False):
+    """Seconds that two threads take to go over all bytes of the files."""
+    turn, places = 4 << 20, []
+    files = [os.open(p, flags) for p in paths]
+    for file in files:
+        size = os.fstat(file).st_size
+        places += [(file, at, min(turn, size - at)) for at in range(0, size, turn)]
+
+    def go(mine):
+        buffer = bytearray(b"x" * turn)
+        for file, at, size in mine:
+            if step(file, buffer, size, at) != size:
+                raise OSError("a short read or write")
+
+    from_ = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(go, [places[::2], places[1::2]]))
+    for file in files:
+        if sync:
+            os.fsync(file)
+        os.close(file)
+    return time.perf_counter() - from_
+
+
+def start():
+    """A job of one row on two ranks, from the command to its end; beside it what mpirun takes for two processes that do nothing."""
+    with open(f"{work}/one.jsonl", "w") as f:
+        f.write('{"user":"a","ts":1,"item":1}\n')
+    job = f"{work}/flow_start.yaml"
+    with open(job, "w") as f:
+        f.write("job: start\nsteps:\n  events: { op: read_events, path: one.jsonl }\n")
+
+    def wall(command):
+        from_ = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - from_
+
+    ours = []
+    for _ in range(5):
+        subprocess.run(["rm", "-rf", f"{work}/flow_start"], check=True)
+        ours.append(wall([throng, "run", job, "-n", "2", "--no-estimate", "--out", f"{work}/flow_start"]))
+    bare = sorted(wall(["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", "true"]) for _ in range(5))[2]
+    entry("start", "throng", sorted(ours)[2], 1, True, "a job of one row on 2 ranks, the whole command with its report; median of five")
+    entry("start", "mpirun", bare, bare / sorted(ours)[2], True, "2 processes that do nothing, without MPI_Init; median of five")
+
+
+if set(chosen) - {"wordcount", "start"}:
     load()
 for name in chosen:
     if name != "load":

@@ -2,7 +2,7 @@
 # Benchmarks against single-purpose peers, both in one run on the same input.
 # usage: tests/bench/run.sh first|flow [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
 #   first: word2vec lda lstm group_by
-#   flow: load q1 q2 q3 q4 q5 sort wordcount, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
+#   flow: load q1 q2 q3 q4 q5 sort wordcount scan write start, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
 # OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the system's time over Throng's. A peer that cannot be had here is
 # listed with no seconds, and why. Needs a quiet machine.
 set -euo pipefail
