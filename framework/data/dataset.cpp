@@ -214,6 +214,7 @@ DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator&
 void DatasetWriter::open_part(int64_t partition) {
   part_name_ = fmt::format("part-{:05}.h5", partition);
   part_ = Hdf5File::create(folder_ / part_name_);
+  behind_.emplace(folder_ / part_name_);
   for (const Field& f : schema_.fields()) {
     part_->make_growing(value_path(f), value_array(f.type));
     if (!is_fixed(f.type)) part_->make_growing(length_path(f), ArrayType::kUInt32);
@@ -269,6 +270,7 @@ void DatasetWriter::write_piece(const Batch& rows) {
     place.columns.push_back(at);
   }
   part_rows_ += uint64_t(rows.num_rows());
+  behind_->wrote(place.num_bytes);
   places_[partition_].pieces.push_back(std::move(place));
 }
 
@@ -327,6 +329,7 @@ void DatasetWriter::end_part() {
   if (!part_) return;
   part_->close();
   part_.reset();
+  behind_.reset();
   fsync_path(folder_ / part_name_);
   part_rows_ = 0;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/base/write_behind.h"
 #include "framework/comm/communicator.h"
 #include "framework/data/batch.h"
 #include "framework/data/column_range.h"
@@ -113,6 +114,7 @@ class DatasetWriter {
   Schema schema_;
   comm::Communicator& comm_;
   std::optional<Hdf5File> part_;
+  std::optional<WriteBehind> behind_;  // of the part file
   std::string part_name_;
   uint64_t part_rows_ = 0;
   std::vector<uint64_t> value_ends_, string_ends_;

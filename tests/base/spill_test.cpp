@@ -12,6 +12,7 @@
 #include "framework/base/files.h"
 #include "framework/base/memory.h"
 #include "framework/base/random.h"
+#include "framework/base/write_behind.h"
 #include "tests/support/batches.h"
 
 namespace throng {
@@ -63,6 +64,25 @@ TEST(Spill, DamageIsFound) {
     EXPECT_EQ(e.fault(), Fault::kSystem);
     EXPECT_THAT(e.text(), HasSubstr("rows that waited on disk"));
   }
+}
+
+TEST(Spill, AFileThatIsSentToTheDiskAsItGrowsHoldsWhatWasWritten) {
+  testing::TemporaryFolder folder;
+  const auto path = folder / "grows";
+  std::string whole;
+  {
+    auto file = BlockFile::create(path);
+    WriteBehind behind(path);
+    for (int i = 0; i < 5; ++i) {
+      const Buffer b = bytes_of(9'000'000, true);
+      file.add(b);
+      behind.wrote(b.size());
+      whole.append(reinterpret_cast<const char*>(b.data()), b.size());
+    }
+  }
+  EXPECT_EQ(read_file(path), whole);
+  WriteBehind nowhere(folder / "is not there");
+  nowhere.wrote(uint64_t{1} << 30);  // only speed depends on it
 }
 
 TEST(Spill, TheQuotaHolds) {

@@ -46,7 +46,7 @@ door 're2/' framework/text/regex
 door 'absl/' framework/data/time
 door 'simdjson' operators/read_events/
 door 'z(lib|std)\.h' framework/data/text_input
-door 'lz4\.h' framework/base/spill_file
+door 'lz4\.h' framework/base/block_file
 door 'xxhash\.h' framework/base/hash
 door 'CLI/' jobs/cli/
 door 'boost/' cluster/heartbeat/
