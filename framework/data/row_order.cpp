@@ -85,6 +85,13 @@ bool add_column(const Column& c, bool falling, KeyWriter& writer) {
 
 }  // namespace
 
+OrderBy OrderBy::parse(const std::string& item, const Schema& schema) {
+  const bool falling = item.starts_with("-") && !schema.has(item);
+  const Field& field = schema.at(falling ? item.substr(1) : item);
+  if (is_list(field.type)) throw job_error("column '{}' is {}; rows cannot be ordered by it", field.name, type_name(field.type));
+  return {field.name, falling};
+}
+
 RowKeys RowKeys::of(const Batch& batch, const std::vector<OrderBy>& columns) {
   RowKeys k;
   k.keys.assign(size_t(batch.num_rows()), {});

@@ -12,6 +12,8 @@ namespace throng::data {
 struct OrderBy {
   std::string column;
   bool falling = false;
+  /// Reads `column`, or `-column` for one that falls. A job error for a column that is not there or is a list.
+  static OrderBy parse(const std::string& item, const Schema& schema);
 };
 
 /// Keys of rows as 192-bit numbers that order as the columns do, as far as they reach: the same layout for every batch of a schema.
