@@ -216,24 +216,10 @@ Origin Batch::origin_of(std::span<const std::byte> serialized) {
   return {partition, int64_t(in.u64())};
 }
 
-Batch Batch::deserialize(std::span<const std::byte> bytes, std::shared_ptr<const Schema> schema) {
-  Source in{bytes};
-  int64_t rows = int64_t(in.u64());
-  Origin origin;
-  origin.partition = int64_t(in.u64());
-  origin.first_row = int64_t(in.u64());
-  std::vector<ColumnPtr> columns;
-  for (const auto& field : schema->fields()) {
-    auto column = std::make_shared<Column>(field.type);
-    column->append_parts(read_parts(in, rows));
-    columns.push_back(std::move(column));
-  }
-  Batch out(std::move(schema), std::move(columns), origin);
-  out.rows_ = rows;
-  return out;
-}
+namespace {
 
-Batch Batch::deserialize(std::span<const Buffer> blocks, std::shared_ptr<const Schema> schema) {
+// The columns of some blocks, one after the other, and how many rows they have.
+std::pair<std::vector<ColumnPtr>, int64_t> read_blocks(std::span<const std::span<const std::byte>> blocks, const Schema& schema) {
   std::vector<Source> sources;
   std::vector<int64_t> rows;
   int64_t total = 0;
@@ -244,14 +230,28 @@ Batch Batch::deserialize(std::span<const Buffer> blocks, std::shared_ptr<const S
     in.u64(), in.u64();
   }
   std::vector<ColumnPtr> columns;
-  for (const auto& field : schema->fields()) {
+  for (const auto& field : schema.fields()) {
     auto column = std::make_shared<Column>(field.type);
-    column->reserve_rows(total);
+    if (sources.size() > 1) column->reserve_rows(total);  // one is added at once
     for (size_t i = 0; i < sources.size(); ++i) column->append_parts(read_parts(sources[i], rows[i]));
     columns.push_back(std::move(column));
   }
+  return {std::move(columns), total};
+}
+
+}  // namespace
+
+Batch Batch::deserialize(std::span<const std::byte> bytes, std::shared_ptr<const Schema> schema) {
+  auto [columns, rows] = read_blocks({&bytes, 1}, *schema);
+  Batch out(std::move(schema), std::move(columns), origin_of(bytes));
+  out.rows_ = rows;
+  return out;
+}
+
+Batch Batch::deserialize(std::span<const Buffer> blocks, std::shared_ptr<const Schema> schema) {
+  auto [columns, rows] = read_blocks(std::vector<std::span<const std::byte>>(blocks.begin(), blocks.end()), *schema);
   Batch out(std::move(schema), std::move(columns));
-  out.rows_ = total;
+  out.rows_ = rows;
   return out;
 }
 

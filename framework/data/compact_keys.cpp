@@ -3,26 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
+
+#include "framework/data/ordered_bits.h"
 
 namespace throng::data {
 namespace {
 
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
 uint64_t ordered(uint8_t v) { return v != 0; }
-uint64_t ordered(int32_t v) { return uint64_t(int64_t{v}) ^ kSign; }
-uint64_t ordered(int64_t v) { return uint64_t(v) ^ kSign; }
-uint64_t ordered(float v) {
-  if (std::isnan(v)) return UINT32_MAX;
-  const uint32_t bits = std::bit_cast<uint32_t>(v == 0 ? 0.0F : v);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-uint64_t ordered(double v) {
-  if (std::isnan(v)) return UINT64_MAX;
-  const uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
-  return bits & kSign ? ~bits : bits | kSign;
-}
+uint64_t ordered(int32_t v) { return ordered_bits(int64_t{v}); }
+uint64_t ordered(auto v) { return ordered_bits(v); }
 
 // Calls visit with the values of a column of a fixed type; false for the others.
 template <class Visit>

@@ -1,10 +1,9 @@
 #include "framework/data/row_order.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "framework/data/compact_keys.h"
+#include "framework/data/ordered_bits.h"
 
 namespace throng::data {
 namespace {
@@ -43,14 +42,6 @@ class KeyWriter {
   size_t used_ = 0;
 };
 
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
-uint64_t of_double(double v) {
-  if (std::isnan(v)) return UINT64_MAX;
-  const uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
-  return bits & kSign ? ~bits : bits | kSign;
-}
-
 uint64_t of_text(std::string_view text) {
   uint64_t key = 0;
   for (size_t i = 0; i < 8; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
@@ -75,9 +66,9 @@ bool add_column(const Column& c, bool falling, KeyWriter& writer) {
     case Type::kBool: return add(1, [v = c.values<uint8_t>()](size_t r) { return uint64_t(v[r] != 0); });
     case Type::kInt32: return add(32, [v = c.values<int32_t>()](size_t r) { return uint64_t(uint32_t(v[r]) ^ 0x80000000u); });
     case Type::kInt64:
-    case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return uint64_t(v[r]) ^ kSign; });
-    case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return of_double(double(v[r])); });
-    case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return of_double(v[r]); });
+    case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return ordered_bits(v[r]); });
+    case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return ordered_bits(double(v[r])); });
+    case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return ordered_bits(v[r]); });
     case Type::kString: add(64, [&](size_t r) { return of_text(c.string(int64_t(r))); }); return false;
     default: return false;
   }

@@ -27,6 +27,21 @@ TEST(Batch, SurvivesTheWire) {
   }
 }
 
+TEST(Batch, SeveralBlocksOfTheWireAreOneBatch) {
+  const Batch with = every_type().batch(true), without = every_type().batch(false);
+  const std::vector<Batch> parts{without, with, with.slice(0, 0), without.slice(1, 3), with.slice(2, 1)};
+  for (size_t n = 0; n <= parts.size(); ++n) {
+    const std::span<const Batch> some(parts.data(), n);
+    std::vector<Buffer> blocks(n);
+    for (size_t i = 0; i < n; ++i) some[i].serialize(blocks[i]);
+    EXPECT_TRUE(same(Batch::deserialize(std::span<const Buffer>(blocks), with.schema_ptr()), Batch::concat(with.schema(), some))) << n << " blocks";
+  }
+  std::vector<Buffer> cut(2);
+  for (Buffer& b : cut) with.serialize(b);
+  cut[1].resize(cut[1].size() - 1);
+  EXPECT_THROW(Batch::deserialize(std::span<const Buffer>(cut), with.schema_ptr()), Error);
+}
+
 TEST(Batch, ACutWireFormIsADataError) {
   Buffer wire;
   Batch batch = every_type().batch();
