@@ -23,8 +23,8 @@ Values from_column(ColumnPtr column) {
     case Type::kBool: copy(c.values<uint8_t>(), v.i); break;
     case Type::kInt32: copy(c.values<int32_t>(), v.i); break;
     case Type::kFloat32: copy(c.values<float>(), v.f); break;
-    case Type::kFloat64: copy(c.values<double>(), v.f); break;
-    default: copy(c.values<int64_t>(), v.i); break;
+    case Type::kFloat64: v.f = ExpressionArray<double>::of(std::move(column)); break;
+    default: v.i = ExpressionArray<int64_t>::of(std::move(column)); break;
   }
   THRONG_CHECK(v.i.size() + v.f.size() == n, "{} values of {}", v.i.size() + v.f.size(), n);
   return v;
@@ -245,6 +245,25 @@ ExpressionValues evaluate_expression(const Node& node, const Batch& batch) {
     if (out.valid.empty() || out.valid[r]) out.i[r] = holds(node.name, compare_values(args[0], args[1], r));
     else out.i[r] = 0;
   return out;
+}
+
+std::optional<GroupKey> code_expression(const Node& node, const Batch& batch) {
+  if (node.kind != Node::Kind::kCall || !node.function->codes) return {};
+  std::vector<Values> args;
+  std::vector<const Values*> pointers;
+  for (const auto& a : node.args) args.push_back(evaluate_expression(*a, batch));
+  for (const auto& a : args) pointers.push_back(&a);
+  ExpressionCodes codes;
+  const size_t n = size_t(batch.num_rows());
+  if (!node.function->codes(pointers, n, node.zone, codes)) return {};
+  Column values(node.type);
+  for (int64_t v : codes.values) node.type == Type::kBool ? values.append(uint8_t(v)) : values.append(v);
+  bool nulls = false;
+  for (const auto& a : args)
+    for (size_t r = 0; !a.valid.empty() && r < n; ++r)
+      if (!a.ok(r)) codes.of_row[r] = uint32_t(codes.values.size()), nulls = true;
+  if (nulls) values.append_null();
+  return GroupKey{std::make_shared<Column>(std::move(values)), std::move(codes.of_row), true};
 }
 
 }  // namespace throng::data

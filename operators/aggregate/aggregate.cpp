@@ -59,7 +59,7 @@ class AggregateOperator : public graph::KeyedOperator {
     std::vector<data::GroupKey> keys;
     for (const auto& key : key_) {
       const auto e = std::find_if(key_expressions_.begin(), key_expressions_.end(), [&](const auto& named) { return named.first == key; });
-      if (e != key_expressions_.end()) keys.push_back({std::make_shared<data::Column>(e->second.evaluate(batch))});
+      if (e != key_expressions_.end()) keys.push_back(e->second.evaluate_key(batch));
       else keys.push_back({batch.column_ptr(size_t(batch.schema().find(key)))});
     }
     const auto groups = data::Groups::of(keys, batch.num_rows());
