@@ -78,6 +78,9 @@ void with_numbers(const Column& c, const Visit& visit) {
   }
 }
 
+// Apart from the loops that it would keep from being short.
+[[noreturn, gnu::cold, gnu::noinline]] void fail_sum() { throw data_error("the sum of a group does not fit a 64-bit whole number").with_hint("sum floats: sum(float(x))"); }
+
 // sum and mean.
 template <class T>
 class Sum : public Accumulator {
@@ -128,7 +131,7 @@ class Sum : public Accumulator {
   void grow(size_t n) { sums_.resize(n), counts_.resize(n); }
   static void add_to(T& sum, T v) {
     if constexpr (std::is_same_v<T, double>) sum += v;
-    else if (__builtin_add_overflow(sum, v, &sum)) throw data_error("the sum of a group does not fit a 64-bit whole number").with_hint("sum floats: sum(float(x))");
+    else if (__builtin_add_overflow(sum, v, &sum)) fail_sum();
   }
   void take(uint32_t g, T v, int64_t count) {
     add_to(sums_[g], v);

@@ -45,8 +45,8 @@ struct ExpressionFunction {
   };
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t row, const TimeZone&, Row&)> compute;
   bool sees_nulls = false;
-  /// All rows at once, for the commonest cases: fills `out` for rows without nulls among the arguments, or returns false where it is not
-  /// such a case.
+  /// All rows at once, for the commonest cases: fills `out` for rows without nulls among the arguments (for all rows, nulls too, where it
+  /// `sees_nulls`), or returns false where it is not such a case.
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t rows, const TimeZone&, ExpressionValues& out)> batch = {};
   /// The same as codes, where they are cheaper to make than values. Rows with nulls among the arguments may have any code.
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t rows, const TimeZone&, ExpressionCodes& out)> codes = {};

@@ -3,6 +3,7 @@
 
 #include "framework/base/suggest.h"
 #include "framework/data/expression_helpers.h"
+#include "framework/data/expression_rows.h"
 #include "framework/data/time_windows.h"
 
 namespace throng::data::expression {
@@ -106,6 +107,13 @@ void add_time_functions(std::vector<ExpressionFunction>& f) {
   add("epoch", "epoch(ts)", "seconds since 1970 UTC", takes("t", F), [](const Args& a, size_t r, const TimeZone&, Row& out) {
     return out.f = double(a[0]->whole(r)) / 1e6, true;
   });
+  f.back().batch = [](const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
+    out.f.resize(n);
+    with_whole(*a[0], [&, to = out.f.span()](auto value_of) {
+      for (size_t r = 0; r < n; ++r) to[r] = double(value_of(r)) / 1e6;
+    });
+    return true;
+  };
   add("date_trunc", "date_trunc(unit, ts [, zone])", "start of the 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'", takes("sts", T, 1),
       [](const Args& a, size_t r, const TimeZone& zone, Row& out) { return out.i = truncated(a[0]->text(r), a[1]->whole(r), zone_of(a, 2, r, zone)), true; });
   f.back().check = [zones = zone_fault(2)](const Args& a) { return unit_fault(a) ? unit_fault(a) : zones(a); };
