@@ -74,6 +74,22 @@ bool add_column(const Column& c, bool falling, KeyWriter& writer) {
   }
 }
 
+// Whether rows are in order of a column as they stand.
+bool in_order(const Column& c, bool falling) {
+  auto values = [falling](auto v) {
+    for (size_t r = 1; r < v.size(); ++r)
+      if (falling ? v[r - 1] < v[r] : v[r] < v[r - 1]) return false;
+    return true;
+  };
+  if (!c.has_nulls() && c.type() == Type::kInt32) return values(c.values<int32_t>());
+  if (!c.has_nulls() && (c.type() == Type::kInt64 || c.type() == Type::kTimestamp)) return values(c.values<int64_t>());
+  for (int64_t r = 1; r < c.size(); ++r) {
+    const int k = Column::compare(c, r - 1, c, r);
+    if (falling ? k < 0 : k > 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 OrderBy OrderBy::parse(const std::string& item, const Schema& schema) {
@@ -99,13 +115,19 @@ RowComparison::RowComparison(const Batch& a, const Batch& b, const std::vector<O
   for (const auto& o : columns) columns_.push_back({&a.column(o.column), &b.column(o.column), o.falling});
 }
 
-std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>& columns, std::span<const int64_t> ties) {
+std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>& all, std::span<const int64_t> ties) {
   struct Entry {
     RowKeys::Key key;
     int64_t tie, row;
   };
-  if (std::is_sorted(ties.begin(), ties.end()) && batch.num_rows() < UINT32_MAX)
-    if (auto compact = CompactKeys::of({&batch}, columns)) return radix_order(compact->of_batch[0], compact->bits);
+  std::vector<OrderBy> columns = all;
+  if (std::is_sorted(ties.begin(), ties.end())) {
+    ties = {};  // row numbers do
+    // Last columns that rows are in order of already, as a log's time: a sort by the others leaves them so.
+    while (!columns.empty() && in_order(batch.column(columns.back().column), columns.back().falling)) columns.pop_back();
+    if (batch.num_rows() < UINT32_MAX)
+      if (auto compact = CompactKeys::of({&batch}, columns)) return radix_order(compact->of_batch[0], compact->bits);
+  }
   const RowKeys keys = RowKeys::of(batch, columns);
   std::vector<Entry> entries(keys.keys.size());
   for (size_t r = 0; r < entries.size(); ++r) entries[r] = {keys.keys[r], ties.empty() ? int64_t(r) : ties[r], int64_t(r)};

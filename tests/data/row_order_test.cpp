@@ -1,8 +1,14 @@
-// Names of columns to order by.
+// Names of columns to order by, and orders that rows partly have already.
 #include "framework/data/row_order.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "framework/base/random.h"
+#include "framework/data/compact_keys.h"
 
 namespace throng::data {
 namespace {
@@ -27,6 +33,64 @@ TEST(OrderBy, ReadsColumnsAndTheirDirection) {
   };
   EXPECT_THAT(fault("-tags"), ::testing::HasSubstr("column 'tags' is list<string>; rows cannot be ordered by it"));
   EXPECT_THAT(fault("-c"), ::testing::HasSubstr("no column 'c'"));
+}
+
+// Columns that rise, fall or do neither, with nulls, NaN and runs.
+Batch partly_ordered(int64_t n, uint64_t seed) {
+  Random random(seed, 0, 0);
+  Schema schema;
+  std::vector<Column> columns;
+  for (int way : {1, -1, 0})
+    for (Type type : {Type::kBool, Type::kInt32, Type::kInt64, Type::kTimestamp, Type::kFloat64, Type::kString})
+      for (bool nulls : {false, true}) {
+        Column c(type);
+        std::vector<int64_t> places;
+        for (int64_t r = 0; r < n; ++r) places.push_back(way > 0 ? r * 5 / n : way < 0 ? 4 - r * 5 / n : int64_t(random.below(5)));
+        for (int64_t p : places) {
+          if (nulls && p == 0) c.append_null();
+          else if (type == Type::kBool) c.append(uint8_t(p > 2));
+          else if (type == Type::kInt32) c.append(int32_t(p - 2) * 1'000'000'000);
+          else if (type == Type::kFloat64) c.append(p == 4 ? double(NAN) : double(p) - 2);
+          else if (type == Type::kString) c.append_string(std::string(size_t(p), 'x'));
+          else c.append((p - 2) * (int64_t{1} << 61));
+        }
+        schema.add({fmt::format("{}{}{}", way > 0 ? "up" : way < 0 ? "down" : "any", size_t(type), nulls ? "n" : ""), type});
+        columns.push_back(std::move(c));
+      }
+  return Batch(schema, std::move(columns));
+}
+
+TEST(OrderedRows, AreThoseOfAStableSort) {
+  for (int64_t n : {0, 1, 2, 60, 900})
+    for (uint64_t seed = 0; seed < 60; ++seed) {
+      const Batch batch = partly_ordered(n, seed);
+      Random random(seed, 1, 0);
+      std::vector<OrderBy> by;
+      for (size_t k = 0; k <= seed % 4; ++k) by.push_back({batch.schema()[random.below(batch.num_columns())].name, random.below(2) == 1});
+      const RowComparison compare(batch, batch, by);
+      std::vector<int64_t> wanted(static_cast<size_t>(n)), ties(static_cast<size_t>(n));
+      std::iota(wanted.begin(), wanted.end(), 0);
+      std::stable_sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
+      EXPECT_EQ(ordered_rows(batch, by), wanted) << n << " rows, seed " << seed;
+      for (size_t r = 0; r < ties.size(); ++r) ties[r] = int64_t(r) * 3 + 7;
+      EXPECT_EQ(ordered_rows(batch, by, ties), wanted);
+      std::reverse(ties.begin(), ties.end());  // ties go by them, whatever order rows are in
+      std::sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0 || (compare(a, b) == 0 && a > b); });
+      EXPECT_EQ(ordered_rows(batch, by, ties), wanted);
+    }
+}
+
+TEST(OrderedRows, RadixOrderOfNarrowAndWideKeys) {
+  Random random(9, 0, 0);
+  for (size_t n : {0, 1, 511, 512, 513, 3000})
+    for (int bits : {0, 1, 8, 20, 52, 53, 63, 64}) {
+      std::vector<uint64_t> keys(n);
+      for (auto& k : keys) k = bits == 0 ? 0 : random.next64() >> (64 - bits) & ~uint64_t{6};
+      std::vector<int64_t> wanted(n);
+      std::iota(wanted.begin(), wanted.end(), 0);
+      std::stable_sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return keys[size_t(a)] < keys[size_t(b)]; });
+      EXPECT_EQ(radix_order(keys, bits), wanted) << n << " keys of " << bits << " bits";
+    }
 }
 
 }  // namespace
