@@ -112,6 +112,8 @@ Codes codes_of(const GroupKey& key) {
   }
   std::vector<uint64_t> hashes(n, 0);
   c.hash_rows(hashes);
+  if (c.type() == Type::kString && !c.has_nulls())
+    return number(n, [&](size_t r) { return hashes[r]; }, [&](size_t a, size_t b) { return hashes[a] == hashes[b] && c.string(int64_t(a)) == c.string(int64_t(b)); });
   return number(n, [&](size_t r) { return hashes[r]; }, [&](size_t a, size_t b) { return hashes[a] == hashes[b] && Column::compare(c, int64_t(a), c, int64_t(b)) == 0; });
 }
 

@@ -20,6 +20,11 @@ class KeyWriter {
     put(1, lead);
     put(64, value);
   }
+  /// More bits of the column before.
+  template <class Value>
+  void go_on(size_t bits, const Value& value) { put(bits, value); }
+  /// Nothing follows.
+  void close() { used_ = 192; }
 
  private:
   template <class Value>
@@ -42,9 +47,10 @@ class KeyWriter {
   size_t used_ = 0;
 };
 
-uint64_t of_text(std::string_view text) {
+// Up to 8 bytes of a text as a number, zeros behind its end.
+uint64_t of_text(std::string_view text, size_t from, size_t count) {
   uint64_t key = 0;
-  for (size_t i = 0; i < 8; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
+  for (size_t i = from; i < from + count; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
   return key;
 }
 
@@ -69,7 +75,19 @@ bool add_column(const Column& c, bool falling, KeyWriter& writer) {
     case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return ordered_bits(v[r]); });
     case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return ordered_bits(double(v[r])); });
     case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return ordered_bits(v[r]); });
-    case Type::kString: add(64, [&](size_t r) { return of_text(c.string(int64_t(r))); }); return false;
+    case Type::kString: {
+      bool whole = add(64, [&](size_t r) { return of_text(c.string(int64_t(r)), 0, 8); });
+      size_t reach = 8;
+      while (whole && writer.room() >= 8) {
+        const size_t bytes = std::min<size_t>(8, writer.room() / 8);
+        const uint64_t mask = bytes == 8 ? UINT64_MAX : (uint64_t{1} << 8 * bytes) - 1;
+        writer.go_on(8 * bytes, [&](size_t r) { return (of_text(c.string(int64_t(r)), reach, bytes) ^ flip) & mask; });
+        reach += bytes;
+      }
+      writer.close();  // whatever the texts are: keys are laid out alike
+      for (int64_t r = 0; whole && r < c.size(); ++r) whole = c.string(r).size() <= reach && c.string(r).find('\0') == std::string_view::npos;
+      return whole;
+    }
     default: return false;
   }
 }

@@ -20,7 +20,7 @@ struct OrderBy {
 struct RowKeys {
   using Key = std::array<uint64_t, 3>;
   std::vector<Key> keys;
-  bool exact = true;  ///< the keys hold all there is to compare: equal keys are equal rows
+  bool exact = true;  ///< the keys hold all there is to compare: equal keys, all of them exact, are equal rows
   static RowKeys of(const Batch& batch, const std::vector<OrderBy>& columns);
 };
 

@@ -9,6 +9,7 @@
 
 #include "framework/base/random.h"
 #include "framework/data/compact_keys.h"
+#include "tests/support/batches.h"
 
 namespace throng::data {
 namespace {
@@ -78,6 +79,50 @@ TEST(OrderedRows, AreThoseOfAStableSort) {
       std::sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0 || (compare(a, b) == 0 && a > b); });
       EXPECT_EQ(ordered_rows(batch, by, ties), wanted);
     }
+}
+
+TEST(RowKeys, OrderAsTextsDo) {
+  const std::string ending = "0123456789012345678901";  // keys reach 23 bytes at most
+  std::vector<std::string> texts{"", std::string("\0", 1), "a", std::string("a\0", 2), "ab", "\xff", "中文"};
+  for (size_t n : {6, 7, 8, 9, 14, 15, 16, 21, 22})
+    for (const char* end : {"", "x", "y", "xy"}) texts.push_back(ending.substr(0, n) + end);
+  texts.push_back(ending + "xyz");
+  auto batch = [&](uint64_t seed, size_t num_texts) {
+    Random random(seed, num_texts, 0);
+    Column s(Type::kString), k(Type::kInt64), after(Type::kBool);
+    for (int r = 0; r < 80; ++r) {
+      if (random.below(10) == 0) s.append_null();
+      else s.append_string(texts[random.below(num_texts)]);
+      k.append(int64_t(random.below(3))), after.append(uint8_t(random.below(2)));
+    }
+    return Batch(Schema{{"s", Type::kString}, {"k", Type::kInt64}, {"after", Type::kBool}}, std::vector<Column>{s, k, after});
+  };
+  int exact = 0;
+  for (uint64_t seed = 0; seed < 24; ++seed) {
+    std::vector<OrderBy> by{{"s", seed % 2 == 1}};
+    if (seed % 3 > 0) by.insert(by.begin(), OrderBy{"k", seed % 3 == 1});
+    if (seed % 5 == 0) by.push_back({"after", true});
+    const Batch a = batch(seed, texts.size()), b = batch(seed + 100, seed % 4 ? texts.size() : 1);
+    for (const Batch* other : {&a, &b}) {
+      const RowKeys x = RowKeys::of(a, by), y = RowKeys::of(*other, by);
+      const RowComparison compare(a, *other, by);
+      exact += y.exact;
+      for (int64_t i = 0; i < 80; ++i)
+        for (int64_t j = 0; j < 80; ++j) {
+          const int k = compare(i, j);
+          const auto &key = x.keys[size_t(i)], &other_key = y.keys[size_t(j)];
+          const int by_key = key < other_key ? -1 : other_key < key ? 1 : 0;
+          if (by_key == 0 && !(x.exact && y.exact)) continue;
+          ASSERT_EQ(by_key, k < 0 ? -1 : k > 0 ? 1 : 0) << "seed " << seed << " " << a.column("s").string(i) << " " << other->column("s").string(j);
+        }
+    }
+  }
+  EXPECT_GT(exact, 0);
+  Batch plain = batch(1, 1).take(std::vector<int64_t>{});
+  EXPECT_TRUE(RowKeys::of(plain, {{"s", false}}).exact);
+  const Batch nul(Schema{{"s", Type::kString}}, std::vector<Column>{testing::strings({"a", std::string("a\0", 2)})});
+  EXPECT_FALSE(RowKeys::of(nul, {{"s", false}}).exact);
+  EXPECT_EQ(ordered_rows(nul, {{"s", true}}), (std::vector<int64_t>{1, 0}));
 }
 
 TEST(OrderedRows, RadixOrderOfNarrowAndWideKeys) {
