@@ -458,7 +458,7 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
     at.row += batch.num_rows();
     return sent;
   };
-  Exchange exchange(comm_, targets, num_exchanges_++, *buckets_.at({stage.tail_node, stage.tail_input}));
+  Exchange exchange(comm_, targets, num_exchanges_++, *buckets_.at({stage.tail_node, stage.tail_input}), options_.exchange);
   int64_t rows = 0;
   auto send = [&](Place at, Sent sent) {
     rows += sent.rows;

@@ -40,6 +40,7 @@ struct ExecutorOptions {
   /// Where learned state is read from when the plan replays a run.
   std::filesystem::path learned_from;
   ProgressSink progress;
+  ExchangeKind exchange = ExchangeKind::kStream;
 };
 
 class Executor {

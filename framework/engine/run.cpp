@@ -128,6 +128,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   if (comm.rank() == 0) state["predicted"] = foretell(job, plan, directory, options);
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.checkpoint_every, options.learned_from, {}};
+  executor_options.exchange = options.exchange;
   Stopwatch since_state;
   executor_options.progress = [&](const Progress& p) {
     auto& step = state["steps"][p.step];
