@@ -38,8 +38,12 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
     : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every) {}
 
-void Executor::run() {
-  for (const auto& task : plan_.tasks) run_task(task);
+bool Executor::run() {
+  for (const auto& task : plan_.tasks) {
+    if (options_.go_on && !options_.go_on(task)) return false;
+    run_task(task);
+  }
+  return true;
 }
 
 const data::DatasetReader& Executor::reader(size_t node, const std::string& output) {
@@ -174,6 +178,7 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
 data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
   auto make_buckets = [&] { return std::make_unique<Buckets>(resources()); };
+  reserve_sides(task);
   checkpoints_.emplace(directory_.step(node.step.id) / "checkpoint", task.key, comm_);
   Checkpoint kept;
   if (options_.resume)
@@ -268,25 +273,49 @@ Grouping Executor::grouping(size_t node) {
   return Grouping(op, std::move(inputs));
 }
 
-// Gives the maps of a stage their side inputs, which every rank holds whole. They count against half of the budget.
-void Executor::load_sides(const Stage& stage, bool drop) {
+// Side inputs, which every rank holds whole, may take half of the budget: they are reserved before rows wait for later stages.
+void Executor::reserve_sides(const Task& task) {
+  for (const auto& [side, bytes] : sides_) budget_.release(bytes);
+  sides_.clear();
+  for (const auto& stage : task.stages)
+    for (size_t m : stage.maps) {
+      const auto& node = plan_.graph.nodes[m];
+      for (size_t k = 1; k < node.inputs.size(); ++k) {
+        const uint64_t bytes = 2 * reader(node.inputs[k], node.outputs[k]).manifest().num_bytes();
+        if (budget_.try_reserve(bytes, budget_.limit_bytes() / 2)) sides_[{m, k}] = bytes;
+      }
+    }
+}
+
+void Executor::load_sides(const Stage& stage) {
   for (size_t m : stage.maps) {
     const auto& node = plan_.graph.nodes[m];
     for (size_t k = 1; k < node.inputs.size(); ++k) {
       const auto& side = reader(node.inputs[k], node.outputs[k]);
       auto& op = static_cast<graph::MapOperator&>(*node.op);
-      const uint64_t bytes = 2 * side.manifest().num_bytes();
-      if (drop) {
-        op.take_side(k, Batch::empty(side.schema()));
-        budget_.release(bytes);
+      const graph::Names columns = node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{};
+      if (sides_.count({m, k})) {
+        op.take_side(k, side.read_all(columns));
         continue;
       }
-      if (!budget_.try_reserve(bytes, budget_.limit_bytes() / 2))
+      graph::MapOperator::SidePortions portions;
+      std::vector<std::pair<int64_t, size_t>> pieces;
+      for (int64_t p = 0; p < side.num_partitions(); ++p)
+        for (size_t i = 0; i < side.manifest().partitions[size_t(p)].pieces.size(); ++i) pieces.emplace_back(p, i);
+      portions.count = pieces.size();
+      portions.read = [&side, columns, pieces](size_t i) { return side.read_piece(pieces[i].first, pieces[i].second, columns); };
+      if (!op.take_side_portions(k, std::move(portions)))
         throw system_error("step '{}' ({}): each rank holds all rows of '{}', which take about {}; with a memory budget of {} they do not fit", node.step.id, node.step.op,
-                           plan_.graph.nodes[node.inputs[k]].step.id, format_bytes(bytes), format_bytes(budget_.limit_bytes()))
-            .with_hint("raise --memory, or have both inputs shuffled (strategy: shuffle)");
-      op.take_side(k, side.read_all(node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{}));
+                           plan_.graph.nodes[node.inputs[k]].step.id, format_bytes(2 * side.manifest().num_bytes()), format_bytes(budget_.limit_bytes()))
+            .with_hint("raise --memory");
     }
+  }
+}
+
+void Executor::drop_sides(const Stage& stage) {
+  for (size_t m : stage.maps) {
+    const auto& node = plan_.graph.nodes[m];
+    for (size_t k = 1; k < node.inputs.size(); ++k) static_cast<graph::MapOperator&>(*node.op).take_side(k, Batch::empty(reader(node.inputs[k], node.outputs[k]).schema()));
   }
 }
 
@@ -375,7 +404,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
   if (stage.head == Stage::Head::kExchange) groups.emplace(grouping(stage.head_node));
   const Grouping* grouping = groups ? &*groups : nullptr;
-  load_sides(stage, false);
+  load_sides(stage);
   const data::Schema schema = stage.tail == Stage::Tail::kDataset ? plan_.schema_of(stage.tail_node) : input_schema(stage.tail_node, stage.tail_input);
 
   struct Item {
@@ -429,7 +458,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
         item = Item();
         taken = i + 1;
       });
-  load_sides(stage, true);
+  drop_sides(stage);
   return through;
 }
 
