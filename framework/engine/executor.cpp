@@ -146,7 +146,7 @@ void Executor::run_task(const Task& task) {
 }
 
 void Executor::collect_counts(const Task& task, StepRecord& record) {
-  counts_.collect(plan_.graph, nodes_of(task), std::exchange(bytes_shuffled_, 0), quota_.take_total(), comm_, record);
+  counts_.collect(plan_.graph, nodes_of(task), quota_.take_total(), comm_, record);
 }
 
 void Executor::run_collective(const Task& task, StepRecord& record) {
@@ -474,6 +474,7 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
   struct Sent {
     int64_t rows = 0;
     std::vector<Routing::Block> blocks;
+    HeavyHitters hitters;
   };
   auto cut = [&](Place& at, Batch batch) {
     Sent sent;
@@ -483,7 +484,7 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
     } catch (const Error& e) {
       throw in_step(e, node, int64_t(stage.tail_node), at.partition);
     }
-    sent.blocks = routing.blocks(batch, at.partition, at.row);
+    sent.blocks = routing.blocks(batch, at.partition, at.row, &sent.hitters);
     at.row += batch.num_rows();
     return sent;
   };
@@ -491,13 +492,14 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
   int64_t rows = 0;
   auto send = [&](Place at, Sent sent) {
     rows += sent.rows;
+    counts_.add_hitters(stage.tail_node, stage.tail_input, at.partition, sent.hitters);
     for (auto& [target, block] : sent.blocks) exchange.send(target, std::move(block));
     tell("shuffling", 0.5 * at.fraction, rows * comm_.size());
   };
   uint64_t counted = 0;
   auto drain = [&] {
     exchange.drain(false);
-    bytes_shuffled_ += exchange.bytes() - std::exchange(counted, exchange.bytes());
+    counts_.add_shuffled(stage.tail_node, exchange.bytes() - std::exchange(counted, exchange.bytes()));
   };
   run_rounds(task, record, s, finished, [&](std::span<const int64_t> todo) { return for_each_piece<Sent>(stage, todo, cut, send); }, drain, [] { return std::string(); });
 }

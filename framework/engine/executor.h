@@ -114,7 +114,6 @@ class Executor {
   std::optional<CheckpointFolder> checkpoints_;  // of the task under way
   std::map<std::pair<size_t, size_t>, uint64_t> sides_;  // (map, input) of the task: bytes reserved, none where they do not fit
   StepCounts counts_;
-  uint64_t bytes_shuffled_ = 0;  // by this rank, in this task
   uint64_t num_exchanges_ = 0;
   std::vector<StepRecord> records_;
   std::set<std::string> skipped_;
