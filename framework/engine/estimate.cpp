@@ -14,10 +14,17 @@ using nlohmann::json;
 
 constexpr int64_t kFewestRows = 500;   // a smaller job is not worth a trial
 constexpr double kLongestTrial = 3;    // seconds, of one sample
-constexpr double kTrialShare = 0.02;   // of the time foretold
+constexpr double kTrialShare = 0.02;   // of the run, as long as the sample's rows are of all
 
 // From two samples to the whole: times and bytes in a straight line; rows as `grown` says.
 double straight(double small, double large, double f1, double f2) { return std::max(large, large + (large - small) / (f2 - f1) * (1 - f2)); }
+void add_exchanges(Estimate& e, const json& small, const json& large, double f1, double f2) {
+  const auto few = small.value("shuffled", std::vector<double>()), more = large.value("shuffled", std::vector<double>());
+  for (size_t k = 0; k < std::min(few.size(), more.size()); ++k) e.sent.push_back(straight(few[k], more[k], f1, f2));
+  if (!large.contains("hottest")) return;
+  e.hottest = large["hottest"]["key"], e.hottest_share = large["hottest"]["share"];
+}
+
 void fill(Estimates& result, const Trial& small, const Trial& large) {
   const double f1 = small.fraction, f2 = large.fraction;
   result.steps.clear();
@@ -32,9 +39,11 @@ void fill(Estimates& result, const Trial& small, const Trial& large) {
       e.fused = true;
       e.rows = grown(before.nodes[name]["rows"].get<double>(), node["rows"].get<double>(), f1, f2);
       e.seconds = straight(before.nodes[name]["seconds"].get<double>(), node["seconds"].get<double>(), f1, f2);
+      add_exchanges(e, before.nodes[name], node, f1, f2);
       result.steps[name] = e;
     }
     Estimate e;
+    if (record.nodes.contains(id) && before.nodes.contains(id)) add_exchanges(e, before.nodes[id], record.nodes[id], f1, f2);
     e.rows = grown(double(before.rows), double(record.rows), f1, f2);
     e.bytes = straight(double(before.bytes), double(record.bytes), f1, f2);
     e.shuffled = straight(double(before.bytes_shuffled), double(record.bytes_shuffled), f1, f2);
@@ -58,14 +67,14 @@ double Estimates::seconds() const {
 json Estimates::to_json() const {
   json all = json::object();
   for (const auto& [id, e] : steps)
-    all[id] = {{"rows", std::llround(e.rows)}, {"bytes", std::llround(e.bytes)}, {"shuffled", std::llround(e.shuffled)}, {"seconds", e.seconds}, {"fused", e.fused}};
+    all[id] = {{"rows", std::llround(e.rows)}, {"bytes", std::llround(e.bytes)}, {"shuffled", std::llround(e.shuffled)}, {"sent", e.sent}, {"seconds", e.seconds}, {"fused", e.fused}, {"hottest", e.hottest}, {"hottest_share", e.hottest_share}};
   return {{"steps", all}, {"total_rows", total_rows}, {"small_rows", small_rows}, {"large_rows", large_rows}, {"trouble", trouble}};
 }
 
 Estimates Estimates::from_json(const json& j) {
   Estimates e;
   e.total_rows = j.at("total_rows"), e.small_rows = j.at("small_rows"), e.large_rows = j.at("large_rows"), e.trouble = j.at("trouble");
-  for (const auto& [id, s] : j.at("steps").items()) e.steps[id] = {s.at("rows"), s.at("bytes"), s.at("shuffled"), s.at("seconds"), s.at("fused")};
+  for (const auto& [id, s] : j.at("steps").items()) e.steps[id] = {s.at("rows"), s.at("bytes"), s.at("shuffled"), s.at("sent").get<std::vector<double>>(), s.at("seconds"), s.at("fused"), s.at("hottest"), s.at("hottest_share")};
   return e;
 }
 
@@ -108,7 +117,8 @@ Estimates estimate(const graph::Job& job, const Plan& plan) {
   Trial small = trial(rows), large = trial(4 * rows);
   rows *= 4;
   fill(result, small, large);
-  while (result.seconds() >= 0 && 4 * large.seconds < std::min(kLongestTrial, kTrialShare * result.seconds()) && 4 * rows < total / 4) {
+  // The time foretold is too short where a sample takes hardly longer than a smaller one, so it does not say when to end.
+  while (result.seconds() >= 0 && 4 * large.seconds < std::min(kLongestTrial, kTrialShare * large.seconds / large.fraction) && 4 * rows < total / 4) {
     rows *= 4;
     small = std::move(large);
     large = trial(rows);
@@ -116,6 +126,18 @@ Estimates estimate(const graph::Job& job, const Plan& plan) {
   }
   result.small_rows = std::llround(rows / 4), result.large_rows = std::llround(rows);
   return result;
+}
+
+json predicted_of(const json& predicted, const std::string& step, int workers) {
+  if (!predicted.is_object() || !predicted["steps"].contains(step)) return nullptr;
+  const json& of = predicted["steps"][step];
+  json j{{"rows", of["rows"]}};
+  const bool fused = of["fused"];
+  if (of["seconds"].get<double>() >= 0) j["seconds"] = of["seconds"].get<double>() / (fused ? 1 : workers);
+  if (!fused) j["stored"] = of["bytes"], j["shuffled"] = of["shuffled"];
+  const json memory = predicted.value("memory", json::object()).value("steps", json::object());
+  if (memory.contains(step)) j["memory"] = memory[step]["memory"];
+  return j;
 }
 
 }  // namespace throng::engine

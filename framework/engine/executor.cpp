@@ -118,6 +118,7 @@ void Executor::run_task(const Task& task) {
   for (size_t n : nodes_of(task)) plan_.graph.nodes[n].op->folder = directory_.state(plan_.graph.nodes[n].step.id);
 
   tell("", 0);
+  reset_peak_resident();
   StepRecord record;
   record.id = node.step.id, record.op = node.step.op, record.key = task.key;
   if (task.stages.empty()) {
@@ -134,6 +135,7 @@ void Executor::run_task(const Task& task) {
   // Steps whose rows no map counted: the task's own result.
   if (comm_.rank() == 0 && record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
   record.seconds += task_watch_.seconds();
+  for (auto& [id, counted] : record.nodes.items()) counted.erase("hitters");  // kept for checkpoints only
   if (comm_.rank() == 0) {
     directory_.write_record(record);
     if (checkpoints_) checkpoints_->remove();
@@ -499,7 +501,7 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
   uint64_t counted = 0;
   auto drain = [&] {
     exchange.drain(false);
-    counts_.add_shuffled(stage.tail_node, exchange.bytes() - std::exchange(counted, exchange.bytes()));
+    counts_.add_shuffled(stage.tail_node, stage.tail_input, exchange.bytes() - std::exchange(counted, exchange.bytes()));
   };
   run_rounds(task, record, s, finished, [&](std::span<const int64_t> todo) { return for_each_piece<Sent>(stage, todo, cut, send); }, drain, [] { return std::string(); });
 }

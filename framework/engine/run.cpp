@@ -7,6 +7,7 @@
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/engine/estimate.h"
+#include "framework/engine/memory_forecast.h"
 
 namespace throng::engine {
 namespace fs = std::filesystem;
@@ -60,22 +61,30 @@ Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faul
 
 namespace {
 
-uint64_t memory_for_rank(comm::Communicator& comm) {
+uint64_t most_memory(comm::Communicator& comm) {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
   uint64_t ranks_here = 0;
   for (const auto& other : comm.allgather(host)) ranks_here += other == host;
-  return uint64_t(0.8 * double(host_memory_limit())) / std::max<uint64_t>(1, ranks_here);
+  return memory_of_rank(ranks_here);
 }
 
 // Rank 0. What the run is expected to cost; null where it is not wanted, or most is done already.
-json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& directory, const RunOptions& options) {
+json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& directory, const RunOptions& options, int ranks) {
   if (options.resume || plan.replay || !options.estimate) return directory.state().is_object() ? directory.state().value("predicted", json()) : json();
   const bool done = std::all_of(plan.tasks.begin(), plan.tasks.end(), [&](const Task& t) {
     auto record = directory.record(plan.graph.nodes[t.node].step.id);
     return record && record->key == t.key;
   });
-  return done ? directory.state().value("predicted", json()) : estimate(job, plan).to_json();
+  if (done) return directory.state().value("predicted", json());
+  const Estimates estimates = estimate(job, plan);
+  json predicted = estimates.to_json();
+  predicted["memory"] = forecast_memory(plan, estimates, {ranks, options.threads, options.memory_bytes}).to_json(plan);
+  for (const auto& warning : predicted["memory"]["warnings"]) {
+    directory.append_log("warning: " + warning.get<std::string>());
+    if (options.warn) options.warn(warning);
+  }
+  return predicted;
 }
 
 std::string now_text() {
@@ -129,14 +138,14 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   if (comm.rank() == 0) open_directory(job, plan, options);
   save_under(options.out, plan);
   comm.barrier();
-  const uint64_t most = memory_for_rank(comm);
+  const uint64_t most = most_memory(comm);
   options.memory_bytes = options.memory_bytes == 0 ? most : std::min(most, options.memory_bytes);
 
   json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
              {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
              {"overrides", job.overrides}, {"seed", job.seed},  {"steps", json::object()}};
   describe(plan, state);
-  if (comm.rank() == 0) state["predicted"] = foretell(job, plan, directory, options);
+  if (comm.rank() == 0) result.predicted = state["predicted"] = foretell(job, plan, directory, options, comm.size());
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.checkpoint_every, options.learned_from, {}, {}};
   Stopwatch since_state;
@@ -185,7 +194,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     throw;
   }
   result.plan_text = plan.text();
-  result.seconds = watch.seconds();
+  result.seconds = watch.seconds(), result.workers = comm.size() * options.threads;
   if (comm.rank() == 0) {
     state["state"] = "done";
     state["seconds"] = result.seconds;

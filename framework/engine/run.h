@@ -14,11 +14,14 @@ struct RunOptions {
   bool estimate = false;      ///< foretell rows and times by a trial on samples, unless nothing is to be done
   std::filesystem::path learned_from;  ///< replay a finished run's frozen chain on new rows
   ProgressSink progress;
+  std::function<void(const std::string&)> warn = {};  ///< rank 0: what the estimate makes doubtful, before the first row
 };
 
 struct RunResult {
   std::vector<StepRecord> steps;  ///< rank 0 only
   std::string plan_text;
+  nlohmann::json predicted;       ///< rank 0: the estimates, and the memory foretold; null where there are none
+  int workers = 1;                ///< ranks times threads
   double seconds = 0;
 };
 

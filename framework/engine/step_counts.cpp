@@ -14,7 +14,13 @@ constexpr size_t kHotKeys = 10;  // named in a step's record
 void add_node(json& sum, const json& more) {
   sum["rows"] = sum["rows"].get<int64_t>() + more["rows"].get<int64_t>();
   sum["seconds"] = sum["seconds"].get<double>() + more["seconds"].get<double>();
-  if (more.contains("shuffled")) sum["shuffled"] = sum.value("shuffled", uint64_t{0}) + more["shuffled"].get<uint64_t>();
+  if (more.contains("shuffled")) {
+    auto bytes = sum.value("shuffled", std::vector<uint64_t>());
+    const auto added = more["shuffled"].get<std::vector<uint64_t>>();
+    bytes.resize(std::max(bytes.size(), added.size()));
+    for (size_t k = 0; k < added.size(); ++k) bytes[k] += added[k];
+    sum["shuffled"] = bytes;
+  }
   for (const auto& [name, count] : more["counters"].items()) sum["counters"][name] = sum["counters"].value(name, int64_t{0}) + count.get<int64_t>();
   if (!more.contains("examples")) return;
   for (const auto& [name, list] : more["examples"].items()) {
@@ -25,26 +31,38 @@ void add_node(json& sum, const json& more) {
   }
 }
 
-// Names hot keys of summaries in order of their partitions. What was counted row by row is already in `hot`.
-void name_hot_keys(const std::map<std::pair<std::string, size_t>, HeavyHitters>& hitters, StepRecord& record, json& hot) {
-  for (const auto& [input, found] : hitters) {
-    json& node = record.nodes[input.first];
-    const auto keys = found.keys();
-    for (size_t k = 0; k < keys.size(); ++k) {
-      const double share = double(keys[k].rows) / double(found.num_rows());
-      if (k == 0 && share > node.value("hottest", json::object()).value("share", 0.0)) node["hottest"] = {{"key", keys[k].text}, {"rows", keys[k].rows}, {"share", share}};
-      if (share < kHotShare || keys[k].rows < kHotRows) break;
-      const bool known = std::any_of(hot.begin(), hot.end(), [&](const json& h) { return h["step"] == input.first && h["key"] == keys[k].text; });
-      if (!known) hot.push_back({{"step", input.first}, {"key", keys[k].text}, {"rows", keys[k].rows}});
+// Names hot keys of the summaries so far; `more` has come since. What was counted row by row is in `hot` without "about".
+void name_hot_keys(const std::map<std::pair<std::string, size_t>, HeavyHitters>& more, StepRecord& record, json& hot) {
+  for (const auto& [input, found] : more) {
+    json& kept = record.nodes[input.first]["hitters"][std::to_string(input.second)];
+    HeavyHitters all = kept.is_null() ? HeavyHitters() : HeavyHitters::from_json(kept);
+    all.merge(found);
+    kept = all.to_json();
+  }
+  hot.erase(std::remove_if(hot.begin(), hot.end(), [](const json& h) { return h.contains("about"); }), hot.end());
+  for (auto& [id, node] : record.nodes.items()) {
+    double most = 0;
+    for (const auto& [input, summary] : node.value("hitters", json::object()).items()) {
+      const HeavyHitters all = HeavyHitters::from_json(summary);
+      const auto keys = all.keys();
+      for (size_t k = 0; k < keys.size(); ++k) {
+        const double share = double(keys[k].rows) / double(all.num_rows());
+        if (k == 0 && share > std::exchange(most, std::max(most, share))) node["hottest"] = {{"key", keys[k].text}, {"rows", keys[k].rows}, {"share", share}};
+        if (share < kHotShare || keys[k].rows < kHotRows) break;
+        const bool known = std::any_of(hot.begin(), hot.end(), [&](const json& h) { return h["step"] == id && h["key"] == keys[k].text; });
+        if (!known) hot.push_back({{"step", id}, {"key", keys[k].text}, {"rows", keys[k].rows}, {"about", true}});
+      }
     }
   }
 }
 
 }  // namespace
 
-void StepCounts::add_shuffled(size_t node, uint64_t bytes) {
+void StepCounts::add_shuffled(size_t node, size_t input, uint64_t bytes) {
   std::lock_guard lock(mutex_);
-  shuffled_[node] += bytes;
+  auto& by_input = shuffled_[node];
+  by_input.resize(std::max(by_input.size(), input + 1));
+  by_input[input] += bytes;
 }
 
 void StepCounts::add_hitters(size_t node, size_t input, int64_t partition, const HeavyHitters& piece) {
@@ -92,7 +110,7 @@ void StepCounts::collect(const graph::Graph& graph, const std::set<size_t>& node
   const auto all = comm.gather(mine.dump(-1, ' ', false, json::error_handler_t::replace));
   if (comm.rank() != 0) return;
   json hot = record.metrics.value("hot_keys", json::array());
-  std::map<std::pair<std::string, size_t>, HeavyHitters> hitters;  // ranks, and so partitions, in order
+  std::map<std::pair<std::string, size_t>, HeavyHitters> hitters;  // since the last call; ranks, and so partitions, in order
   for (const auto& text : all) {
     const json one = json::parse(text);
     record.peak_memory_bytes = std::max(record.peak_memory_bytes, one["peak"].get<uint64_t>());
@@ -102,7 +120,7 @@ void StepCounts::collect(const graph::Graph& graph, const std::set<size_t>& node
     for (const auto& [id, j] : one["nodes"].items()) {
       if (record.nodes.contains(id)) add_node(record.nodes[id], j);
       else record.nodes[id] = j;
-      record.bytes_shuffled += j.value("shuffled", uint64_t{0});
+      for (uint64_t bytes : j.value("shuffled", std::vector<uint64_t>())) record.bytes_shuffled += bytes;
     }
   }
   name_hot_keys(hitters, record, hot);
@@ -111,6 +129,7 @@ void StepCounts::collect(const graph::Graph& graph, const std::set<size_t>& node
            std::tuple(-b["rows"].get<int64_t>(), b["step"].get<std::string>(), b["key"].get<std::string>());
   });
   while (hot.size() > kHotKeys) hot.erase(hot.size() - 1);
+  record.metrics.erase("hot_keys");
   if (!hot.empty()) record.metrics["hot_keys"] = hot;
 }
 
