@@ -36,7 +36,7 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
 }  // namespace
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
-    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every) {}
+    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every), sides_(plan, budget_, [this](size_t node, const std::string& output) -> const data::DatasetReader& { return reader(node, output); }) {}
 
 bool Executor::run() {
   for (const auto& task : plan_.tasks) {
@@ -180,7 +180,7 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
 data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
   auto make_buckets = [&] { return std::make_unique<Buckets>(resources()); };
-  reserve_sides(task);
+  sides_.reserve(task);
   checkpoints_.emplace(directory_.step(node.step.id) / "checkpoint", task.key, comm_);
   Checkpoint kept;
   if (options_.resume)
@@ -275,52 +275,6 @@ Grouping Executor::grouping(size_t node) {
   return Grouping(op, std::move(inputs));
 }
 
-// Side inputs, which every rank holds whole, may take half of the budget: they are reserved before rows wait for later stages.
-void Executor::reserve_sides(const Task& task) {
-  for (const auto& [side, bytes] : sides_) budget_.release(bytes);
-  sides_.clear();
-  for (const auto& stage : task.stages)
-    for (size_t m : stage.maps) {
-      const auto& node = plan_.graph.nodes[m];
-      for (size_t k = 1; k < node.inputs.size(); ++k) {
-        const uint64_t bytes = 2 * reader(node.inputs[k], node.outputs[k]).manifest().num_bytes();
-        if (budget_.try_reserve(bytes, budget_.limit_bytes() / 2)) sides_[{m, k}] = bytes;
-      }
-    }
-}
-
-void Executor::load_sides(const Stage& stage) {
-  for (size_t m : stage.maps) {
-    const auto& node = plan_.graph.nodes[m];
-    for (size_t k = 1; k < node.inputs.size(); ++k) {
-      const auto& side = reader(node.inputs[k], node.outputs[k]);
-      auto& op = static_cast<graph::MapOperator&>(*node.op);
-      const graph::Names columns = node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{};
-      if (sides_.count({m, k})) {
-        op.take_side(k, side.read_all(columns));
-        continue;
-      }
-      graph::MapOperator::SidePortions portions;
-      std::vector<std::pair<int64_t, size_t>> pieces;
-      for (int64_t p = 0; p < side.num_partitions(); ++p)
-        for (size_t i = 0; i < side.manifest().partitions[size_t(p)].pieces.size(); ++i) pieces.emplace_back(p, i);
-      portions.count = pieces.size();
-      portions.read = [&side, columns, pieces](size_t i) { return side.read_piece(pieces[i].first, pieces[i].second, columns); };
-      if (!op.take_side_portions(k, std::move(portions)))
-        throw system_error("step '{}' ({}): each rank holds all rows of '{}', which take about {}; with a memory budget of {} they do not fit", node.step.id, node.step.op,
-                           plan_.graph.nodes[node.inputs[k]].step.id, format_bytes(2 * side.manifest().num_bytes()), format_bytes(budget_.limit_bytes()))
-            .with_hint("raise --memory");
-    }
-  }
-}
-
-void Executor::drop_sides(const Stage& stage) {
-  for (size_t m : stage.maps) {
-    const auto& node = plan_.graph.nodes[m];
-    for (size_t k = 1; k < node.inputs.size(); ++k) static_cast<graph::MapOperator&>(*node.op).take_side(k, Batch::empty(reader(node.inputs[k], node.outputs[k]).schema()));
-  }
-}
-
 // What a partition of the stage's head is expected to take while it is worked on, and whether that is too much to be done at once.
 Executor::Weight Executor::weight(const Stage& stage, int64_t partition) {
   constexpr uint64_t kWorkingCopies = 4, kSourceBytes = uint64_t{4} << 20;
@@ -406,7 +360,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
   if (stage.head == Stage::Head::kExchange) groups.emplace(grouping(stage.head_node));
   const Grouping* grouping = groups ? &*groups : nullptr;
-  load_sides(stage);
+  sides_.load(stage);
   const data::Schema schema = stage.tail == Stage::Tail::kDataset ? plan_.schema_of(stage.tail_node) : input_schema(stage.tail_node, stage.tail_input);
 
   struct Item {
@@ -460,7 +414,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
         item = Item();
         taken = i + 1;
       });
-  drop_sides(stage);
+  sides_.drop(stage);
   return through;
 }
 

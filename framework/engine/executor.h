@@ -15,6 +15,7 @@
 #include "framework/engine/rounds.h"
 #include "framework/engine/routing.h"
 #include "framework/engine/run_directory.h"
+#include "framework/engine/side_inputs.h"
 #include "framework/engine/step_counts.h"
 
 namespace throng::engine {
@@ -67,9 +68,6 @@ class Executor {
   SampledInput sampled_input(const Stage& stage);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
-  void reserve_sides(const Task& task);
-  void load_sides(const Stage& stage);
-  void drop_sides(const Stage& stage);
   data::Schema input_schema(size_t node, size_t input);
   std::shared_ptr<const data::Schema> stored_schema(size_t node, size_t input);
   Grouping grouping(size_t node);
@@ -112,7 +110,7 @@ class Executor {
   WaitingRows buckets_;  // between a send stage and the one that groups
   Rounds rounds_;
   std::optional<CheckpointFolder> checkpoints_;  // of the task under way
-  std::map<std::pair<size_t, size_t>, uint64_t> sides_;  // (map, input) of the task: bytes reserved, none where they do not fit
+  SideInputs sides_;
   StepCounts counts_;
   uint64_t num_exchanges_ = 0;
   std::vector<StepRecord> records_;

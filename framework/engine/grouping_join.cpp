@@ -157,7 +157,7 @@ int64_t Grouping::join_large_right(Portions& left, Portions& right, const Resour
   }
   // As many pairs as left rows times right rows are made: reading the right ones anew for each left row costs no more.
   SpillFile file(resources.spill_folder, resources.quota);
-  std::vector<SpillFile::Block> blocks;
+  std::vector<BlockPlace> blocks;
   const auto schema = std::make_shared<data::Schema>(key_row.schema());
   while (rights.in_hand() > 0) {
     const Batch some = rights.take();

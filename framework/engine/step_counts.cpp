@@ -42,7 +42,8 @@ void name_hot_keys(const std::map<std::pair<std::string, size_t>, HeavyHitters>&
   hot.erase(std::remove_if(hot.begin(), hot.end(), [](const json& h) { return h.contains("about"); }), hot.end());
   for (auto& [id, node] : record.nodes.items()) {
     double most = 0;
-    for (const auto& [input, summary] : node.value("hitters", json::object()).items()) {
+    const json summaries = node.value("hitters", json::object());
+    for (const auto& [input, summary] : summaries.items()) {
       const HeavyHitters all = HeavyHitters::from_json(summary);
       const auto keys = all.keys();
       for (size_t k = 0; k < keys.size(); ++k) {
