@@ -17,6 +17,8 @@ using nlohmann::json;
 // Rows of the larger of two samples: always as many, so that the choice is the same on a slow machine.
 constexpr double kSampleRows = 4000;
 
+constexpr double kDoubt = 4;  // a sample says so many times what there is, at most
+
 // The steps that `step` is made of, itself included.
 graph::Job steps_before(const graph::Job& job, const std::string& step) {
   std::set<std::string> wanted{step};
@@ -61,7 +63,8 @@ BroadcastChoice look_at(const graph::Job& job, const graph::Graph& graph, const 
   choice.rows = large < 1 ? std::round(grown(rows[0], rows[1], large / 4, large)) : rows[1];
   // Of no rows nothing is known but their columns: 64 bytes each, say.
   choice.bytes_per_row = rows[1] > 0 ? bytes / rows[1] : 64 * double(graph.nodes[node.inputs.at(1)].schema.size());
-  choice.broadcast = choice.fits(choice.rows);
+  // A sample knows too many of the rows of a table of its values: where it may be wrong, the rows are counted when they are there.
+  choice.broadcast = choice.bytes() <= kDoubt * kBroadcastBytes;
   return choice;
 }
 
@@ -71,7 +74,8 @@ std::string BroadcastChoice::text() const {
   if (!trouble.empty()) return fmt::format("shuffle: a sample does not tell how large '{}' is: {}", side, trouble);
   const std::string size = fmt::format("'{}' {} {} rows, about {} with all columns", side, revised ? "has" : "has about", format_count(uint64_t(rows)), format_bytes(uint64_t(bytes())));
   const std::string limit = format_bytes(uint64_t(kBroadcastBytes));
-  if (revised) return fmt::format("shuffle: {}, more than {}; by a sample it had less", size, limit);
+  if (revised) return fmt::format("shuffle: {}, more than {}, counted when they were stored", size, limit);
+  if (broadcast && !fits(rows)) return fmt::format("broadcast if '{}' turns out to take at most {}, else a shuffle: by a sample, {}", side, limit, size);
   return broadcast ? fmt::format("broadcast: {}, at most {}", size, limit) : fmt::format("shuffle: {}, more than {}", size, limit);
 }
 

@@ -16,7 +16,7 @@ inline constexpr double kBroadcastBytes = double(uint64_t{8} << 20);
 /// The choice for one step. It decides the order of the step's rows, so it follows from the data alone: from a sample of fixed size, then from
 /// the number of rows once they are there; never from ranks, memory, time or which columns are read.
 struct BroadcastChoice {
-  bool broadcast = false;
+  bool broadcast = false;    ///< also where the sample leaves a doubt: the rows are counted when they are stored
   bool revised = false;      ///< the sample said broadcast, the rows were too many: the second input is stored already
   std::string side;          ///< the second input, as the job names it
   double rows = -1;          ///< of it, expected (or counted, where revised); -1 where the sample could not say

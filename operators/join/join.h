@@ -10,7 +10,7 @@ namespace throng::op {
 /// one are kept with nulls). The result has the key columns once, the left columns, then the right columns; where both have a
 /// name, the right one gets `suffix`. Shuffled, rows are in order of the hash partition of their key, then of the key, (asof) time, left place, right place.
 /// Broadcast, they keep the left input's order. `auto` is a broadcast where the right input takes at most 8 MiB with all its columns: by a sample of
-/// fixed size, and by its number of rows when it is there. Since the order follows from the choice, the choice follows from the data alone.
+/// fixed size, where that leaves no doubt, and by its number of rows when it is there. Since the order follows from the choice, the choice follows from the data alone.
 struct Join {
   std::vector<std::string> on;
   std::vector<std::string> right_on;

@@ -65,12 +65,13 @@ TEST(BroadcastChoice, RowsAreThoseOfTheStrategyByNameWithinAnyMemory) {
 TEST(BroadcastChoice, ThePlanSaysWhatWasChosenAndWhy) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(20'000));
-  const auto plan = plan_of(folder, kJob + "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 400), user)\" } }\n" + join("a", "few", "inner", "auto") + join("b", "wide", "inner", "auto") +
-                                        join("c", "few", "inner", "shuffle"));
+  const auto plan = plan_of(folder, kJob + "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 2000), user)\" } }\n" + join("a", "few", "inner", "auto") + join("b", "wide", "inner", "auto") +
+                                        join("c", "few", "inner", "shuffle") + "  middle: { op: derive, from: e, columns: { text: \"concat(repeat('x', 600), user)\" } }\n" + join("d", "middle", "semi", "auto"));
   EXPECT_THAT(plan.text(), HasSubstr("with all of few"));
   EXPECT_THAT(plan.text(), HasSubstr("a is a broadcast: 'few' has about "));
   EXPECT_THAT(plan.text(), HasSubstr("b is a shuffle: 'wide' has about "));
-  EXPECT_EQ(plan.choices.size(), 2u) << "the user's choice is none of ours";
+  EXPECT_THAT(plan.text(), HasSubstr("d is a broadcast if 'middle' turns out to take at most 8.0 MiB, else a shuffle: by a sample, 'middle' has about 20,"));
+  EXPECT_EQ(plan.choices.size(), 3u) << "the user's choice is none of ours";
   EXPECT_NEAR(plan.choices.at("a").rows, 200, 20);
   EXPECT_NEAR(plan.choices.at("b").rows, 20'000, 1000);
 }
@@ -79,7 +80,7 @@ TEST(BroadcastChoice, ThePlanSaysWhatWasChosenAndWhy) {
 TEST(BroadcastChoice, DoesNotDependOnTheColumnsThatAreRead) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(20'000));
-  const std::string wide = "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 600), user)\" } }\n";
+  const std::string wide = "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 2000), user)\" } }\n";
   const auto all = plan_of(folder, kJob + wide + join("a", "wide", "left", "auto"));
   const auto one = plan_of(folder, kJob + wide + join("a", "wide", "left", "auto") + "  s: { op: select, from: a, columns: [user] }\n");
   EXPECT_EQ(all.choices.at("a").to_json(), one.choices.at("a").to_json());
@@ -96,7 +97,7 @@ TEST(BroadcastChoice, IsRevisedWhereTheSampleMisled) {
   EXPECT_EQ(run.steps.at("a").content_hash, expected.steps.at("a").content_hash);
   EXPECT_GT(run.steps.at("a").bytes_shuffled, 0u);
   EXPECT_THAT(read_file(folder / "out/plan.txt"), HasSubstr("a is a shuffle: 'late' has 95,050 rows"));
-  EXPECT_THAT(read_file(folder / "out/run.log"), HasSubstr("by a sample it had less"));
+  EXPECT_THAT(read_file(folder / "out/run.log"), HasSubstr("counted when they were stored"));
   // Again, with other memory on other ranks: the same choice, and nothing to do.
   testing::JobSettings again{3, 1, uint64_t{64} << 20, true};
   int run_again = 0;
