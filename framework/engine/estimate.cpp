@@ -16,8 +16,11 @@ constexpr int64_t kFewestRows = 500;   // a smaller job is not worth a trial
 constexpr double kLongestTrial = 3;    // seconds, of one sample
 constexpr double kTrialShare = 0.02;   // of the run, as long as the sample's rows are of all
 
-// From two samples to the whole: times and bytes in a straight line; rows as `grown` says.
+// From two samples to the whole: bytes in a straight line; rows as `grown` says.
 double straight(double small, double large, double f1, double f2) { return std::max(large, large + (large - small) / (f2 - f1) * (1 - f2)); }
+// Times in a straight line, too, but at least half of what the larger sample took by its share: two short times differ by chance.
+double lasting(double small, double large, double f1, double f2) { return std::max(straight(small, large, f1, f2), large / f2 / 2); }
+
 void add_exchanges(Estimate& e, const json& small, const json& large, double f1, double f2) {
   const auto few = small.value("shuffled", std::vector<double>()), more = large.value("shuffled", std::vector<double>());
   for (size_t k = 0; k < std::min(few.size(), more.size()); ++k) e.sent.push_back(straight(few[k], more[k], f1, f2));
@@ -38,7 +41,7 @@ void fill(Estimates& result, const Trial& small, const Trial& large) {
       Estimate e;
       e.fused = true;
       e.rows = grown(before.nodes[name]["rows"].get<double>(), node["rows"].get<double>(), f1, f2);
-      e.seconds = straight(before.nodes[name]["seconds"].get<double>(), node["seconds"].get<double>(), f1, f2);
+      e.seconds = lasting(before.nodes[name]["seconds"].get<double>(), node["seconds"].get<double>(), f1, f2);
       add_exchanges(e, before.nodes[name], node, f1, f2);
       result.steps[name] = e;
     }
@@ -47,7 +50,7 @@ void fill(Estimates& result, const Trial& small, const Trial& large) {
     e.rows = grown(double(before.rows), double(record.rows), f1, f2);
     e.bytes = straight(double(before.bytes), double(record.bytes), f1, f2);
     e.shuffled = straight(double(before.bytes_shuffled), double(record.bytes_shuffled), f1, f2);
-    e.seconds = straight(before.seconds, record.seconds, f1, f2);
+    e.seconds = lasting(before.seconds, record.seconds, f1, f2);
     result.steps[id] = e;
   }
 }

@@ -16,7 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kProcessBytes = 40.0 * (1 << 20);  // code, MPI, HDF5
+constexpr double kProcessBytes = 48.0 * (1 << 20);  // code, MPI, HDF5
+constexpr double kSpilledShare = 0.5;                // of rows as LZ4 leaves them, about
 constexpr double kCountedCopies = 4;                 // as the executor counts a partition that is worked on
 constexpr double kSourceBytes = 4.0 * (1 << 20);     // what it takes a source's partition for
 
@@ -83,7 +84,7 @@ class Forecaster {
     for (const auto& [node, bytes] : waiting_) waits += bytes / on.ranks;
     const double room = std::max(0.0, budget_ / 2 - m.sides);
     m.waiting = std::min(waits, room);
-    if (stage.tail == Stage::Tail::kExchange && waits > room) m.spilled += on.ranks * std::min(out / on.ranks, waits - room);
+    if (stage.tail == Stage::Tail::kExchange && waits > room) m.spilled += kSpilledShare * on.ranks * std::min(out / on.ranks, waits - room);
 
     // What is in hand.
     const double counted = kCountedCopies * (stage.head == Stage::Head::kSource ? kSourceBytes : part);
@@ -91,7 +92,7 @@ class Forecaster {
     if (m.streamed) {
       m.working = budget_ / 2;
       if (stage.head == Stage::Head::kExchange) {
-        m.spilled += in;
+        m.spilled += kSpilledShare * in;
         warn("step {}: a partition of {} is too large for a budget of {} and will be sorted on disk", name(stage.head_node), text_of(part), text_of(budget_));
       }
     } else {

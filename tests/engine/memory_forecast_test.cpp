@@ -58,7 +58,7 @@ TEST(MemoryForecast, WhatWaitsIsSharedByRanksAndGoesToDiskBeyondHalfOfTheBudget)
   EXPECT_GT(s.on(1, 4, 1024 * kMiB).stages[1].working, 1.5 * plenty.stages[1].working) << "more threads, more partitions at once";
   const auto tight = s.on(1, 1, 1 * kMiB);
   EXPECT_NEAR(tight.stages[0].waiting, kMiB / 2.0, 1);
-  EXPECT_GT(tight.spilled(), sent) << "what does not wait in memory, and sorted runs";
+  EXPECT_NEAR(tight.spilled(), 0.5 * (sent - double(kMiB) / 2) + 0.5 * sent, 1) << "what does not wait in memory, and sorted runs; half as large in LZ4";
   EXPECT_TRUE(tight.stages[1].streamed);
   ASSERT_EQ(tight.warnings.size(), 1u);
   EXPECT_THAT(tight.warnings[0], HasSubstr("step 'd' (distinct): a partition of "));
@@ -94,6 +94,7 @@ TEST(MemoryForecast, SidesCountWhole) {
 TEST(MemoryForecast, ARunWarnsAndShowsItBesideWhatWasHeld) {
   Setting s("  d: { op: distinct, from: e, on: [n] }\n");
   std::vector<std::string> warnings;
+  int64_t memory = 0;
   comm::run_on_threads(2, [&](comm::Communicator& comm) {
     engine::RunOptions options;
     options.out = s.folder / "out", options.memory_bytes = 1 * kMiB, options.estimate = true;
@@ -103,7 +104,8 @@ TEST(MemoryForecast, ARunWarnsAndShowsItBesideWhatWasHeld) {
     EXPECT_EQ(result.workers, 2);
     const auto predicted = engine::predicted_of(result.predicted, "d", result.workers);
     EXPECT_NEAR(predicted["rows"].get<double>(), 30'000, 1500);
-    EXPECT_GT(predicted["memory"].get<double>(), double(kMiB));
+    memory = predicted["memory"];
+    EXPECT_GT(memory, int64_t(kMiB));
     EXPECT_GT(predicted["shuffled"].get<double>(), 0);
     EXPECT_TRUE(engine::predicted_of(result.predicted, "none", 2).is_null());
     EXPECT_TRUE(engine::predicted_of(nullptr, "d", 2).is_null());
@@ -111,7 +113,7 @@ TEST(MemoryForecast, ARunWarnsAndShowsItBesideWhatWasHeld) {
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_THAT(read_file(s.folder / "out/run.log"), HasSubstr("warning: " + warnings[0]));
   engine::write_report(s.folder / "out");
-  EXPECT_THAT(read_file(s.folder / "out/report.html"), HasSubstr("\"predicted_memory\":4"));
+  EXPECT_NE(read_file(s.folder / "out/report.html").find(fmt::format("\"predicted_memory\":{}", memory)), std::string::npos);
 }
 
 }  // namespace
