@@ -76,7 +76,7 @@ Routing::Routing(const graph::KeyedOperator& op, size_t input, int64_t num_targe
       num_targets_(num_targets),
       splitters_(std::move(splitters)) {}
 
-std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partition, int64_t first_row) const {
+std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partition, int64_t first_row, HeavyHitters* hitters) const {
   const int64_t n = batch.num_rows();
   data::Column origin = data::Column::zeros(data::Type::kInt64, n);
   for (int64_t r = 0; r < n; ++r) origin.mutable_values<int64_t>()[size_t(r)] = origin_of(partition, first_row + r);
@@ -89,6 +89,7 @@ std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partitio
   } else {
     const auto hashes = rows.hash_rows(key_);
     for (size_t r = 0; r < hashes.size(); ++r) target[r] = uint32_t(hashes[r] % uint64_t(num_targets_));
+    if (hitters) *hitters = HeavyHitters(rows, key_, hashes, mix64(uint64_t(origin_of(partition, first_row))));
   }
   std::vector<Block> blocks;
   auto by_target = rows.serialize_by(target, size_t(num_targets_));

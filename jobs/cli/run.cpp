@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/base/units.h"
+#include "framework/engine/estimate.h"
 #include "framework/engine/run.h"
 #include "framework/engine/run_report.h"
 #include "jobs/cli/commands.h"
@@ -24,19 +25,16 @@ struct Options {
 void print_result(const engine::RunResult& result, const Options& options, const std::string& out) {
   if (options.json) {
     nlohmann::json steps = nlohmann::json::array();
-    for (const auto& s : result.steps) steps.push_back(s.to_json());
+    for (const auto& s : result.steps) {
+      steps.push_back(s.to_json());
+      steps.back()["predicted"] = engine::predicted_of(result.predicted, s.id, result.workers);
+    }
     std::printf("%s\n", nlohmann::json{{"run", out}, {"seconds", result.seconds}, {"steps", steps}}.dump(1).c_str());
     return;
   }
   std::printf("\n");
   for (const auto& sentence : engine::report_sentences(out)) std::printf("  %s\n", sentence.c_str());
   std::printf("\ndone in %s; report: %s\n", format_seconds(result.seconds).c_str(), (std::filesystem::path(out) / "report.html").c_str());
-}
-
-uint64_t bytes_of(const char* flag, const std::string& text) {
-  auto bytes = parse_bytes(text);
-  if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("{} is '{}'; expected at least 1MiB, for example 4GiB", flag, text);
-  return bytes->count;
 }
 
 double seconds_of(const char* flag, const std::string& text) {
@@ -62,6 +60,7 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     run_options.checkpoint_every = seconds_of("--checkpoint-every", options.checkpoint_every);
     run_options.exchange = options.exchange == "stream" ? engine::ExchangeKind::kStream : engine::ExchangeKind::kCollective;
     run_options.progress = progress_lines(options.json);
+    run_options.warn = [](const std::string& text) { std::fprintf(stderr, "throng: warning: %s\n", text.c_str()); };
     auto plan = engine::prepare(job, comm, std::move(faults));
     auto result = engine::run(job, std::move(plan), comm, run_options);
     if (comm.rank() == 0) {
