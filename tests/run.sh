@@ -17,7 +17,7 @@ build() {  # preset
 
 build release
 if [ -n "$label" ]; then
-  case $label in browser|hosts) .ci/install_packages "$label";; esac
+  case $label in browser|hosts|simulation) .ci/install_packages "$label";; esac
   exec ctest --test-dir build/release --output-on-failure --no-tests=error -L "^$label\$"
 fi
 ctest --test-dir build/release --output-on-failure -j "$jobs" -L 'fast'

@@ -58,6 +58,8 @@ uint64_t peak_resident_bytes() {
   return uint64_t(usage.ru_maxrss) * 1024;
 }
 
+void reset_peak_resident() { std::ofstream("/proc/self/clear_refs") << '5'; }
+
 bool MemoryBudget::try_reserve(uint64_t bytes, uint64_t keep_free) {
   uint64_t used = used_.load();
   do {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <list>
 #include <map>
 #include <thread>
@@ -18,6 +19,7 @@ namespace throng::comm {
 namespace {
 
 constexpr double kFailureGraceSeconds = 0.3;
+constexpr uint64_t kAlltoallBytes = uint64_t{256} << 20;  // of one rank in one call: its counts and offsets are int
 
 void check(int code, const char* what) {
   if (code == MPI_SUCCESS) return;
@@ -113,6 +115,35 @@ class MpiTransport : public Transport {
       ::sched_yield();
   }
 
+  std::optional<std::vector<Buffer>> alltoall(const std::vector<Buffer>& messages) override {
+    const size_t n = messages.size();
+    // What MPI may still write to must outlive a failure elsewhere, which ends a wait.
+    auto& [sizes, coming, longest, out, in] = *(alltoall_ = std::make_unique<Alltoall>(n));
+    for (size_t r = 0; r < n; ++r) sizes[r] = messages[r].size();
+    longest = *std::max_element(sizes.begin(), sizes.end());
+    MPI_Request request;
+    check(MPI_Ialltoall(sizes.data(), 1, MPI_UINT64_T, coming.data(), 1, MPI_UINT64_T, data_, &request), "MPI_Ialltoall");
+    wait(request);
+    check(MPI_Iallreduce(MPI_IN_PLACE, &longest, 1, MPI_UINT64_T, MPI_MAX, data_, &request), "MPI_Iallreduce");
+    wait(request);
+    std::vector<Buffer> received(n);
+    for (size_t r = 0; r < n; ++r) received[r].resize(coming[r]);
+    const uint64_t part = kAlltoallBytes / n;
+    for (uint64_t at = 0; at < longest; at += part) {
+      out.cut(sizes, at, part);
+      in.cut(coming, at, part);
+      for (size_t r = 0; r < n; ++r)
+        if (out.counts[r]) std::memcpy(out.bytes.data() + out.offsets[r], messages[r].data() + at, size_t(out.counts[r]));
+      check(MPI_Ialltoallv(out.bytes.data(), out.counts.data(), out.offsets.data(), MPI_BYTE, in.bytes.data(), in.counts.data(), in.offsets.data(), MPI_BYTE, data_, &request),
+            "MPI_Ialltoallv");
+      wait(request);
+      for (size_t r = 0; r < n; ++r)
+        if (in.counts[r]) std::memcpy(received[r].data() + at, in.bytes.data() + in.offsets[r], size_t(in.counts[r]));
+    }
+    alltoall_.reset();
+    return received;
+  }
+
   void announce_failure(const Error& error) override {
     std::string packed = error.pack();
     if (packed.size() > 60000) packed = Error(error.fault(), error.message().substr(0, 50000)).pack();
@@ -153,12 +184,42 @@ class MpiTransport : public Transport {
     Buffer message;
     MPI_Request request;
   };
+  struct Parts {  // of the messages to, or from, all ranks
+    explicit Parts(size_t n) : counts(n), offsets(n) {}
+    void cut(const std::vector<uint64_t>& sizes, uint64_t at, uint64_t part) {
+      int total = 0;
+      for (size_t r = 0; r < sizes.size(); ++r) {
+        counts[r] = sizes[r] > at ? int(std::min(part, sizes[r] - at)) : 0;
+        offsets[r] = total;
+        total += counts[r];
+      }
+      bytes.resize(size_t(total));
+    }
+    std::vector<int> counts, offsets;
+    Buffer bytes;
+  };
+  struct Alltoall {
+    explicit Alltoall(size_t n) : sizes(n), coming(n), out(n), in(n) {}
+    std::vector<uint64_t> sizes, coming;
+    uint64_t longest = 0;
+    Parts out, in;
+  };
+  // A blocking collective would not see that another rank failed.
+  void wait(MPI_Request& request) {
+    for (int done = 0;;) {
+      check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (done) break;
+      idle();
+    }
+    spins_ = 0;
+  }
   MPI_Comm data_{}, control_{};
   int rank_ = 0, size_ = 1;
   std::list<Send> sends_;
   std::map<int, std::list<Receive>> receives_;  // by channel, in the order they came
   size_t in_flight_ = 0;
   int spins_ = 0;
+  std::unique_ptr<Alltoall> alltoall_;  // under way
   std::string failure_text_;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "framework/base/buffer.h"
 #include "framework/base/error.h"
@@ -50,6 +51,9 @@ class Transport {
   virtual std::optional<Incoming> poll(int from, Channel channel) = 0;
   /// Waits a little for something to happen; throws PeerFailure when another rank has failed.
   virtual void idle() = 0;
+
+  /// Collective. The backend's own exchange of messages[r] for rank r, of any size; nullopt where it has none.
+  virtual std::optional<std::vector<Buffer>> alltoall(const std::vector<Buffer>& /*messages*/) { return {}; }
 
   /// Tells all ranks that this one failed; their waits throw PeerFailure.
   virtual void announce_failure(const Error& error) = 0;

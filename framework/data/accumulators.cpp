@@ -14,18 +14,20 @@
 namespace throng::data::accumulators {
 namespace {
 
+void add_sizes(std::vector<int64_t>& counts, std::span<const int64_t> sizes) {
+  for (size_t g = 0; g < sizes.size(); ++g) counts[g] += sizes[g];
+}
+
 class Count : public Accumulator {
  public:
   explicit Count(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
-    counts_.resize(n);
-    if (b_.arguments->empty()) {
-      for (uint32_t g : group_of) ++counts_[g];
-      return;
-    }
-    const ColumnPtr argument = b_.argument(0, rows);
-    const Column& x = *argument;
-    for (size_t r = 0; r < group_of.size(); ++r) counts_[group_of[r]] += x.is_valid(int64_t(r));
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> sizes) override {
+    counts_.resize(sizes.size());
+    const ColumnPtr x = b_.arguments->empty() ? nullptr : b_.argument(0, rows);
+    if (x && x->has_nulls())
+      for (size_t r = 0; r < group_of.size(); ++r) counts_[group_of[r]] += x->is_valid(int64_t(r));
+    else
+      add_sizes(counts_, sizes);
   }
   void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     counts_.resize(n);
@@ -76,23 +78,27 @@ void with_numbers(const Column& c, const Visit& visit) {
   }
 }
 
+// Apart from the loops that it would keep from being short.
+[[noreturn, gnu::cold, gnu::noinline]] void fail_sum() { throw data_error("the sum of a group does not fit a 64-bit whole number").with_hint("sum floats: sum(float(x))"); }
+
 // sum and mean.
 template <class T>
 class Sum : public Accumulator {
  public:
   Sum(Bound b, bool mean) : b_(std::move(b)), mean_(mean) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
-    grow(n);
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> sizes) override {
+    grow(sizes.size());
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     if (x.has_nulls()) {
       for (size_t r = 0; r < group_of.size(); ++r)
         if (x.is_valid(int64_t(r))) take(group_of[r], value_at<T>(x, int64_t(r)), 1);
-    } else {
-      with_numbers(x, [&](auto values) {
-        for (size_t r = 0; r < group_of.size(); ++r) take(group_of[r], T(values[r]), 1);
-      });
+      return;
     }
+    with_numbers(x, [&, sums = sums_.data()](auto values) {
+      for (size_t r = 0; r < group_of.size(); ++r) add_to(sums[group_of[r]], T(values[r]));
+    });
+    add_sizes(counts_, sizes);
   }
   void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
     grow(n);
@@ -123,9 +129,12 @@ class Sum : public Accumulator {
 
  private:
   void grow(size_t n) { sums_.resize(n), counts_.resize(n); }
+  static void add_to(T& sum, T v) {
+    if constexpr (std::is_same_v<T, double>) sum += v;
+    else if (__builtin_add_overflow(sum, v, &sum)) fail_sum();
+  }
   void take(uint32_t g, T v, int64_t count) {
-    if constexpr (std::is_same_v<T, double>) sums_[g] += v;
-    else if (__builtin_add_overflow(sums_[g], v, &sums_[g])) throw data_error("the sum of a group does not fit a 64-bit whole number").with_hint("sum floats: sum(float(x))");
+    add_to(sums_[g], v);
     counts_[g] += count;
   }
   Bound b_;
@@ -138,8 +147,8 @@ class Sum : public Accumulator {
 class Variance : public Accumulator {
  public:
   Variance(Bound b, bool population, bool root) : b_(std::move(b)), population_(population), root_(root) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
-    groups_.resize(n);
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> sizes) override {
+    groups_.resize(sizes.size());
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)
@@ -192,8 +201,8 @@ template <class T>
 class Extreme : public Accumulator {
  public:
   Extreme(Bound b, bool largest, bool by_time) : b_(std::move(b)), largest_(largest), by_time_(by_time) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t n) override {
-    best_.resize(n);
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> sizes) override {
+    best_.resize(sizes.size());
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     const ColumnPtr time = by_time_ ? b_.argument(1, rows) : nullptr;
@@ -269,7 +278,7 @@ std::vector<Column> packed_lists(CompressedEntries<Entry>& entries, size_t num_g
 class CountDistinct : public Accumulator {
  public:
   explicit CountDistinct(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t>) override {
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     std::vector<uint64_t> first(group_of.size(), 0), second(group_of.size(), 0x9e3779b97f4a7c15);
@@ -311,7 +320,7 @@ class CountDistinct : public Accumulator {
 class CountDistinctWhole : public Accumulator {
  public:
   explicit CountDistinctWhole(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t>) override {
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     const bool nulls = x.has_nulls();
@@ -384,7 +393,7 @@ class CountDistinctWhole : public Accumulator {
 class ApproxDistinct : public Accumulator {
  public:
   explicit ApproxDistinct(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t>) override {
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     std::vector<uint64_t> hashes(group_of.size(), 0);
@@ -414,7 +423,7 @@ class ApproxDistinct : public Accumulator {
 class Quantile : public Accumulator {
  public:
   explicit Quantile(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t>) override {
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)
@@ -445,7 +454,7 @@ class Quantile : public Accumulator {
 class TopK : public Accumulator {
  public:
   explicit TopK(Bound b) : b_(std::move(b)) {}
-  void add(const Batch& rows, std::span<const uint32_t> group_of, size_t) override {
+  void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t>) override {
     const ColumnPtr argument = b_.argument(0, rows);
     const Column& x = *argument;
     for (size_t r = 0; r < group_of.size(); ++r)

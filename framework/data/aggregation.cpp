@@ -5,40 +5,11 @@
 
 #include "framework/base/suggest.h"
 #include "framework/data/accumulators.h"
+#include "framework/data/function_call.h"
 
 namespace throng::data {
-namespace {
 
 using namespace accumulators;  // NOLINT: the states of this door
-
-// Cuts "f(a, g(b, 'c,d'))" into f and its arguments.
-std::optional<std::pair<std::string, std::vector<std::string>>> parse_call(const std::string& text) {
-  auto trim = [](std::string_view t) {
-    size_t b = t.find_first_not_of(" \t\n"), e = t.find_last_not_of(" \t\n");
-    return b == t.npos ? std::string() : std::string(t.substr(b, e - b + 1));
-  };
-  const std::string t = trim(text);
-  const size_t open = t.find('(');
-  if (open == t.npos || t.back() != ')') return {};
-  std::pair<std::string, std::vector<std::string>> call{trim(t.substr(0, open)), {}};
-  const std::string inside = t.substr(open + 1, t.size() - open - 2);
-  int depth = 0;
-  char quote = 0;
-  std::string part;
-  for (char c : inside) {
-    if (quote) quote = c == quote ? 0 : quote;
-    else if (c == '\'' || c == '"' || c == '`') quote = c;
-    else if (c == '(') ++depth;
-    else if (c == ')' && --depth < 0) return {};
-    if (c == ',' && !quote && depth == 0) call.second.push_back(trim(part)), part.clear();
-    else part += c;
-  }
-  if (quote || depth != 0) return {};
-  if (!trim(part).empty() || !call.second.empty()) call.second.push_back(trim(part));
-  return call;
-}
-
-}  // namespace
 
 std::vector<std::pair<std::string, std::string>> Aggregate::functions() {
   return {{"count()", "rows"},
@@ -65,10 +36,10 @@ class AggregateBinder {
   AggregateBinder(Aggregate& a, const std::string& text, const Schema& input) : a_(a), text_(text), input_(input) {}
 
   void bind() {
-    auto call = parse_call(text_);
+    auto call = FunctionCall::parse(text_);
     if (!call) fail("expected function(column or expression), such as sum(value)");
-    name_ = call->first;
-    args_ = call->second;
+    name_ = call->name;
+    args_ = call->arguments;
     b_.arguments = a_.arguments_ = std::make_shared<std::vector<Expression>>();
     if (name_ == "count") return bind_count();
     if (name_ == "sum" || name_ == "mean") return bind_sum();

@@ -17,9 +17,9 @@ namespace throng::data {
 class Accumulator {
  public:
   virtual ~Accumulator() = default;
-  /// Takes rows; row r belongs to group group_of[r] < num_groups.
-  virtual void add(const Batch& rows, std::span<const uint32_t> group_of, size_t num_groups) = 0;
-  /// Takes states, which `rows` holds under the aggregate's state columns.
+  /// Takes rows; row r belongs to group group_of[r], and group g has sizes[g] of them (Groups::sizes).
+  virtual void add(const Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> sizes) = 0;
+  /// Takes states, of group_of[r] < num_groups, which `rows` holds under the aggregate's state columns.
   virtual void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t num_groups) = 0;
   /// The state columns, a row for each group.
   virtual std::vector<Column> states(size_t num_groups) = 0;

@@ -51,8 +51,8 @@ class Batch {
 
   /// The wire and spill form; `deserialize` throws a data error on damage.
   void serialize(Buffer& into) const;
-  /// The rows named only, as `take(rows)` would be written.
-  void serialize(Buffer& into, std::span<const int64_t> rows) const;
+  /// The rows that go to each of num_targets places, in their order: row r goes to target[r]. A buffer without bytes where none does.
+  std::vector<Buffer> serialize_by(std::span<const uint32_t> target, size_t num_targets) const;
   static Origin origin_of(std::span<const std::byte> serialized);
   static Batch deserialize(std::span<const std::byte> bytes, std::shared_ptr<const Schema> schema);
   /// The rows of several in one batch.

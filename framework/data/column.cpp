@@ -204,62 +204,55 @@ int Column::compare(const Column& a, int64_t i, const Column& b, int64_t j) {
   }
 }
 
-Column Column::from_parts(Type type, int64_t rows, Parts parts) {
-  auto sum_up = [](const std::vector<uint32_t>& lengths, AlignedVector<int64_t>& offsets) {
-    offsets.resize(lengths.size() + 1);
-    offsets[0] = 0;
-    for (size_t i = 0; i < lengths.size(); ++i) offsets[i + 1] = offsets[i] + lengths[i];
-  };
-  Column c(type);
-  c.rows_ = rows;
-  c.bytes_ = std::move(parts.bytes);
-  c.valid_ = std::move(parts.valid);
-  int64_t units = int64_t(c.bytes_.size() / value_bytes(type)), expected = rows;
-  bool fits = c.bytes_.size() % value_bytes(type) == 0 && (c.valid_.empty() || int64_t(c.valid_.size()) == rows);
-  if (!is_fixed(type)) {
-    sum_up(parts.lengths, c.offsets_);
-    fits = fits && int64_t(parts.lengths.size()) == rows;
-    expected = c.offsets_.back();
-  }
-  if (type == Type::kListString) {
-    sum_up(parts.string_lengths, c.string_offsets_);
-    fits = fits && int64_t(parts.string_lengths.size()) == expected;
-    expected = c.string_offsets_.back();
-  }
-  if (!fits || units != expected)
-    throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type), rows, units, expected);
-  return c;
-}
+namespace {
 
-void Column::append_parts(const PartsView& parts) {
-  const size_t width = value_bytes(type_);
-  auto sum_up = [](std::span<const std::byte> lengths, AlignedVector<int64_t>& offsets) {
-    const size_t at = offsets.size(), n = lengths.size() / 4;
-    offsets.resize(at + n);
-    const int64_t start = offsets[at - 1];
+// Adds the offsets of rows given as parts; a data error where the parts do not fit together.
+void append_offsets(Type type, const Column::PartsView& parts, AlignedVector<int64_t>& offsets, AlignedVector<int64_t>& string_offsets) {
+  auto sum_up = [](std::span<const std::byte> lengths, AlignedVector<int64_t>& into) {
+    const size_t at = into.size(), n = lengths.size() / 4;
+    into.resize(at + n);
+    const int64_t start = into[at - 1];
     int64_t end = start;
     for (size_t i = 0; i < n; ++i) {
       uint32_t length = 0;
       std::memcpy(&length, lengths.data() + 4 * i, 4);
-      offsets[at + i] = end += length;
+      into[at + i] = end += length;
     }
     return end - start;
   };
+  const size_t width = value_bytes(type);
   int64_t expected = parts.rows;
   bool fits = parts.bytes.size() % width == 0 && (parts.valid.empty() || int64_t(parts.valid.size()) == parts.rows);
-  if (!is_fixed(type_)) {
+  if (!is_fixed(type)) {
     fits = fits && int64_t(parts.lengths.size() / 4) == expected;
-    expected = sum_up(parts.lengths, offsets_);
+    expected = sum_up(parts.lengths, offsets);
   }
-  if (type_ == Type::kListString) {
+  if (type == Type::kListString) {
     fits = fits && int64_t(parts.string_lengths.size() / 4) == expected;
-    expected = sum_up(parts.string_lengths, string_offsets_);
+    expected = sum_up(parts.string_lengths, string_offsets);
   }
   if (!fits || int64_t(parts.bytes.size() / width) != expected)
-    throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type_), parts.rows, parts.bytes.size() / width, expected);
+    throw data_error("a {} column of {} rows has {} values where {} were expected", type_name(type), parts.rows, parts.bytes.size() / width, expected);
+}
+
+}  // namespace
+
+Column Column::from_parts(Type type, int64_t rows, Parts parts) {
+  Column c(type);
+  auto bytes_of = [](const auto& values) { return std::as_bytes(std::span(values)); };
+  append_offsets(type, {rows, parts.bytes, bytes_of(parts.lengths), bytes_of(parts.string_lengths), bytes_of(parts.valid)}, c.offsets_, c.string_offsets_);
+  c.rows_ = rows;
+  c.bytes_ = std::move(parts.bytes);
+  c.valid_ = std::move(parts.valid);
+  return c;
+}
+
+void Column::append_parts(const PartsView& parts) {
+  append_offsets(type_, parts, offsets_, string_offsets_);
   if (!parts.valid.empty()) {
     make_valid();
-    valid_.insert(valid_.end(), reinterpret_cast<const uint8_t*>(parts.valid.data()), reinterpret_cast<const uint8_t*>(parts.valid.data()) + parts.valid.size());
+    const auto* valid = reinterpret_cast<const uint8_t*>(parts.valid.data());
+    valid_.insert(valid_.end(), valid, valid + parts.valid.size());
   } else if (!valid_.empty()) {
     valid_.insert(valid_.end(), size_t(parts.rows), 1);
   }

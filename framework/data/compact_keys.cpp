@@ -3,26 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
+
+#include "framework/data/ordered_bits.h"
 
 namespace throng::data {
 namespace {
 
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
 uint64_t ordered(uint8_t v) { return v != 0; }
-uint64_t ordered(int32_t v) { return uint64_t(int64_t{v}) ^ kSign; }
-uint64_t ordered(int64_t v) { return uint64_t(v) ^ kSign; }
-uint64_t ordered(float v) {
-  if (std::isnan(v)) return UINT32_MAX;
-  const uint32_t bits = std::bit_cast<uint32_t>(v == 0 ? 0.0F : v);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-uint64_t ordered(double v) {
-  if (std::isnan(v)) return UINT64_MAX;
-  const uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
-  return bits & kSign ? ~bits : bits | kSign;
-}
+uint64_t ordered(int32_t v) { return ordered_bits(int64_t{v}); }
+uint64_t ordered(auto v) { return ordered_bits(v); }
 
 // Calls visit with the values of a column of a fixed type; false for the others.
 template <class Visit>
@@ -127,6 +116,14 @@ std::vector<int64_t> radix_order(std::span<const uint64_t> keys, int bits) {
   if (keys.size() < kFew) {
     for (size_t r = 0; r < rows.size(); ++r) rows[r] = int64_t(r);
     std::sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) { return keys[size_t(a)] != keys[size_t(b)] ? keys[size_t(a)] < keys[size_t(b)] : a < b; });
+    return rows;
+  }
+  const int row_bits = int(std::bit_width(keys.size() - 1));
+  if (bits + row_bits <= 64) {  // key and row fit one number: half as much is moved
+    AlignedVector<uint64_t> packed(keys.size());
+    for (size_t r = 0; r < rows.size(); ++r) packed[r] = keys[r] << row_bits | r;
+    radix(packed, bits, [row_bits](uint64_t e) { return e >> row_bits; });
+    for (size_t r = 0; r < rows.size(); ++r) rows[r] = int64_t(packed[r] & ((uint64_t{1} << row_bits) - 1));
     return rows;
   }
   AlignedVector<Entry> entries(keys.size());

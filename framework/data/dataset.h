@@ -13,14 +13,10 @@
 #include "framework/data/batch.h"
 #include "framework/data/column_range.h"
 #include "framework/data/hdf5_file.h"
+#include "framework/data/partitions.h"
 #include "framework/data/pieces.h"
 
 namespace throng::data {
-
-/// First partition of a rank: partitions are owned in contiguous, even blocks, so that file order is dataset order.
-inline int64_t first_partition(int rank, int num_ranks, int64_t num_partitions) {
-  return num_partitions * rank / num_ranks;
-}
 
 /// Where one column of one piece lies in its part file, the hash of its content, and its least and greatest value.
 struct ColumnPlace {

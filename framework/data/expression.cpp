@@ -7,24 +7,33 @@
 namespace throng::data {
 namespace {
 
-Column to_column(const ExpressionValues& v, size_t n) {
-  if (v.s) {
-    if (!v.constant) return *v.s;
-    Column c(v.type);
-    for (size_t r = 0; r < n; ++r) c.append_row(*v.s, 0);
-    return c;
+Column to_column(ExpressionValues v, size_t n) {
+  if (v.constant) {
+    Column one(v.type);
+    if (v.s) one = *v.s;
+    else if (!v.ok(0)) one.append_null();
+    else if (v.type == Type::kBool) one.append(uint8_t(v.whole(0)));
+    else if (is_float(v.type)) one.append(v.number(0));
+    else one.append(v.whole(0));
+    return one.take(std::vector<int64_t>(n, 0));
   }
-  Column c = Column::zeros(v.type, int64_t(n));
-  for (size_t r = 0; r < n; ++r) {
-    if (!v.ok(r)) {
-      c.set_null(int64_t(r));
-      continue;
-    }
-    if (v.type == Type::kBool) c.mutable_values<uint8_t>()[r] = uint8_t(v.whole(r));
-    else if (is_float(v.type)) c.mutable_values<double>()[r] = v.number(r);
-    else c.mutable_values<int64_t>()[r] = v.whole(r);
+  if (v.s) return *v.s;
+  Column::Parts parts;
+  if (std::find(v.valid.begin(), v.valid.end(), 0) != v.valid.end()) parts.valid = std::move(v.valid);
+  auto clear_nulls = [&](auto* values) {
+    for (size_t r = 0; r < parts.valid.size(); ++r)
+      if (!parts.valid[r]) values[r] = 0;
+  };
+  if (v.type == Type::kBool) {
+    parts.bytes.resize(n);
+    auto* to = reinterpret_cast<uint8_t*>(parts.bytes.data());
+    for (size_t r = 0; r < n; ++r) to[r] = uint8_t(v.i[r]);
+    clear_nulls(to);
+  } else {
+    parts.bytes = is_float(v.type) ? v.f.take_bytes() : v.i.take_bytes();
+    clear_nulls(reinterpret_cast<uint64_t*>(parts.bytes.data()));  // whichever it is, zero is no bit
   }
-  return c;
+  return Column::from_parts(v.type, int64_t(n), std::move(parts));
 }
 
 void collect_columns(const Expression::Node& node, std::vector<std::string>& names) {
@@ -63,6 +72,16 @@ Column Expression::evaluate(const Batch& batch) const {
 ColumnPtr Expression::evaluate_shared(const Batch& batch) const {
   const int at = root_->kind == Node::Kind::kColumn ? batch.schema().find(root_->name) : -1;
   return at >= 0 ? batch.column_ptr(size_t(at)) : std::make_shared<Column>(evaluate(batch));
+}
+
+GroupKey Expression::evaluate_key(const Batch& batch) const {
+  try {
+    if (auto key = code_expression(*root_, batch)) return std::move(*key);
+  } catch (Error& e) {
+    e.prefix(fmt::format("expression `{}`: ", text_));
+    throw;
+  }
+  return {std::make_shared<Column>(evaluate(batch))};
 }
 
 std::vector<uint8_t> Expression::evaluate_filter(const Batch& batch) const {

@@ -6,6 +6,7 @@
 
 #include "framework/data/batch.h"
 #include "framework/data/column_range.h"
+#include "framework/data/group_key.h"
 
 namespace throng::data {
 
@@ -31,6 +32,8 @@ class Expression {
   Column evaluate(const Batch& batch) const;
   /// The same; where the expression is a column of the batch, that column itself, whose numbers may be narrower than type().
   ColumnPtr evaluate_shared(const Batch& batch) const;
+  /// The same to group by: codes where they are cheaper to make, as for the day of a time.
+  GroupKey evaluate_key(const Batch& batch) const;
   /// For bool expressions: 1 where true, 0 where false or null.
   std::vector<uint8_t> evaluate_filter(const Batch& batch) const;
 

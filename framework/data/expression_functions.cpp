@@ -5,15 +5,51 @@
 #include <cmath>
 
 #include "framework/data/expression_helpers.h"
+#include "framework/data/expression_rows.h"
 
 namespace throng::data {
 namespace expression {
 namespace {
-auto float_function(double (*function)(double)) {
-  return [function](const Args& a, size_t r, const TimeZone&, Row& out) {
+// Adds a function of one number; null where its value is none.
+void add_float_function(const Adder& add, const char* name, const char* meaning, double (*function)(double)) {
+  add(name, fmt::format("{}(number)", name), meaning, takes("n", F), [function](const Args& a, size_t r, const TimeZone&, Row& out) {
     out.f = function(a[0]->number(r));
     return std::isfinite(out.f);
+  });
+  add.list.back().batch = [function](const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
+    out.f.resize(n);
+    with_numbers(*a[0], [&, to = out.f.span()](auto value_of) {
+      for (size_t r = 0; r < n; ++r) {
+        to[r] = function(value_of(r));
+        if (!std::isfinite(to[r])) set_null(r, n, out.valid), to[r] = 0;
+      }
+    });
+    return true;
   };
+}
+
+// if, for numbers, times and bools: all rows at once.
+bool choose(const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
+  if (out.type == Type::kString) return false;
+  AlignedVector<uint8_t> first(n);
+  for (size_t r = 0; r < n; ++r) first[r] = a[0]->ok(r) && a[0]->whole(r);
+  auto loop = [&](auto x, auto y, auto to) {
+    for (size_t r = 0; r < n; ++r) {
+      const auto then = x(r), otherwise = y(r);  // both are read: a jump could not be foretold
+      to[r] = first[r] ? then : otherwise;
+    }
+  };
+  if (is_float(out.type)) {
+    out.f.resize(n);
+    with_numbers(*a[1], [&](auto x) { with_numbers(*a[2], [&](auto y) { loop(x, y, out.f.span()); }); });
+  } else {
+    out.i.resize(n);
+    with_whole(*a[1], [&](auto x) { with_whole(*a[2], [&](auto y) { loop(x, y, out.i.span()); }); });
+  }
+  if (a[1]->valid.empty() && a[2]->valid.empty()) return true;
+  for (size_t r = 0; r < n; ++r)
+    if (!(first[r] ? a[1] : a[2])->ok(r)) set_null(r, n, out.valid);
+  return true;
 }
 
 }  // namespace
@@ -27,14 +63,14 @@ void add_number_functions(std::vector<ExpressionFunction>& f) {
         if (a[0]->whole(r) == INT64_MIN) throw data_error("abs({}) does not fit 64 bits", INT64_MIN);
         return out.i = std::abs(a[0]->whole(r)), true;
       });
-  add("floor", "floor(number)", "largest whole number not above", takes("n", F), float_function(std::floor));
-  add("ceil", "ceil(number)", "smallest whole number not below", takes("n", F), float_function(std::ceil));
-  add("round", "round(number)", "nearest whole number, halves away from zero", takes("n", F), float_function(std::round));
-  add("sqrt", "sqrt(number)", "square root; null below 0", takes("n", F), float_function(std::sqrt));
-  add("log", "log(number)", "natural logarithm; null at and below 0", takes("n", F), float_function(std::log));
-  add("exp", "exp(number)", "e to the power; null when too large", takes("n", F), float_function(std::exp));
-  add("log2", "log2(number)", "logarithm to base 2; null at and below 0", takes("n", F), float_function(std::log2));
-  add("log10", "log10(number)", "logarithm to base 10; null at and below 0", takes("n", F), float_function(std::log10));
+  add_float_function(add, "floor", "largest whole number not above", std::floor);
+  add_float_function(add, "ceil", "smallest whole number not below", std::ceil);
+  add_float_function(add, "round", "nearest whole number, halves away from zero", std::round);
+  add_float_function(add, "sqrt", "square root; null below 0", std::sqrt);
+  add_float_function(add, "log", "natural logarithm; null at and below 0", std::log);
+  add_float_function(add, "exp", "e to the power; null when too large", std::exp);
+  add_float_function(add, "log2", "logarithm to base 2; null at and below 0", std::log2);
+  add_float_function(add, "log10", "logarithm to base 10; null at and below 0", std::log10);
   add("sign", "sign(number)", "-1, 0 or 1", takes("n", I), [](const Args& a, size_t r, const TimeZone&, Row& out) {
     const double v = a[0]->number(r);
     return out.i = (v > 0) - (v < 0), !std::isnan(v);
@@ -87,6 +123,7 @@ void add_number_functions(std::vector<ExpressionFunction>& f) {
         if (v->type != Type::kString) out.f = v->number(r);
         return true;
       }, true);
+  f.back().batch = choose;
 }
 
 void add_conversions(std::vector<ExpressionFunction>& f) {
@@ -103,6 +140,19 @@ void add_conversions(std::vector<ExpressionFunction>& f) {
         if (!(std::fabs(v) < 9.2e18)) return false;
         return out.i = int64_t(v), true;
       });
+  f.back().batch = [](const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
+    if (!is_float(a[0]->type)) return false;
+    out.i.resize(n);
+    with_numbers(*a[0], [&, to = out.i.span()](auto value_of) {
+      for (size_t r = 0; r < n; ++r) {
+        const double v = value_of(r);
+        const bool fits = std::fabs(v) < 9.2e18;
+        to[r] = fits ? int64_t(v) : 0;
+        if (!fits) set_null(r, n, out.valid);
+      }
+    });
+    return true;
+  };
   add("float", "float(x)", "as a number; text that is none gives null", takes("*", F), [](const Args& a, size_t r, const TimeZone&, Row& out) {
     if (a[0]->type != Type::kString) return out.f = a[0]->number(r), true;
     auto t = a[0]->text(r);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/data/column.h"
+#include "framework/data/expression_array.h"
 #include "framework/data/time.h"
 
 namespace throng::data {
@@ -15,8 +15,8 @@ namespace throng::data {
 struct ExpressionValues {
   Type type = Type::kInt64;
   bool constant = false;
-  AlignedVector<int64_t> i;
-  AlignedVector<double> f;
+  ExpressionArray<int64_t> i;
+  ExpressionArray<double> f;
   std::shared_ptr<const Column> s;   // strings and lists
   AlignedVector<uint8_t> valid;      // empty: all valid
 
@@ -25,6 +25,12 @@ struct ExpressionValues {
   int64_t whole(size_t row) const { return i[at(row)]; }
   double number(size_t row) const { return is_float(type) ? f[at(row)] : double(i[at(row)]); }
   std::string_view text(size_t row) const { return s->string(int64_t(at(row))); }
+};
+
+/// Whole numbers, bools or timestamps as numbers into a list of them, each of which is there once: row r has values[of_row[r]].
+struct ExpressionCodes {
+  AlignedVector<uint32_t> of_row;
+  AlignedVector<int64_t> values;
 };
 
 struct ExpressionFunction {
@@ -39,9 +45,11 @@ struct ExpressionFunction {
   };
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t row, const TimeZone&, Row&)> compute;
   bool sees_nulls = false;
-  /// All rows at once, for the commonest cases: fills `out` for rows without nulls among the arguments, or returns false where it is not
-  /// such a case.
+  /// All rows at once, for the commonest cases: fills `out` for rows without nulls among the arguments (for all rows, nulls too, where it
+  /// `sees_nulls`), or returns false where it is not such a case.
   std::function<bool(const std::vector<const ExpressionValues*>&, size_t rows, const TimeZone&, ExpressionValues& out)> batch = {};
+  /// The same as codes, where they are cheaper to make than values. Rows with nulls among the arguments may have any code.
+  std::function<bool(const std::vector<const ExpressionValues*>&, size_t rows, const TimeZone&, ExpressionCodes& out)> codes = {};
   /// Looks at the arguments that are constants (the others are null pointers) and says what is wrong with them, if anything.
   std::function<std::optional<std::string>(const std::vector<const ExpressionValues*>&)> check = {};
 };

@@ -62,7 +62,7 @@ struct Adder {
   std::vector<ExpressionFunction>& list;
   template <class R, class C>
   void operator()(std::string name, std::string signature, std::string meaning, R result, C compute, bool nulls = false) const {
-    list.push_back({std::move(name), std::move(signature), std::move(meaning), result, compute, nulls, {}, {}});
+    list.push_back({std::move(name), std::move(signature), std::move(meaning), result, compute, nulls, {}, {}, {}});
   }
 };
 inline constexpr auto F = Type::kFloat64, I = Type::kInt64, S = Type::kString, B = Type::kBool, T = Type::kTimestamp;

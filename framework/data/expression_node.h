@@ -28,5 +28,7 @@ std::unique_ptr<Expression::Node> parse_expression(const std::string& text);
 void check_expression(const std::string& text, Expression::Node& root, const Schema& schema);
 /// The values of all rows of a batch, or one constant.
 ExpressionValues evaluate_expression(const Expression::Node& node, const Batch& batch);
+/// The same as codes, and a list of values that may end with a null; nullopt where values are the shorter way.
+std::optional<GroupKey> code_expression(const Expression::Node& node, const Batch& batch);
 
 }  // namespace throng::data

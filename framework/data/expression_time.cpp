@@ -3,6 +3,8 @@
 
 #include "framework/base/suggest.h"
 #include "framework/data/expression_helpers.h"
+#include "framework/data/expression_rows.h"
+#include "framework/data/time_windows.h"
 
 namespace throng::data::expression {
 namespace {
@@ -63,6 +65,16 @@ int64_t truncated(std::string_view unit, int64_t us, const TimeZone& zone) {
   unknown_unit(unit);
 }
 
+// What date_trunc cuts by, where it is a constant unit of one length, in UTC.
+std::optional<TimeWindows> windows_of(const Args& a, const TimeZone& zone) {
+  if (!a[0]->constant || a[0]->valid.size() == 1 || a.size() > 2 || a[1]->constant || !zone.is_utc()) return {};
+  const auto unit = a[0]->text(0);
+  constexpr int64_t kDay = 86'400'000'000, kMonday = 4 * kDay;
+  const int64_t width = clock_of(unit) ? clock_of(unit) : days_of(unit) * kDay;
+  if (width == 0) return {};
+  return TimeWindows{unit == "week" ? kMonday : 0, width};
+}
+
 // Days since 1970 of a civil date (Howard Hinnant's days_from_civil).
 int64_t civil_day(int64_t y, int64_t m, int64_t d) {
   y -= m <= 2;
@@ -95,22 +107,28 @@ void add_time_functions(std::vector<ExpressionFunction>& f) {
   add("epoch", "epoch(ts)", "seconds since 1970 UTC", takes("t", F), [](const Args& a, size_t r, const TimeZone&, Row& out) {
     return out.f = double(a[0]->whole(r)) / 1e6, true;
   });
+  f.back().batch = [](const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
+    out.f.resize(n);
+    with_whole(*a[0], [&, to = out.f.span()](auto value_of) {
+      for (size_t r = 0; r < n; ++r) to[r] = double(value_of(r)) / 1e6;
+    });
+    return true;
+  };
   add("date_trunc", "date_trunc(unit, ts [, zone])", "start of the 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'", takes("sts", T, 1),
       [](const Args& a, size_t r, const TimeZone& zone, Row& out) { return out.i = truncated(a[0]->text(r), a[1]->whole(r), zone_of(a, 2, r, zone)), true; });
   f.back().check = [zones = zone_fault(2)](const Args& a) { return unit_fault(a) ? unit_fault(a) : zones(a); };
-  // A constant unit in UTC is plain division.
   f.back().batch = [](const Args& a, size_t n, const TimeZone& zone, ExpressionValues& out) {
-    if (!a[0]->constant || a[0]->valid.size() == 1 || a.size() > 2 || a[1]->constant || !zone.is_utc()) return false;
-    const auto unit = a[0]->text(0);
-    constexpr int64_t kDay = 86'400'000'000, kMonday = 4 * kDay;
-    const int64_t width = clock_of(unit) ? clock_of(unit) : days_of(unit) * kDay, from = unit == "week" ? kMonday : 0;
-    if (width == 0) return false;
+    const auto windows = windows_of(a, zone);
+    if (!windows) return false;
     out.i.resize(n);
-    const int64_t* us = a[1]->i.data();
-    for (size_t r = 0; r < n; ++r) {
-      const int64_t since = us[r] - from, rest = since % width;
-      out.i[r] = us[r] - rest - (rest < 0 ? width : 0);
-    }
+    windows->starts_of(a[1]->i.span(), out.i.span());
+    return true;
+  };
+  f.back().codes = [](const Args& a, size_t n, const TimeZone& zone, ExpressionCodes& out) {
+    const auto windows = windows_of(a, zone);
+    auto codes = windows ? windows->codes_of(a[1]->i.span(), a[1]->valid, n) : std::nullopt;
+    if (!codes) return false;
+    out.of_row = std::move(codes->of_time), out.values = std::move(codes->starts);
     return true;
   };
   add("date_diff", "date_diff(unit, from, to [, zone])", "how many starts of a unit lie between two times, as SQL counts them", takes("stts", I, 1),

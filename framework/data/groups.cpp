@@ -1,10 +1,9 @@
 #include "framework/data/groups.h"
 
-#include <bit>
-#include <cmath>
-#include <limits>
+#include <algorithm>
 
 #include "framework/base/hash.h"
+#include "framework/data/code_kernels.h"
 
 namespace throng::data {
 namespace {
@@ -13,9 +12,17 @@ constexpr uint32_t kNone = UINT32_MAX;
 
 // A number for each row, below `count`; rows of equal values have equal numbers.
 struct Codes {
-  AlignedVector<uint32_t> of_row;
+  AlignedVector<uint32_t> own;
+  std::span<const uint32_t> of_row;  // own, or the key's
   uint64_t count = 0;
-  bool by_first_row = false;  // numbered in order of first row
+  bool by_first_row = false;  // numbered in order of first row, by hash tables
+  std::vector<int64_t> first_row{};
+
+  std::span<uint32_t> resize(size_t n) {
+    own.resize(n);
+    of_row = own;
+    return own;
+  }
 };
 
 // Numbers rows by hash tables: `hash(r)` spreads, `same(a, b)` compares rows.
@@ -25,15 +32,15 @@ Codes number(size_t n, const Hash& hash, const Same& same) {
     uint32_t code = kNone, upper = 0;
   };
   Codes codes;
-  codes.of_row.resize(n);
+  const auto of_row = codes.resize(n);
   codes.by_first_row = true;
   size_t capacity = 1024;
   std::vector<Slot> slots(capacity);
   std::vector<uint64_t> hashes;  // of each code
-  std::vector<size_t> first;
+  auto& first = codes.first_row;
   for (size_t r = 0; r < n; ++r) {
     if (r > 0 && same(r - 1, r)) {  // runs are common: rows in order of time
-      codes.of_row[r] = codes.of_row[r - 1];
+      of_row[r] = of_row[r - 1];
       continue;
     }
     const uint64_t h = hash(r);
@@ -43,13 +50,13 @@ Codes number(size_t n, const Hash& hash, const Same& same) {
       Slot& slot = slots[at];
       if (slot.code == kNone) {
         slot = {uint32_t(first.size()), upper};
-        codes.of_row[r] = slot.code;
-        first.push_back(r);
+        of_row[r] = slot.code;
+        first.push_back(int64_t(r));
         hashes.push_back(h);
         break;
       }
-      if (slot.upper == upper && same(first[slot.code], r)) {
-        codes.of_row[r] = slot.code;
+      if (slot.upper == upper && same(size_t(first[slot.code]), r)) {
+        of_row[r] = slot.code;
         break;
       }
     }
@@ -73,18 +80,17 @@ template <class T>
 Codes codes_of_whole(const Column& c) {
   auto v = c.values<T>();
   const size_t n = v.size();
-  T least = n ? v[0] : T{}, greatest = least;
-  for (T x : v) least = std::min(least, x), greatest = std::max(greatest, x);
-  const uint64_t width = uint64_t(greatest) - uint64_t(least);
+  const auto range = n ? kernels::range_of(v) : kernels::Range<T>{};
+  const uint64_t width = uint64_t(range.greatest) - uint64_t(range.least);
   const uint32_t nulls = c.has_nulls();
   if (width < 2 * uint64_t(n) + 1024) {
     Codes codes;
     codes.count = width + 1 + nulls;
-    codes.of_row.resize(n);
-    for (size_t r = 0; r < n; ++r) codes.of_row[r] = uint32_t(uint64_t(v[r]) - uint64_t(least)) + nulls;
+    const auto of_row = codes.resize(n);
+    kernels::code_by_difference(v, range.least, nulls, of_row);
     if (nulls)
       for (size_t r = 0; r < n; ++r)
-        if (!c.is_valid(int64_t(r))) codes.of_row[r] = 0;
+        if (!c.is_valid(int64_t(r))) of_row[r] = 0;
     return codes;
   }
   if (nulls)
@@ -93,7 +99,9 @@ Codes codes_of_whole(const Column& c) {
   return number(n, [&](size_t r) { return mix64(uint64_t(v[r])); }, [&](size_t a, size_t b) { return v[a] == v[b]; });
 }
 
-Codes codes_of(const Column& c) {
+Codes codes_of(const GroupKey& key) {
+  const Column& c = *key.values;
+  if (key.coded) return {{}, key.codes, uint64_t(c.size())};
   const size_t n = size_t(c.size());
   switch (c.type()) {
     case Type::kBool: return codes_of_whole<uint8_t>(c);
@@ -104,48 +112,67 @@ Codes codes_of(const Column& c) {
   }
   std::vector<uint64_t> hashes(n, 0);
   c.hash_rows(hashes);
+  if (c.type() == Type::kString && !c.has_nulls())
+    return number(n, [&](size_t r) { return hashes[r]; }, [&](size_t a, size_t b) { return hashes[a] == hashes[b] && c.string(int64_t(a)) == c.string(int64_t(b)); });
   return number(n, [&](size_t r) { return hashes[r]; }, [&](size_t a, size_t b) { return hashes[a] == hashes[b] && Column::compare(c, int64_t(a), c, int64_t(b)) == 0; });
 }
 
 Codes combined(Codes a, const Codes& b) {
   const size_t n = a.of_row.size();
   if (a.count * b.count <= table_limit(n)) {  // both are below 2^32
-    for (size_t r = 0; r < n; ++r) a.of_row[r] = uint32_t(a.of_row[r] * b.count) + b.of_row[r];
-    a.count *= b.count;
-    a.by_first_row = false;
-    return a;
+    Codes codes{std::move(a.own), {}, a.count * b.count};
+    codes.own.resize(n);
+    kernels::combine_codes(a.of_row, uint32_t(b.count), b.of_row, codes.own);
+    codes.of_row = codes.own;
+    return codes;
   }
   auto pair = [&](size_t r) { return uint64_t(a.of_row[r]) << 32 | b.of_row[r]; };
   return number(n, [&](size_t r) { return mix64(pair(r)); }, [&](size_t x, size_t y) { return pair(x) == pair(y); });
 }
 
+// Numbers codes in order of first row.
+Groups numbered(Codes codes) {
+  const size_t n = codes.of_row.size();
+  if (codes.by_first_row) return {std::move(codes.own), std::move(codes.first_row)};
+  Groups g{std::move(codes.own), {}};  // in place, where the codes are no key's
+  g.of_row.resize(n);
+  std::vector<uint32_t> numbers(codes.count, kNone);
+  for (size_t r = 0; r < n; ++r) {
+    uint32_t& to = numbers[codes.of_row[r]];
+    if (to == kNone) to = uint32_t(g.first_row.size()), g.first_row.push_back(int64_t(r));
+    g.of_row[r] = to;
+  }
+  return g;
+}
+
 }  // namespace
 
 Groups Groups::of(const Batch& rows, const std::vector<std::string>& columns) {
-  Groups g;
-  const size_t n = size_t(rows.num_rows());
-  if (columns.empty()) {
-    g.of_row.assign(n, 0);
-    if (n > 0) g.first_row.push_back(0);
+  std::vector<GroupKey> keys;
+  for (const auto& name : columns) {
+    const int i = rows.schema().find(name);
+    keys.push_back({i >= 0 ? rows.column_ptr(size_t(i)) : nullptr});
+    if (i < 0) rows.column(name);  // says what is wrong
+  }
+  return of(keys, rows.num_rows());
+}
+
+Groups Groups::of(std::span<const GroupKey> keys, int64_t num_rows) {
+  if (keys.empty()) {
+    Groups g;
+    g.of_row.assign(size_t(num_rows), 0);
+    if (num_rows > 0) g.first_row.push_back(0);
     return g;
   }
-  Codes codes = codes_of(rows.column(columns[0]));
-  for (size_t i = 1; i < columns.size(); ++i) codes = combined(std::move(codes), codes_of(rows.column(columns[i])));
-  if (!codes.by_first_row) {
-    std::vector<uint32_t> numbers(codes.count, kNone);
-    uint32_t next = 0;
-    for (uint32_t& code : codes.of_row) {
-      uint32_t& to = numbers[code];
-      if (to == kNone) to = next++;
-      code = to;
-    }
-    codes.count = next;
-  }
-  g.of_row = std::move(codes.of_row);
-  g.first_row.reserve(codes.count);
-  for (size_t r = 0; r < n; ++r)
-    if (g.of_row[r] == g.first_row.size()) g.first_row.push_back(int64_t(r));
-  return g;
+  Codes codes = codes_of(keys[0]);
+  for (size_t i = 1; i < keys.size(); ++i) codes = combined(std::move(codes), codes_of(keys[i]));
+  return numbered(std::move(codes));
+}
+
+std::vector<int64_t> Groups::sizes(std::span<const uint32_t> of_row, size_t num_groups) {
+  std::vector<int64_t> sizes(num_groups);
+  kernels::count_codes(of_row, sizes);
+  return sizes;
 }
 
 }  // namespace throng::data

@@ -1,10 +1,9 @@
 #include "framework/data/row_order.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "framework/data/compact_keys.h"
+#include "framework/data/ordered_bits.h"
 
 namespace throng::data {
 namespace {
@@ -21,6 +20,11 @@ class KeyWriter {
     put(1, lead);
     put(64, value);
   }
+  /// More bits of the column before.
+  template <class Value>
+  void go_on(size_t bits, const Value& value) { put(bits, value); }
+  /// Nothing follows.
+  void close() { used_ = 192; }
 
  private:
   template <class Value>
@@ -43,17 +47,10 @@ class KeyWriter {
   size_t used_ = 0;
 };
 
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
-uint64_t of_double(double v) {
-  if (std::isnan(v)) return UINT64_MAX;
-  const uint64_t bits = std::bit_cast<uint64_t>(v == 0 ? 0.0 : v);
-  return bits & kSign ? ~bits : bits | kSign;
-}
-
-uint64_t of_text(std::string_view text) {
+// Up to 8 bytes of a text as a number, zeros behind its end.
+uint64_t of_text(std::string_view text, size_t from, size_t count) {
   uint64_t key = 0;
-  for (size_t i = 0; i < 8; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
+  for (size_t i = from; i < from + count; ++i) key = key << 8 | (i < text.size() ? uint64_t(static_cast<unsigned char>(text[i])) : 0);
   return key;
 }
 
@@ -75,15 +72,50 @@ bool add_column(const Column& c, bool falling, KeyWriter& writer) {
     case Type::kBool: return add(1, [v = c.values<uint8_t>()](size_t r) { return uint64_t(v[r] != 0); });
     case Type::kInt32: return add(32, [v = c.values<int32_t>()](size_t r) { return uint64_t(uint32_t(v[r]) ^ 0x80000000u); });
     case Type::kInt64:
-    case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return uint64_t(v[r]) ^ kSign; });
-    case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return of_double(double(v[r])); });
-    case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return of_double(v[r]); });
-    case Type::kString: add(64, [&](size_t r) { return of_text(c.string(int64_t(r))); }); return false;
+    case Type::kTimestamp: return add(64, [v = c.values<int64_t>()](size_t r) { return ordered_bits(v[r]); });
+    case Type::kFloat32: return add(64, [v = c.values<float>()](size_t r) { return ordered_bits(double(v[r])); });
+    case Type::kFloat64: return add(64, [v = c.values<double>()](size_t r) { return ordered_bits(v[r]); });
+    case Type::kString: {
+      bool whole = add(64, [&](size_t r) { return of_text(c.string(int64_t(r)), 0, 8); });
+      size_t reach = 8;
+      while (whole && writer.room() >= 8) {
+        const size_t bytes = std::min<size_t>(8, writer.room() / 8);
+        const uint64_t mask = bytes == 8 ? UINT64_MAX : (uint64_t{1} << 8 * bytes) - 1;
+        writer.go_on(8 * bytes, [&](size_t r) { return (of_text(c.string(int64_t(r)), reach, bytes) ^ flip) & mask; });
+        reach += bytes;
+      }
+      writer.close();  // whatever the texts are: keys are laid out alike
+      for (int64_t r = 0; whole && r < c.size(); ++r) whole = c.string(r).size() <= reach && c.string(r).find('\0') == std::string_view::npos;
+      return whole;
+    }
     default: return false;
   }
 }
 
+// Whether rows are in order of a column as they stand.
+bool in_order(const Column& c, bool falling) {
+  auto values = [falling](auto v) {
+    for (size_t r = 1; r < v.size(); ++r)
+      if (falling ? v[r - 1] < v[r] : v[r] < v[r - 1]) return false;
+    return true;
+  };
+  if (!c.has_nulls() && c.type() == Type::kInt32) return values(c.values<int32_t>());
+  if (!c.has_nulls() && (c.type() == Type::kInt64 || c.type() == Type::kTimestamp)) return values(c.values<int64_t>());
+  for (int64_t r = 1; r < c.size(); ++r) {
+    const int k = Column::compare(c, r - 1, c, r);
+    if (falling ? k < 0 : k > 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+OrderBy OrderBy::parse(const std::string& item, const Schema& schema) {
+  const bool falling = item.starts_with("-") && !schema.has(item);
+  const Field& field = schema.at(falling ? item.substr(1) : item);
+  if (is_list(field.type)) throw job_error("column '{}' is {}; rows cannot be ordered by it", field.name, type_name(field.type));
+  return {field.name, falling};
+}
 
 RowKeys RowKeys::of(const Batch& batch, const std::vector<OrderBy>& columns) {
   RowKeys k;
@@ -101,13 +133,19 @@ RowComparison::RowComparison(const Batch& a, const Batch& b, const std::vector<O
   for (const auto& o : columns) columns_.push_back({&a.column(o.column), &b.column(o.column), o.falling});
 }
 
-std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>& columns, std::span<const int64_t> ties) {
+std::vector<int64_t> ordered_rows(const Batch& batch, const std::vector<OrderBy>& all, std::span<const int64_t> ties) {
   struct Entry {
     RowKeys::Key key;
     int64_t tie, row;
   };
-  if (std::is_sorted(ties.begin(), ties.end()) && batch.num_rows() < UINT32_MAX)
-    if (auto compact = CompactKeys::of({&batch}, columns)) return radix_order(compact->of_batch[0], compact->bits);
+  std::vector<OrderBy> columns = all;
+  if (std::is_sorted(ties.begin(), ties.end())) {
+    ties = {};  // row numbers do
+    // Last columns that rows are in order of already, as a log's time: a sort by the others leaves them so.
+    while (!columns.empty() && in_order(batch.column(columns.back().column), columns.back().falling)) columns.pop_back();
+    if (batch.num_rows() < UINT32_MAX)
+      if (auto compact = CompactKeys::of({&batch}, columns)) return radix_order(compact->of_batch[0], compact->bits);
+  }
   const RowKeys keys = RowKeys::of(batch, columns);
   std::vector<Entry> entries(keys.keys.size());
   for (size_t r = 0; r < entries.size(); ++r) entries[r] = {keys.keys[r], ties.empty() ? int64_t(r) : ties[r], int64_t(r)};

@@ -12,13 +12,15 @@ namespace throng::data {
 struct OrderBy {
   std::string column;
   bool falling = false;
+  /// Reads `column`, or `-column` for one that falls. A job error for a column that is not there or is a list.
+  static OrderBy parse(const std::string& item, const Schema& schema);
 };
 
 /// Keys of rows as 192-bit numbers that order as the columns do, as far as they reach: the same layout for every batch of a schema.
 struct RowKeys {
   using Key = std::array<uint64_t, 3>;
   std::vector<Key> keys;
-  bool exact = true;  ///< the keys hold all there is to compare: equal keys are equal rows
+  bool exact = true;  ///< the keys hold all there is to compare: equal keys, all of them exact, are equal rows
   static RowKeys of(const Batch& batch, const std::vector<OrderBy>& columns);
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "framework/engine/plan.h"
 
@@ -13,9 +14,12 @@ namespace throng::engine {
 struct Estimate {
   double rows = -1;      ///< of the main output
   double bytes = -1;     ///< of the main output as stored, where it is
-  double shuffled = -1;  ///< bytes through its exchanges
+  double shuffled = -1;  ///< bytes through its exchanges, and those of steps fused into it
+  std::vector<double> sent{};  ///< bytes through its own exchanges, by input
   double seconds = -1;   ///< of one thread: of the whole task, or of a step fused into one
   bool fused = false;    ///< its seconds are part of another step's
+  std::string hottest{};     ///< the key with most rows in its exchanges, and its share of them
+  double hottest_share = 0;
 };
 
 struct Estimates {
@@ -35,5 +39,9 @@ struct Estimates {
 /// it foretells, or some seconds. Nothing is written but a folder under TMPDIR, which is removed. Errors in a sample end the
 /// trial, not the run: what they are about is told when all rows are read.
 Estimates estimate(const graph::Job& job, const Plan& plan);
+
+/// What `predicted` (estimates as JSON, with "memory") says of one step on so many workers: rows, stored, shuffled, seconds, memory of a rank, as far
+/// as known; null where it says nothing. The seconds of a step fused into another are those of all workers.
+nlohmann::json predicted_of(const nlohmann::json& predicted, const std::string& step, int workers);
 
 }  // namespace throng::engine

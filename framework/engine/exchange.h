@@ -1,51 +1,44 @@
-// The keyed shuffle: blocks of rows travel to the owner of their partition, as byte streams in messages of bounded size.
+// The keyed shuffle: blocks of rows travel to the owner of their partition.
 #pragma once
-#include <vector>
+#include <memory>
 
 #include "framework/comm/communicator.h"
-#include "framework/data/dataset.h"
+#include "framework/data/partitions.h"
 #include "framework/engine/buckets.h"
+#include "framework/engine/exchange_path.h"
 
 namespace throng::engine {
 
+/// How blocks travel. The rows that arrive, and the results, are the same.
+enum class ExchangeKind {
+  kStream,      ///< point to point as they are made, within credits that the receivers grant
+  kCollective,  ///< in rounds that all ranks join
+};
+
 /// One shuffle, driven by one thread of each rank: `send` blocks as they are made, then `finish`. Collective: every rank
-/// must make it and finish it.
+/// must make it and finish it. No other collective may be called between its first `send` and the end of a drain.
 class Exchange {
  public:
   /// `sequence` counts the exchanges of a run; it keeps a fast rank's next exchange apart from this one.
-  Exchange(comm::Communicator& comm, int64_t num_partitions, uint64_t sequence, Buckets& buckets);
-  /// Queues a block for the owner of `partition`; receives while more than the allowed bytes are under way.
+  Exchange(comm::Communicator& comm, int64_t num_partitions, uint64_t sequence, Buckets& buckets, ExchangeKind kind = ExchangeKind::kStream);
+  /// Queues a block for the owner of `partition`; receives while more waits here than was reserved for it.
   void send(int64_t partition, Buffer block);
   /// Collective. Sends what is left; on return the buckets hold all blocks that any rank sent before, and no later ones.
   /// `send` may go on afterwards. `done`: this rank will send no more. Returns whether all ranks said so; while some did
-  /// not, each rank calls it again when they do. No other collective may be called by ranks that disagree on that.
-  bool drain(bool done);
-  /// True when another rank that is not done waits in `drain`; up to date after `send`.
-  bool drain_wished() const { return drain_wished_; }
+  /// not, each rank calls it again when they do.
+  bool drain(bool done) { return path_->drain(done); }
   /// Collective. Drains until every rank is done.
   void finish();
   /// Of all blocks of this rank, also those that stayed here: the sum over ranks hardly depends on how many there are.
   uint64_t bytes() const { return bytes_; }
+  /// Most bytes that were under way here at once: waiting to be sent, sent and not yet taken, coming in.
+  uint64_t peak_bytes() const { return path_->peak_bytes(); }
 
  private:
-  struct Stream {  // bytes received from one rank, not yet a whole block
-    Buffer pending;
-    bool ended = false;  // the round
-  };
-  void flush(int rank);
-  bool receive();
-  void parse(Stream& stream);
-  int owner(int64_t partition) const;
-
   comm::Communicator& comm_;
   int64_t num_partitions_;
-  comm::Channel channel_;
   Buckets& buckets_;
-  const size_t message_bytes_, in_flight_bytes_;
-  std::vector<Buffer> outgoing_;
-  std::vector<Stream> incoming_;
-  int open_streams_;  // whose round has not ended
-  bool drain_wished_ = false;
+  std::unique_ptr<ExchangePath> path_;
   uint64_t bytes_ = 0;
 };
 

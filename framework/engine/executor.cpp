@@ -36,10 +36,14 @@ Error in_step(Error error, const graph::Node& node, int64_t step, int64_t partit
 }  // namespace
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
-    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every) {}
+    : plan_(plan), comm_(comm), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), budget_(options_.memory_bytes), quota_(options_.spill_quota_bytes), rounds_(comm, options_.checkpoint_every), sides_(plan, budget_, [this](size_t node, const std::string& output) -> const data::DatasetReader& { return reader(node, output); }) {}
 
-void Executor::run() {
-  for (const auto& task : plan_.tasks) run_task(task);
+bool Executor::run() {
+  for (const auto& task : plan_.tasks) {
+    if (options_.go_on && !options_.go_on(task)) return false;
+    run_task(task);
+  }
+  return true;
 }
 
 const data::DatasetReader& Executor::reader(size_t node, const std::string& output) {
@@ -114,6 +118,7 @@ void Executor::run_task(const Task& task) {
   for (size_t n : nodes_of(task)) plan_.graph.nodes[n].op->folder = directory_.state(plan_.graph.nodes[n].step.id);
 
   tell("", 0);
+  reset_peak_resident();
   StepRecord record;
   record.id = node.step.id, record.op = node.step.op, record.key = task.key;
   if (task.stages.empty()) {
@@ -130,6 +135,7 @@ void Executor::run_task(const Task& task) {
   // Steps whose rows no map counted: the task's own result.
   if (comm_.rank() == 0 && record.nodes[record.id]["rows"] == 0) record.nodes[record.id]["rows"] = record.rows;
   record.seconds += task_watch_.seconds();
+  for (auto& [id, counted] : record.nodes.items()) counted.erase("hitters");  // kept for checkpoints only
   if (comm_.rank() == 0) {
     directory_.write_record(record);
     if (checkpoints_) checkpoints_->remove();
@@ -142,7 +148,7 @@ void Executor::run_task(const Task& task) {
 }
 
 void Executor::collect_counts(const Task& task, StepRecord& record) {
-  counts_.collect(plan_.graph, nodes_of(task), std::exchange(bytes_shuffled_, 0), quota_.take_total(), comm_, record);
+  counts_.collect(plan_.graph, nodes_of(task), quota_.take_total(), comm_, record);
 }
 
 void Executor::run_collective(const Task& task, StepRecord& record) {
@@ -174,6 +180,7 @@ int64_t Executor::partitions_of(size_t node, const std::string& output, bool sto
 data::Manifest Executor::run_stages(const Task& task, StepRecord& record) {
   const auto& node = plan_.graph.nodes[task.node];
   auto make_buckets = [&] { return std::make_unique<Buckets>(resources()); };
+  sides_.reserve(task);
   checkpoints_.emplace(directory_.step(node.step.id) / "checkpoint", task.key, comm_);
   Checkpoint kept;
   if (options_.resume)
@@ -268,28 +275,6 @@ Grouping Executor::grouping(size_t node) {
   return Grouping(op, std::move(inputs));
 }
 
-// Gives the maps of a stage their side inputs, which every rank holds whole. They count against half of the budget.
-void Executor::load_sides(const Stage& stage, bool drop) {
-  for (size_t m : stage.maps) {
-    const auto& node = plan_.graph.nodes[m];
-    for (size_t k = 1; k < node.inputs.size(); ++k) {
-      const auto& side = reader(node.inputs[k], node.outputs[k]);
-      auto& op = static_cast<graph::MapOperator&>(*node.op);
-      const uint64_t bytes = 2 * side.manifest().num_bytes();
-      if (drop) {
-        op.take_side(k, Batch::empty(side.schema()));
-        budget_.release(bytes);
-        continue;
-      }
-      if (!budget_.try_reserve(bytes, budget_.limit_bytes() / 2))
-        throw system_error("step '{}' ({}): each rank holds all rows of '{}', which take about {}; with a memory budget of {} they do not fit", node.step.id, node.step.op,
-                           plan_.graph.nodes[node.inputs[k]].step.id, format_bytes(bytes), format_bytes(budget_.limit_bytes()))
-            .with_hint("raise --memory, or have both inputs shuffled (strategy: shuffle)");
-      op.take_side(k, side.read_all(node.outputs[k].empty() ? plan_.needed[node.inputs[k]] : graph::Names{}));
-    }
-  }
-}
-
 // What a partition of the stage's head is expected to take while it is worked on, and whether that is too much to be done at once.
 Executor::Weight Executor::weight(const Stage& stage, int64_t partition) {
   constexpr uint64_t kWorkingCopies = 4, kSourceBytes = uint64_t{4} << 20;
@@ -375,7 +360,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
   if (stage.head == Stage::Head::kDataset) reader(stage.head_node, stage.head_output);  // opened by one thread
   if (stage.head == Stage::Head::kExchange) groups.emplace(grouping(stage.head_node));
   const Grouping* grouping = groups ? &*groups : nullptr;
-  load_sides(stage, false);
+  sides_.load(stage);
   const data::Schema schema = stage.tail == Stage::Tail::kDataset ? plan_.schema_of(stage.tail_node) : input_schema(stage.tail_node, stage.tail_input);
 
   struct Item {
@@ -429,7 +414,7 @@ size_t Executor::for_each_piece(const Stage& stage, std::span<const int64_t> par
         item = Item();
         taken = i + 1;
       });
-  load_sides(stage, true);
+  sides_.drop(stage);
   return through;
 }
 
@@ -445,6 +430,7 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
   struct Sent {
     int64_t rows = 0;
     std::vector<Routing::Block> blocks;
+    HeavyHitters hitters;
   };
   auto cut = [&](Place& at, Batch batch) {
     Sent sent;
@@ -454,21 +440,22 @@ void Executor::send_stage(const Task& task, StepRecord& record, size_t s, const 
     } catch (const Error& e) {
       throw in_step(e, node, int64_t(stage.tail_node), at.partition);
     }
-    sent.blocks = routing.blocks(batch, at.partition, at.row);
+    sent.blocks = routing.blocks(batch, at.partition, at.row, &sent.hitters);
     at.row += batch.num_rows();
     return sent;
   };
-  Exchange exchange(comm_, targets, num_exchanges_++, *buckets_.at({stage.tail_node, stage.tail_input}));
+  Exchange exchange(comm_, targets, num_exchanges_++, *buckets_.at({stage.tail_node, stage.tail_input}), options_.exchange);
   int64_t rows = 0;
   auto send = [&](Place at, Sent sent) {
     rows += sent.rows;
+    counts_.add_hitters(stage.tail_node, stage.tail_input, at.partition, sent.hitters);
     for (auto& [target, block] : sent.blocks) exchange.send(target, std::move(block));
     tell("shuffling", 0.5 * at.fraction, rows * comm_.size());
   };
   uint64_t counted = 0;
   auto drain = [&] {
     exchange.drain(false);
-    bytes_shuffled_ += exchange.bytes() - std::exchange(counted, exchange.bytes());
+    counts_.add_shuffled(stage.tail_node, stage.tail_input, exchange.bytes() - std::exchange(counted, exchange.bytes()));
   };
   run_rounds(task, record, s, finished, [&](std::span<const int64_t> todo) { return for_each_piece<Sent>(stage, todo, cut, send); }, drain, [] { return std::string(); });
 }

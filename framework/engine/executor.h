@@ -15,6 +15,7 @@
 #include "framework/engine/rounds.h"
 #include "framework/engine/routing.h"
 #include "framework/engine/run_directory.h"
+#include "framework/engine/side_inputs.h"
 #include "framework/engine/step_counts.h"
 
 namespace throng::engine {
@@ -40,13 +41,16 @@ struct ExecutorOptions {
   /// Where learned state is read from when the plan replays a run.
   std::filesystem::path learned_from;
   ProgressSink progress;
+  ExchangeKind exchange = ExchangeKind::kStream;
+  /// False before a task: the run ends there, on all ranks, and the plan is made anew.
+  std::function<bool(const Task&)> go_on = {};
 };
 
 class Executor {
  public:
   Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options);
-  /// Collective. Runs or skips every task in order.
-  void run();
+  /// Collective. Runs or skips every task in order; false where `go_on` ended it.
+  bool run();
   /// Records of this run's tasks, in order (rank 0).
   const std::vector<StepRecord>& records() const { return records_; }
   const std::set<std::string>& skipped() const { return skipped_; }
@@ -65,7 +69,6 @@ class Executor {
   SampledInput sampled_input(const Stage& stage);
   void drop_buckets(const Stage& stage);
   data::Batch apply_maps(const Stage& stage, data::Batch batch);
-  void load_sides(const Stage& stage, bool drop);
   data::Schema input_schema(size_t node, size_t input);
   std::shared_ptr<const data::Schema> stored_schema(size_t node, size_t input);
   Grouping grouping(size_t node);
@@ -108,8 +111,8 @@ class Executor {
   WaitingRows buckets_;  // between a send stage and the one that groups
   Rounds rounds_;
   std::optional<CheckpointFolder> checkpoints_;  // of the task under way
+  SideInputs sides_;
   StepCounts counts_;
-  uint64_t bytes_shuffled_ = 0;  // by this rank, in this task
   uint64_t num_exchanges_ = 0;
   std::vector<StepRecord> records_;
   std::set<std::string> skipped_;

@@ -7,6 +7,8 @@
 
 namespace throng::engine {
 
+struct Portions;
+
 /// A group that did not fit a portion: a hot key.
 struct LargeGroup {
   std::string key;
@@ -31,11 +33,12 @@ class Grouping {
               const std::function<void(const LargeGroup&)>& large) const;
 
  private:
-  struct Portions;
   void stream_groups(Portions& rows, int64_t partition, uint64_t budget, const std::function<void(data::Batch)>& emit, const std::function<void(const LargeGroup&)>& large) const;
   void stream_portions(Portions& rows, int64_t partition, const std::function<void(data::Batch)>& emit) const;
-  void stream_join(Portions& left, Portions& right, int64_t partition, uint64_t budget, const std::function<void(data::Batch)>& emit,
+  void stream_join(Portions& left, Portions& right, int64_t partition, const Resources& resources, const std::function<void(data::Batch)>& emit,
                    const std::function<void(const LargeGroup&)>& large) const;
+  int64_t join_large_right(Portions& left, Portions& right, const Resources& resources, const std::function<void(data::Batch, const data::Batch&)>& join) const;
+  int64_t join_newest(Portions& left, Portions& right, const data::Batch& key_row, const std::function<void(data::Batch, const data::Batch&)>& join) const;
   std::vector<int64_t> starts_of(const data::Batch& rows) const;
   [[noreturn]] void too_large(const data::Batch& rows, size_t input, uint64_t bytes, uint64_t budget) const;
 

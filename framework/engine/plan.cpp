@@ -51,13 +51,6 @@ bool already_grouped(const Node& node, const graph::CollectiveOperator::Contract
   return keyed->key() == contract.key && keyed->order() == contract.order && std::find(falling.begin(), falling.end(), 1) == falling.end();
 }
 
-data::Schema input_schema(const graph::Graph& graph, size_t node, size_t input) {
-  const Node& from = graph.nodes[graph.nodes[node].inputs[input]];
-  const std::string& output = graph.nodes[node].outputs[input];
-  if (output.empty()) return from.schema;
-  return static_cast<const graph::CollectiveOperator&>(*from.op).side_outputs().at(output);
-}
-
 void add_contracts(graph::Graph& graph) {
   static const graph::OperatorInfo info = [] {
     graph::OperatorInfo i;
@@ -93,7 +86,7 @@ void add_contracts(graph::Graph& graph) {
       auto co_locate = std::make_unique<CoLocate>(contract, *collective, i);
       node.inputs = {from};
       node.outputs = {graph.nodes[n].outputs[i]};
-      node.schema = co_locate->prepared_schema(input_schema(graph, n, i));
+      node.schema = co_locate->prepared_schema(graph::input_schema(graph, graph.nodes[n], i));
       node.op = std::move(co_locate);
       node.bound = true;
       // Inserted right before its consumer, so that inputs still come first.
@@ -146,10 +139,25 @@ void add_stages(const Plan& plan, size_t at, const std::string& output, bool own
 
 data::Schema Plan::schema_of(size_t node) const { return graph.nodes[node].schema.project(needed[node]); }
 
-Plan make_plan(graph::Graph graph, bool replay) {
+std::string Plan::revise(const Task& task, const std::function<int64_t(size_t, const std::string&)>& rows_of) {
+  for (const auto& stage : task.stages)
+    for (size_t m : stage.maps) {
+      const Node& node = graph.nodes[m];
+      auto choice = choices.find(node.step.id);
+      if (choice == choices.end() || !choice->second.broadcast) continue;
+      const int64_t rows = rows_of(node.inputs.at(1), node.outputs.at(1));
+      if (choice->second.fits(double(rows))) continue;
+      choice->second.broadcast = false, choice->second.revised = true, choice->second.rows = double(rows);
+      return node.step.id;
+    }
+  return {};
+}
+
+Plan make_plan(graph::Graph graph, BroadcastChoices choices, bool replay) {
   add_contracts(graph);
   Plan plan;
   plan.replay = replay;
+  plan.choices = std::move(choices);
   plan.graph = std::move(graph);
   auto& nodes = plan.graph.nodes;
   const size_t n = nodes.size();
@@ -176,6 +184,11 @@ Plan make_plan(graph::Graph graph, bool replay) {
     });
     bool read_by_collective = std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) { return nodes[r.first].op->shape() == Shape::kCollective; });
     const bool shared = readers[i].size() != 1 && !(rereads && !readers[i].empty());
+    // What was stored before it turned out too large to be given to all ranks is not made again.
+    read_twice = read_twice || std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) {
+      auto choice = plan.choices.find(nodes[r.first].step.id);
+      return choice != plan.choices.end() && choice->second.revised && r.second == 1;
+    });
     plan.materialised[i] = saved || collective || shared || read_by_collective || read_twice;
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
     for (auto [reader, input] : readers[i]) {
@@ -209,6 +222,7 @@ Plan make_plan(graph::Graph graph, bool replay) {
     const Node& node = nodes[i];
     std::string text = fmt::format("{} v{} {} seed {} replay {}", node.step.op, node.info->version,
                                    node.info->complete(node.step.params).canonical(), node.op->seed, replay);
+    if (auto choice = plan.choices.find(node.step.id); choice != plan.choices.end()) text += choice->second.broadcast ? " broadcast" : " shuffle";
     if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) text += " reads " + source->fingerprint();
     for (size_t k = 0; k < node.inputs.size(); ++k) text += " from " + plan.keys[node.inputs[k]] + "." + node.outputs[k];
     plan.keys.push_back(hash128_hex(text));
@@ -262,6 +276,7 @@ std::string Plan::text() const {
       text += fmt::format("{:3}. {}{}{} -> {}\n", ++number, head, columns, maps, tail);
     }
   }
+  for (const auto& [step, choice] : choices) text += fmt::format("     {} is a {}\n", step, choice.text());
   return text;
 }
 

@@ -1,9 +1,11 @@
 // From a checked graph to stages: maps fused, columns pruned, exchanges placed. Deterministic: every rank makes the same plan.
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "framework/engine/broadcast_choice.h"
 #include "framework/graph/job.h"
 
 namespace throng::engine {
@@ -36,8 +38,12 @@ struct Plan {
   std::vector<uint8_t> materialised;         ///< per node
   std::vector<int64_t> num_partitions;       ///< per node, -1 where only known when it has run
   std::map<std::string, std::string> discovered;  ///< what each source found, by step
+  BroadcastChoices choices;                  ///< of the steps that leave it to the planner
   bool replay = false;                       ///< learners load their state instead of fitting
 
+  /// The step of the task that was to be given all rows of an input which `rows_of` counts too many of, once it is stored; empty where there
+  /// is none. Its choice is then the other one.
+  std::string revise(const Task& task, const std::function<int64_t(size_t node, const std::string& output)>& rows_of);
   /// The schema of a node's output as it is written: pruned.
   data::Schema schema_of(size_t node) const;
   /// What `throng plan` prints.
@@ -48,7 +54,7 @@ struct Plan {
   std::string hash() const;
 };
 
-/// Sources must have been adopted and schemas bound. Adds the co-locating steps that collective operators ask for.
-Plan make_plan(graph::Graph graph, bool replay = false);
+/// Sources must have been adopted, schemas bound, choices applied. Adds the co-locating steps that collective operators ask for.
+Plan make_plan(graph::Graph graph, BroadcastChoices choices = {}, bool replay = false);
 
 }  // namespace throng::engine

@@ -62,7 +62,7 @@ void ranges_of(const Batch& batch, const Batch& splitters, const std::vector<dat
   const data::RowKeys keys = data::RowKeys::of(batch, order), cut_keys = data::RowKeys::of(splitters, order);
   auto compare = [&](size_t r, size_t c) {
     const auto &key = keys.keys[r], &cut = cut_keys.keys[c];
-    return key < cut ? -1 : cut < key ? 1 : keys.exact ? 0 : rows(int64_t(r), int64_t(c));
+    return key < cut ? -1 : cut < key ? 1 : keys.exact && cut_keys.exact ? 0 : rows(int64_t(r), int64_t(c));
   };
   for (size_t r = 0; r < ranges.size(); ++r) ranges[r] = search(r, 0, num_cuts, compare);
 }
@@ -76,7 +76,7 @@ Routing::Routing(const graph::KeyedOperator& op, size_t input, int64_t num_targe
       num_targets_(num_targets),
       splitters_(std::move(splitters)) {}
 
-std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partition, int64_t first_row) const {
+std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partition, int64_t first_row, HeavyHitters* hitters) const {
   const int64_t n = batch.num_rows();
   data::Column origin = data::Column::zeros(data::Type::kInt64, n);
   for (int64_t r = 0; r < n; ++r) origin.mutable_values<int64_t>()[size_t(r)] = origin_of(partition, first_row + r);
@@ -89,20 +89,12 @@ std::vector<Routing::Block> Routing::blocks(const Batch& batch, int64_t partitio
   } else {
     const auto hashes = rows.hash_rows(key_);
     for (size_t r = 0; r < hashes.size(); ++r) target[r] = uint32_t(hashes[r] % uint64_t(num_targets_));
+    if (hitters) *hitters = HeavyHitters(rows, key_, hashes, mix64(uint64_t(origin_of(partition, first_row))));
   }
-  // Rows by target, in their order.
-  std::vector<int64_t> ends(size_t(num_targets_) + 1, 0), chosen(static_cast<size_t>(n));
-  for (uint32_t t : target) ++ends[t + 1];
-  for (size_t t = 1; t < ends.size(); ++t) ends[t] += ends[t - 1];
-  const std::vector<int64_t> starts = ends;
-  for (int64_t r = 0; r < n; ++r) chosen[size_t(ends[target[size_t(r)]]++)] = r;
   std::vector<Block> blocks;
-  for (size_t t = 0; t < size_t(num_targets_); ++t) {
-    if (starts[t] == starts[t + 1]) continue;
-    Buffer block;
-    rows.serialize(block, std::span(chosen).subspan(size_t(starts[t]), size_t(starts[t + 1] - starts[t])));
-    blocks.emplace_back(int64_t(t), std::move(block));
-  }
+  auto by_target = rows.serialize_by(target, size_t(num_targets_));
+  for (size_t t = 0; t < by_target.size(); ++t)
+    if (!by_target[t].empty()) blocks.emplace_back(int64_t(t), std::move(by_target[t]));
   return blocks;
 }
 

@@ -6,6 +6,7 @@
 
 #include "framework/comm/communicator.h"
 #include "framework/data/row_order.h"
+#include "framework/engine/heavy_hitters.h"
 #include "framework/graph/operator.h"
 
 namespace throng::engine {
@@ -24,7 +25,8 @@ class Routing {
   /// `splitters`: of `range_splitters`, where the operator places by range.
   Routing(const graph::KeyedOperator& op, size_t input, int64_t num_targets, data::Batch splitters);
   /// The rows of `batch` with their place, a block for each target that gets some; the first of them is row `first_row` of `partition`.
-  std::vector<Block> blocks(const data::Batch& batch, int64_t partition, int64_t first_row) const;
+  /// `hitters` gets a summary of their keys, where these have hashes.
+  std::vector<Block> blocks(const data::Batch& batch, int64_t partition, int64_t first_row, HeavyHitters* hitters = nullptr) const;
 
  private:
   bool ranged_;

@@ -7,12 +7,13 @@
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/engine/estimate.h"
+#include "framework/engine/memory_forecast.h"
 
 namespace throng::engine {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay) {
+Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay, const BroadcastChoices* choices) {
   graph::Graph graph = graph::build_graph(job, faults);
   // What each source found, or why it could not look.
   json found = json::object();
@@ -47,8 +48,12 @@ Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faul
   }
   graph::bind_schemas(graph, faults, replay);
   faults.throw_if_any();
-  Plan plan = make_plan(std::move(graph), replay);
-  for (const auto& [id, one] : found.items()) plan.discovered[id] = one["found"].get<std::string>();
+  std::map<std::string, std::string> discovered;
+  for (const auto& [id, one] : found.items()) discovered[id] = one["found"].get<std::string>();
+  const BroadcastChoices chosen = choices ? *choices : choose_broadcasts(job, graph, discovered, comm);
+  apply_choices(graph, chosen);
+  Plan plan = make_plan(std::move(graph), chosen, replay);
+  plan.discovered = std::move(discovered);
   for (const auto& other : comm.allgather(plan.hash()))
     if (other != plan.hash()) throw bug("ranks made different plans: {} and {}", plan.hash(), other);
   return plan;
@@ -56,22 +61,30 @@ Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faul
 
 namespace {
 
-uint64_t memory_for_rank(comm::Communicator& comm) {
+uint64_t most_memory(comm::Communicator& comm) {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
   uint64_t ranks_here = 0;
   for (const auto& other : comm.allgather(host)) ranks_here += other == host;
-  return uint64_t(0.8 * double(host_memory_limit())) / std::max<uint64_t>(1, ranks_here);
+  return memory_of_rank(ranks_here);
 }
 
 // Rank 0. What the run is expected to cost; null where it is not wanted, or most is done already.
-json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& directory, const RunOptions& options) {
+json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& directory, const RunOptions& options, int ranks) {
   if (options.resume || plan.replay || !options.estimate) return directory.state().is_object() ? directory.state().value("predicted", json()) : json();
   const bool done = std::all_of(plan.tasks.begin(), plan.tasks.end(), [&](const Task& t) {
     auto record = directory.record(plan.graph.nodes[t.node].step.id);
     return record && record->key == t.key;
   });
-  return done ? directory.state().value("predicted", json()) : estimate(job, plan).to_json();
+  if (done) return directory.state().value("predicted", json());
+  const Estimates estimates = estimate(job, plan);
+  json predicted = estimates.to_json();
+  predicted["memory"] = forecast_memory(plan, estimates, {ranks, options.threads, options.memory_bytes}).to_json(plan);
+  for (const auto& warning : predicted["memory"]["warnings"]) {
+    directory.append_log("warning: " + warning.get<std::string>());
+    if (options.warn) options.warn(warning);
+  }
+  return predicted;
 }
 
 std::string now_text() {
@@ -96,22 +109,8 @@ void open_directory(const graph::Job& job, const Plan& plan, const RunOptions& o
   fs::remove(options.out / "error.json", ignored);
 }
 
-}  // namespace
-
-RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options) {
-  Stopwatch watch;
-  RunResult result;
-  result.plan_text = plan.text();
-  RunDirectory directory(options.out);
-  if (comm.rank() == 0) open_directory(job, plan, options);
-  for (auto& [step, path] : plan.graph.save) path = (options.out / path).lexically_normal().string();
-  comm.barrier();
-  const uint64_t most = memory_for_rank(comm);
-  options.memory_bytes = options.memory_bytes == 0 ? most : std::min(most, options.memory_bytes);
-
-  json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
-             {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
-             {"overrides", job.overrides}, {"seed", job.seed},  {"steps", json::object()}};
+// What state.json tells of a plan.
+void describe(const Plan& plan, json& state) {
   json order = json::array();
   for (const auto& t : plan.tasks) order.push_back(plan.graph.nodes[t.node].step.id);
   state["order"] = order;
@@ -124,10 +123,32 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     graph.push_back({{"id", n.step.id}, {"op", n.step.op}, {"shape", graph::shape_name(n.op->shape())}, {"inputs", inputs}, {"stored", bool(plan.materialised[i])}});
   }
   state["graph"] = graph;
+}
 
-  if (comm.rank() == 0) state["predicted"] = foretell(job, plan, directory, options);
+void save_under(const fs::path& out, Plan& plan) {
+  for (auto& [step, path] : plan.graph.save) path = (out / path).lexically_normal().string();
+}
+
+}  // namespace
+
+RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options) {
+  Stopwatch watch;
+  RunResult result;
+  RunDirectory directory(options.out);
+  if (comm.rank() == 0) open_directory(job, plan, options);
+  save_under(options.out, plan);
+  comm.barrier();
+  const uint64_t most = most_memory(comm);
+  options.memory_bytes = options.memory_bytes == 0 ? most : std::min(most, options.memory_bytes);
+
+  json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
+             {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
+             {"overrides", job.overrides}, {"seed", job.seed},  {"steps", json::object()}};
+  describe(plan, state);
+  if (comm.rank() == 0) result.predicted = state["predicted"] = foretell(job, plan, directory, options, comm.size());
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.checkpoint_every, options.learned_from, {}};
+  executor_options.exchange = options.exchange;
   Stopwatch since_state;
   executor_options.progress = [&](const Progress& p) {
     auto& step = state["steps"][p.step];
@@ -145,9 +166,26 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     directory.append_log(fmt::format("run of job {} on {} ranks, {} threads each", job.name, comm.size(), options.threads));
   }
 
-  Executor executor(plan, comm, directory, executor_options);
+  std::string revised;
+  executor_options.go_on = [&](const Task& task) {
+    revised = plan.revise(task, [&](size_t node, const std::string& output) {
+      return data::DatasetReader(directory.dataset(plan.graph.nodes[node].step.id, output)).manifest().num_rows();
+    });
+    return revised.empty();
+  };
   try {
-    executor.run();
+    for (;;) {
+      Executor executor(plan, comm, directory, executor_options);
+      const bool finished = executor.run();
+      result.steps = executor.records();
+      if (finished) break;
+      const BroadcastChoices choices = plan.choices;
+      if (comm.rank() == 0) directory.append_log(fmt::format("step {} is a {}", revised, choices.at(revised).text()));
+      plan = prepare(job, comm, {}, plan.replay, &choices);
+      save_under(options.out, plan);
+      describe(plan, state);
+      if (comm.rank() == 0) write_file_atomically(options.out / "plan.txt", plan.text());
+    }
   } catch (const Error& e) {
     if (comm.rank() == 0 && e.fault() == Fault::kStopped) {
       state["state"] = "stopped";
@@ -156,8 +194,8 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     }
     throw;
   }
-  result.steps = executor.records();
-  result.seconds = watch.seconds();
+  result.plan_text = plan.text();
+  result.seconds = watch.seconds(), result.workers = comm.size() * options.threads;
   if (comm.rank() == 0) {
     state["state"] = "done";
     state["seconds"] = result.seconds;

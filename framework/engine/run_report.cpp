@@ -8,6 +8,7 @@
 
 #include "framework/base/files.h"
 #include "framework/base/units.h"
+#include "framework/engine/estimate.h"
 #include "framework/engine/report_page.h"
 #include "framework/engine/run_directory.h"
 
@@ -96,11 +97,8 @@ void write_report(const fs::path& folder) {
 
   std::map<std::string, json> nodes;
   json steps = json::array();
-  const json forecast = state.contains("predicted") && state["predicted"].is_object() ? state["predicted"] : json::object();
-  const json predicted_steps = forecast.value("steps", json::object());
-  const double workers = state.value("ranks", 1) * state.value("threads", 1);
-  // A step's time as foretold: of a task, shared by all workers; of a step fused into one, summed over them.
-  auto expected_seconds = [&](const json& p) { return p.contains("seconds") ? json(p["seconds"].get<double>() / (p.value("fused", false) ? 1 : workers)) : json(); };
+  const json forecast = state.contains("predicted") ? state["predicted"] : json();
+  const int workers = state.value("ranks", 1) * state.value("threads", 1);
   std::vector<std::string> order = state.value("order", std::vector<std::string>());
   for (const auto& id : order) {
     auto it = records.find(id);
@@ -109,8 +107,9 @@ void write_report(const fs::path& folder) {
     for (const auto& [name, node] : r.nodes.items()) {
       nodes[name] = node;
       const bool whole = name == r.id;
-      const json predicted = predicted_steps.value(name, json::object());
-      steps.push_back({{"id", name}, {"op", node["op"]}, {"rows", node["rows"]}, {"predicted", predicted.value("rows", json())}, {"predicted_seconds", expected_seconds(predicted)}, {"counters", node["counters"]},
+      json predicted = predicted_of(forecast, name, workers);
+      if (predicted.is_null()) predicted = json::object();
+      steps.push_back({{"id", name}, {"op", node["op"]}, {"rows", node["rows"]}, {"predicted", predicted.value("rows", json())}, {"predicted_seconds", predicted.value("seconds", json())}, {"predicted_memory", predicted.value("memory", json())}, {"counters", node["counters"]},
                        {"seconds", whole ? json(r.seconds) : json(node["seconds"])}, {"shuffled", whole ? r.bytes_shuffled : 0}, {"memory", whole ? r.peak_memory_bytes : 0}});
     }
   }

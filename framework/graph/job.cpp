@@ -123,6 +123,12 @@ void no_such_output(const Node& node, const std::string& output, const Place& pl
 
 }  // namespace
 
+data::Schema input_schema(const Graph& graph, const Node& node, size_t input) {
+  const Node& from = graph.nodes[node.inputs.at(input)];
+  const std::string& output = node.outputs[input];
+  return output.empty() ? from.schema : static_cast<const CollectiveOperator&>(*from.op).side_outputs().at(output);
+}
+
 void bind_schemas(Graph& graph, Faults& faults, bool replay) {
   for (auto& node : graph.nodes) {
     if (!node.op) continue;

@@ -76,6 +76,9 @@ struct Graph {
   std::string canonical() const;
 };
 
+/// The schema of what a bound graph's node reads as an input.
+data::Schema input_schema(const Graph& graph, const Node& node, size_t input);
+
 /// Makes the operators and orders the steps; faults (unknown operator, parameter, input; cycles) are added.
 Graph build_graph(const Job& job, Faults& faults);
 

@@ -85,6 +85,13 @@ class MapOperator : public Operator {
   /// A map of several inputs maps the rows of the first; each rank is given all rows of the others beforehand, and none when it is
   /// through, so that it lets go of them.
   virtual void take_side(size_t input, data::Batch rows) { (void)input, (void)rows; }
+  /// Instead of `take_side` where the rows do not fit: portions of them, in order, each read anew by every call, from any thread. False
+  /// where it needs them all at once.
+  struct SidePortions {
+    size_t count = 0;
+    std::function<data::Batch(size_t)> read;
+  };
+  virtual bool take_side_portions(size_t input, SidePortions portions) { return (void)input, (void)portions, false; }
   /// Called by several threads at once. May drop rows; keeps their order.
   virtual data::Batch map(const data::Batch& batch) const = 0;
   /// False where it drops all rows that have such statistics: they are not read, and `skip` is called with their number.
@@ -134,6 +141,13 @@ class KeyedOperator : public Operator {
   virtual data::Schema prepared_schema_of(size_t input, const data::Schema& schema) const { return (void)input, prepared_schema(schema); }
   /// Two inputs: the rows of both in one partition, each ascending by its key, then its order. Called by several threads at once.
   virtual data::Batch join(const data::Batch& left, const data::Batch& right) const;
+  /// A map that gives the same rows in the order of the first input, when given all rows of the second; nullptr where there is none, or
+  /// where the user has chosen. The planner takes it where the second input is small. Called when bound; comes unbound.
+  virtual std::unique_ptr<MapOperator> broadcast_variant() const { return nullptr; }
+  /// What `join` needs at once of the right rows of a key that are too many for memory: all; for each left row one portion after the
+  /// other (its pairs); any one of them (whether there is a match); or the newest that is not later than the left row by `order_of`.
+  enum class RightRows { kAll, kEach, kAny, kNewest };
+  virtual RightRows right_rows() const { return RightRows::kAll; }
 };
 
 /// The rows whose columns `columns` are all there; the others are counted under `counter`.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "framework/base/units.h"
 #include "framework/engine/run_directory.h"
 #include "jobs/spec/yaml_job.h"
 
@@ -14,6 +15,12 @@ void JobOptions::add_to(CLI::App& command) {
   command.add_option("--set", set, "step.param=value: overrides a parameter (may be repeated)")->take_all()->expected(1)->allow_extra_args(false);
   command.add_option("--plugin", plugins, "shared library with operators of your own (may be repeated)")->expected(1)->allow_extra_args(false)->take_all();
   command.add_option_function<uint64_t>("--seed", [this](const uint64_t& s) { seed = s, seed_given = true; }, "seed of all random numbers (default: the job's)");
+}
+
+uint64_t bytes_of(const char* flag, const std::string& text) {
+  auto bytes = parse_bytes(text);
+  if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("{} is '{}'; expected at least 1MiB, for example 4GiB", flag, text);
+  return bytes->count;
 }
 
 graph::Job job_of_run(const std::string& run, graph::Faults& faults) {

@@ -1,5 +1,6 @@
 // Flags that `run` and `plan` share: which job, which overrides, which plugins.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct JobOptions {
   /// Loads plugins and reads the job file, or the job of a run directory. Faults of the file's form are collected.
   graph::Job read(graph::Faults& faults) const;
 };
+
+/// The bytes of a flag such as --memory; a job error where they are none, or less than 1 MiB.
+uint64_t bytes_of(const char* flag, const std::string& text);
 
 /// The job that a run directory was made from, with its overrides and folder. A job error where the folder holds no run.
 graph::Job job_of_run(const std::string& run, graph::Faults& faults);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/base/units.h"
+#include "framework/engine/estimate.h"
 #include "framework/engine/run.h"
 #include "framework/engine/run_report.h"
 #include "jobs/cli/commands.h"
@@ -17,26 +18,23 @@ namespace {
 struct Options {
   JobOptions job;
   RankOptions ranks;
-  std::string out, memory, spill_quota, checkpoint_every = "10m";
+  std::string out, memory, spill_quota, checkpoint_every = "10m", exchange = "stream";
   bool resume = false, json = false, estimate = true;
 };
 
 void print_result(const engine::RunResult& result, const Options& options, const std::string& out) {
   if (options.json) {
     nlohmann::json steps = nlohmann::json::array();
-    for (const auto& s : result.steps) steps.push_back(s.to_json());
+    for (const auto& s : result.steps) {
+      steps.push_back(s.to_json());
+      steps.back()["predicted"] = engine::predicted_of(result.predicted, s.id, result.workers);
+    }
     std::printf("%s\n", nlohmann::json{{"run", out}, {"seconds", result.seconds}, {"steps", steps}}.dump(1).c_str());
     return;
   }
   std::printf("\n");
   for (const auto& sentence : engine::report_sentences(out)) std::printf("  %s\n", sentence.c_str());
   std::printf("\ndone in %s; report: %s\n", format_seconds(result.seconds).c_str(), (std::filesystem::path(out) / "report.html").c_str());
-}
-
-uint64_t bytes_of(const char* flag, const std::string& text) {
-  auto bytes = parse_bytes(text);
-  if (!bytes || bytes->count < (uint64_t{1} << 20)) throw job_error("{} is '{}'; expected at least 1MiB, for example 4GiB", flag, text);
-  return bytes->count;
 }
 
 double seconds_of(const char* flag, const std::string& text) {
@@ -60,7 +58,9 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     if (!options.memory.empty()) run_options.memory_bytes = bytes_of("--memory", options.memory);
     if (!options.spill_quota.empty()) run_options.spill_quota_bytes = bytes_of("--spill-quota", options.spill_quota);
     run_options.checkpoint_every = seconds_of("--checkpoint-every", options.checkpoint_every);
+    run_options.exchange = options.exchange == "stream" ? engine::ExchangeKind::kStream : engine::ExchangeKind::kCollective;
     run_options.progress = progress_lines(options.json);
+    run_options.warn = [](const std::string& text) { std::fprintf(stderr, "throng: warning: %s\n", text.c_str()); };
     auto plan = engine::prepare(job, comm, std::move(faults));
     auto result = engine::run(job, std::move(plan), comm, run_options);
     if (comm.rank() == 0) {
@@ -82,6 +82,8 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
   command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
   command->add_option("--checkpoint-every", options->checkpoint_every, "how often a long shuffle, sort or write keeps what it has done in the run directory (default 10m; 0: only when told to stop)");
+  command->add_option("--exchange", options->exchange, "how shuffled rows travel: 'stream', point to point while rows are made (default), or 'collective', in rounds that all ranks join; results are the same")
+      ->check(CLI::IsMember({"stream", "collective"}));
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
   command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");
   command->add_flag("--json", options->json, "print the result as JSON instead of progress");

@@ -56,15 +56,19 @@ class AggregateOperator : public graph::KeyedOperator {
   data::Schema prepared_schema(const data::Schema&) const override { return partial_; }
 
   data::Batch prepare(const data::Batch& batch) const override {
-    data::Batch rows = batch;
-    for (const auto& [name, e] : key_expressions_) rows = rows.with(partial_.at(name), e.evaluate(batch));
-    const auto groups = data::Groups::of(rows, key_);
-    data::Batch keys = rows.take(groups.first_row).project(key_);
+    std::vector<data::GroupKey> keys;
+    for (const auto& key : key_) {
+      const auto e = std::find_if(key_expressions_.begin(), key_expressions_.end(), [&](const auto& named) { return named.first == key; });
+      if (e != key_expressions_.end()) keys.push_back(e->second.evaluate_key(batch));
+      else keys.push_back({batch.column_ptr(size_t(batch.schema().find(key)))});
+    }
+    const auto groups = data::Groups::of(keys, batch.num_rows());
+    const auto sizes = data::Groups::sizes(groups.of_row, groups.size());
     std::vector<data::Column> columns;
-    for (const auto& name : key_) columns.push_back(keys.column(name));
+    for (const auto& key : keys) columns.push_back(key.take(groups.first_row));
     for (const auto& a : aggregates_) {
       auto accumulator = a.accumulator();
-      accumulator->add(batch, groups.of_row, groups.size());
+      accumulator->add(batch, groups.of_row, sizes);
       for (auto& column : accumulator->states(groups.size())) columns.push_back(std::move(column));
     }
     return data::Batch(partial_, std::move(columns), batch.origin);

@@ -49,7 +49,7 @@ class ExplodeOperator : public graph::MapOperator {
       for (int64_t i = 0; i < n; ++i) position.append(i);
       if (n == 0 && params_.outer) position.append_null();
     }
-    const data::Column all = list.elements();
+    data::Column all = list.elements();
     data::Column element(type_);
     if (empty_ones && params_.outer) {
       int64_t at = 0;
@@ -59,7 +59,7 @@ class ExplodeOperator : public graph::MapOperator {
         at += n;
       }
     } else {
-      element = all;
+      element = std::move(all);
     }
     data::Schema schema;
     std::vector<data::Column> columns;

@@ -1,14 +1,20 @@
 #include "operators/join/join.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 #include "framework/data/row_order.h"
 #include "framework/graph/registry.h"
+#include "operators/join/join_table.h"
 
 namespace throng::op {
 namespace {
 
 using data::Type;
+
+// Kinds that need no more than one left row and the right ones.
+bool keeps_left_order(const std::string& how) { return how == "inner" || how == "left" || how == "semi" || how == "anti"; }
 
 // What both ways of joining share: columns in and out.
 class JoinColumns {
@@ -110,6 +116,8 @@ class ShuffledJoin : public graph::KeyedOperator, private JoinColumns {
   graph::Names key_of(size_t input) const override { return input == 0 ? params_.on : right_key_; }
   graph::Names order() const override { return asof() ? graph::Names{params_.ts} : graph::Names{}; }
   data::Batch process(const data::Batch&, std::span<const int64_t>) const override { throw bug("a join of one input"); }
+  RightRows right_rows() const override { return asof() ? RightRows::kNewest : params_.how == "semi" || params_.how == "anti" ? RightRows::kAny : RightRows::kEach; }
+  std::unique_ptr<graph::MapOperator> broadcast_variant() const override;
 
   // Merges two sorted sides group by group. Pairs of row numbers, -1 where a side has none.
   data::Batch join(const data::Batch& left, const data::Batch& right) const override {
@@ -174,104 +182,93 @@ class ShuffledJoin : public graph::KeyedOperator, private JoinColumns {
   }
 };
 
-// The right input in a table on every rank; the left rows stay where they are.
+// The right input in a table on every rank; the left rows stay where they are. Where it does not fit, each left batch meets it portion by
+// portion.
 class BroadcastJoin : public graph::MapOperator, private JoinColumns {
  public:
   using JoinColumns::JoinColumns;
   data::Schema bind(const std::vector<data::Schema>& inputs) override {
-    const auto& how = params_.how;
-    if (how != "inner" && how != "left" && how != "semi" && how != "anti") throw job_error("'strategy' is broadcast, but 'how' is {}; expected inner, left, semi or anti", how);
+    if (!keeps_left_order(params_.how)) throw job_error("'strategy' is broadcast, but 'how' is {}; expected inner, left, semi or anti", params_.how);
     return bind_columns(inputs);
   }
   graph::Names needed_columns(size_t input, const data::Schema& schema, const graph::Names& wanted) const override { return columns_needed(input, schema, wanted); }
 
   void take_side(size_t, data::Batch rows) override {
-    right_ = std::move(rows);
-    const size_t n = size_t(right_.num_rows());
-    next_.assign(n, -1);
-    slots_.clear(), hashes_.clear();
-    const auto null_keys = keys_that_may_be_null(right_, right_key_);
-    const bool direct = table_by_value(n);
-    if (!direct) {
-      size_t capacity = 64;
-      while (capacity < 2 * n) capacity *= 2;
-      slots_.assign(capacity, -1);
-      hashes_ = right_.hash_rows(right_key_);
-    }
-    for (size_t r = n; r-- > 0;) {  // backwards: a chain begins with the first row
-      if (any_null(null_keys, int64_t(r))) continue;
-      int32_t& slot = slots_[direct ? uint64_t(right_.column(right_key_[0]).as_int64(int64_t(r))) - uint64_t(least_) : hashes_[r] & (slots_.size() - 1)];
-      next_[r] = std::exchange(slot, int32_t(r));
-    }
+    portions_ = {};
+    table_.emplace(std::move(rows), right_key_);
+  }
+  bool take_side_portions(size_t, SidePortions portions) override {
+    table_.reset();
+    portions_ = std::move(portions);
+    return portions_.count > 0;
   }
 
   data::Batch map(const data::Batch& left) const override {
-    const auto null_keys = keys_that_may_be_null(left, params_.on);
-    const bool once = params_.how == "semi" || params_.how == "anti", unmatched = params_.how == "left" || params_.how == "anti";
+    const bool once = params_.how == "semi" || params_.how == "anti";
+    if (!table_) return once ? map_once(left) : map_portions(left);
     Pairs pairs;
-    pairs.left.reserve(size_t(left.num_rows())), pairs.right.reserve(size_t(left.num_rows()));
-    auto probe = [&](const auto& first, const auto& same) {
-      for (int64_t l = 0; l < left.num_rows(); ++l) {
-        bool found = false;
-        int32_t r = null_keys.empty() || !any_null(null_keys, l) ? first(l) : -1;
-        for (; r >= 0; r = next_[size_t(r)]) {
-          if (!same(l, r)) continue;
-          found = true;
-          if (once) break;
-          pairs.add(l, r);
-        }
-        if (found ? params_.how == "semi" : unmatched) pairs.add(l, -1);
-      }
-    };
-    if (hashes_.empty()) {  // by value
-      auto by_value = [&](auto values) {
-        probe([&](int64_t l) { const uint64_t at = uint64_t(int64_t{values[size_t(l)]}) - uint64_t(least_); return at < slots_.size() ? slots_[at] : -1; }, [](int64_t, int32_t) { return true; });
-      };
-      const data::Column& key = left.column(params_.on[0]);
-      if (key.type() == Type::kBool) by_value(key.values<uint8_t>());
-      else if (key.type() == Type::kInt32) by_value(key.values<int32_t>());
-      else by_value(key.values<int64_t>());
-      return assemble(left, right_, pairs);
-    }
-    const auto hashes = left.hash_rows(params_.on);
-    std::vector<std::pair<const data::Column*, const data::Column*>> keys;
-    for (size_t i = 0; i < params_.on.size(); ++i) keys.emplace_back(&left.column(params_.on[i]), &right_.column(right_key_[i]));
-    probe([&](int64_t l) { return slots_[hashes[size_t(l)] & (slots_.size() - 1)]; },
-          [&](int64_t l, int32_t r) {
-            return hashes_[size_t(r)] == hashes[size_t(l)] && std::all_of(keys.begin(), keys.end(), [&](const auto& k) { return data::Column::compare(*k.first, l, *k.second, r) == 0; });
-          });
-    return assemble(left, right_, pairs);
+    table_->matches(left, params_.on, once, pairs.left, pairs.right);
+    if (params_.how == "left" || params_.how == "anti") pairs = with_unmatched(left, pairs);
+    return assemble(left, table_->rows(), pairs);
   }
 
  private:
-  // One key of whole numbers that lie close together needs no hashes: a slot for each value.
-  bool table_by_value(size_t n) {
-    if (n >= size_t(INT32_MAX)) throw data_error("the right input has {} rows; a broadcast takes up to {}", n, INT32_MAX).with_hint("strategy: shuffle");
-    const data::Column& key = right_.column(right_key_[0]);
-    if (right_key_.size() > 1 || (!data::is_integer(key.type()) && key.type() != Type::kBool && key.type() != Type::kTimestamp)) return false;
-    int64_t least = INT64_MAX, greatest = INT64_MIN;
-    for (int64_t r = 0; r < int64_t(n); ++r)
-      if (key.is_valid(r)) least = std::min(least, key.as_int64(r)), greatest = std::max(greatest, key.as_int64(r));
-    const uint64_t width = least > greatest ? 0 : uint64_t(greatest) - uint64_t(least);
-    if (width >= 8 * uint64_t(n) + 1024) return false;
-    least_ = least > greatest ? 0 : least;
-    slots_.assign(size_t(width) + 1, -1);
-    return true;
+  // Anti keeps the unmatched rows only.
+  Pairs with_unmatched(const data::Batch& left, const Pairs& met) const {
+    Pairs pairs;
+    size_t k = 0;
+    for (int64_t l = 0; l < left.num_rows(); ++l) {
+      const bool matched = k < met.left.size() && met.left[k] == l;
+      if (!matched) pairs.add(l, -1);
+      for (; k < met.left.size() && met.left[k] == l; ++k)
+        if (params_.how == "left") pairs.add(l, met.right[k]);
+    }
+    return pairs;
   }
-  static std::vector<const data::Column*> keys_that_may_be_null(const data::Batch& rows, const graph::Names& key) {
-    std::vector<const data::Column*> columns;
-    for (const auto& name : key)
-      if (rows.column(name).has_nulls()) columns.push_back(&rows.column(name));
-    return columns;
+  // Semi, anti: a row that has met a portion's row has met one.
+  data::Batch map_once(const data::Batch& left) const {
+    std::vector<uint8_t> met(size_t(left.num_rows()), 0);
+    for (size_t i = 0; i < portions_.count; ++i) {
+      Pairs pairs;
+      JoinTable(portions_.read(i), right_key_).matches(left, params_.on, true, pairs.left, pairs.right);
+      for (int64_t l : pairs.left) met[size_t(l)] = 1;
+    }
+    std::vector<int64_t> kept;
+    for (size_t l = 0; l < met.size(); ++l)
+      if (met[l] == (params_.how == "semi")) kept.push_back(int64_t(l));
+    return left.take(kept);
   }
-  static bool any_null(const std::vector<const data::Column*>& columns, int64_t row) {
-    return std::any_of(columns.begin(), columns.end(), [&](const auto* c) { return !c->is_valid(row); });
+  // The pairs of all portions, then put in order of the left row; those of one are in order of the portions already.
+  data::Batch map_portions(const data::Batch& left) const {
+    std::vector<data::Batch> parts;
+    std::vector<int64_t> lefts;
+    std::vector<uint8_t> met(size_t(left.num_rows()), 0);
+    for (size_t i = 0; i < portions_.count; ++i) {
+      Pairs pairs;
+      const JoinTable table(portions_.read(i), right_key_);
+      table.matches(left, params_.on, false, pairs.left, pairs.right);
+      for (int64_t l : pairs.left) met[size_t(l)] = 1;
+      if (params_.how == "left" && i + 1 == portions_.count)
+        for (size_t l = 0; l < met.size(); ++l)
+          if (!met[l]) pairs.add(int64_t(l), -1);
+      lefts.insert(lefts.end(), pairs.left.begin(), pairs.left.end());
+      parts.push_back(assemble(left, table.rows(), pairs));
+    }
+    std::vector<int64_t> order(lefts.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return lefts[size_t(a)] < lefts[size_t(b)]; });
+    data::Batch rows = data::Batch::concat(parts[0].schema(), parts).take(order);
+    rows.origin = left.origin;
+    return rows;
   }
-  data::Batch right_;
-  int64_t least_ = 0;                  // the value of the first slot, where slots are by value
-  std::vector<int32_t> slots_, next_;  // first row of a chain, the row after
-  std::vector<uint64_t> hashes_;       // of the right rows; empty where slots are by value
+  std::optional<JoinTable> table_;
+  SidePortions portions_;
 };
+
+std::unique_ptr<graph::MapOperator> ShuffledJoin::broadcast_variant() const {
+  if (params_.strategy != "auto" || !keeps_left_order(params_.how)) return nullptr;
+  return std::make_unique<BroadcastJoin>(params_);
+}
 
 }  // namespace
 }  // namespace throng::op

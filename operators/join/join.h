@@ -9,7 +9,8 @@ namespace throng::op {
 /// anti (left rows that have none); asof (each left row with the newest right row of its key whose `ts` is not later; rows without
 /// one are kept with nulls). The result has the key columns once, the left columns, then the right columns; where both have a
 /// name, the right one gets `suffix`. Shuffled, rows are in order of the hash partition of their key, then of the key, (asof) time, left place, right place.
-/// Broadcast, they keep the left input's order.
+/// Broadcast, they keep the left input's order. `auto` is a broadcast where the right input takes at most 8 MiB with all its columns: by a sample of
+/// fixed size, where that leaves no doubt, and by its number of rows when it is there. Since the order follows from the choice, the choice follows from the data alone.
 struct Join {
   std::vector<std::string> on;
   std::vector<std::string> right_on;
@@ -17,7 +18,7 @@ struct Join {
   std::string suffix = "_right";
   std::string ts = "ts";
   Duration tolerance{};
-  std::string strategy = "shuffle";
+  std::string strategy = "auto";
 
   static constexpr auto kOp = "join";
   static constexpr auto kSummary = "joins two inputs on equal keys: inner, left, right, full, semi, anti, as-of";
@@ -29,8 +30,8 @@ struct Join {
                          graph::field("suffix", &Join::suffix, "added to right columns whose name the left has too"),
                          graph::field("ts", &Join::ts, "asof: time column of both inputs"),
                          graph::field("tolerance", &Join::tolerance, "asof: how old a match may be; 0s: any age"),
-                         graph::field("strategy", &Join::strategy, "shuffle: rows of both inputs travel to their key; broadcast: each rank holds all of the right input, for small ones (inner, left, semi, anti)")
-                             .one_of({"shuffle", "broadcast"}));
+                         graph::field("strategy", &Join::strategy, "shuffle: rows of both inputs travel to their key; broadcast: each rank holds all of the right input (inner, left, semi, anti), and rows keep the left one's order; auto: broadcast where the right input takes at most 8 MiB")
+                             .one_of({"auto", "shuffle", "broadcast"}));
   }
 };
 

@@ -27,11 +27,9 @@ class OverOperator : public graph::KeyedOperator {
       once(name);
     }
     for (const auto& item : params_.order) {
-      const bool falling = item.starts_with("-") && !input.has(item);
-      const auto& field = input.at(falling ? item.substr(1) : item);
-      if (is_list(field.type)) throw job_error("column '{}' is {}; rows cannot be ordered by it", field.name, data::type_name(field.type));
-      once(field.name);
-      order_.push_back(field.name), falling_.push_back(falling);
+      const auto order = data::OrderBy::parse(item, input);
+      once(order.column);
+      order_.push_back(order.column), falling_.push_back(order.falling);
     }
     data::Schema schema = input;
     for (const auto& [name, text] : params_.columns) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "framework/base/suggest.h"
+#include "framework/data/function_call.h"
 #include "operators/over/sliding.h"
 
 namespace throng::op {
@@ -116,35 +117,11 @@ WindowFunction::WindowFunction(std::string name, std::string text, const data::S
 
 void WindowFunction::fail(const std::string& what) const { throw job_error("column '{}' is '{}': {}", name_, text_, what); }
 
-// Cuts "f(a, g(b, 'c,d'))" into f and its arguments.
 void WindowFunction::parse() {
-  auto trim = [](std::string_view t) {
-    const size_t b = t.find_first_not_of(" \t\n"), e = t.find_last_not_of(" \t\n");
-    return b == t.npos ? std::string() : std::string(t.substr(b, e - b + 1));
-  };
-  const char* expected = "expected function(column or expression), such as lag(action)";
-  const std::string t = trim(text_);
-  const size_t open = t.find('(');
-  if (open == t.npos || t.back() != ')') fail(expected);
-  function_ = trim(std::string_view(t).substr(0, open));
-  int depth = 0;
-  char quote = 0;
-  std::string part;
-  auto end_part = [&] {
-    arguments_.push_back(trim(part));
-    if (arguments_.back().empty()) fail("an argument is empty");
-    part.clear();
-  };
-  for (char c : std::string_view(t).substr(open + 1, t.size() - open - 2)) {
-    if (quote) quote = c == quote ? 0 : quote;
-    else if (c == '\'' || c == '"' || c == '`') quote = c;
-    else if (c == '(') ++depth;
-    else if (c == ')' && --depth < 0) fail(expected);
-    if (c == ',' && !quote && depth == 0) end_part();
-    else part += c;
-  }
-  if (quote || depth != 0) fail(expected);
-  if (!trim(part).empty() || !arguments_.empty()) end_part();
+  auto call = data::FunctionCall::parse(text_);
+  if (!call) fail("expected function(column or expression), such as lag(action)");
+  function_ = call->name, arguments_ = call->arguments;
+  if (std::find(arguments_.begin(), arguments_.end(), "") != arguments_.end()) fail("an argument is empty");
 }
 
 int64_t WindowFunction::whole_argument(size_t i, int64_t least) const {

@@ -60,7 +60,7 @@ class PivotOperator : public graph::KeyedOperator {
       std::vector<uint32_t> group_of;
       for (int64_t r : rows[k]) group_of.push_back(groups.of_row[size_t(r)]);
       auto accumulator = cells_[k].accumulator();
-      accumulator->add(batch.take(rows[k]), group_of, groups.size());
+      accumulator->add(batch.take(rows[k]), group_of, data::Groups::sizes(group_of, groups.size()));
       for (auto& c : accumulator->states(groups.size())) columns.push_back(std::move(c));
     }
     return data::Batch(partial_, std::move(columns), batch.origin);

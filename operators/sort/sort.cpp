@@ -1,5 +1,6 @@
 #include "operators/sort/sort.h"
 
+#include "framework/data/row_order.h"
 #include "framework/graph/registry.h"
 
 namespace throng::op {
@@ -13,10 +14,8 @@ class SortOperator : public graph::KeyedOperator {
     if (params_.by.empty()) throw job_error("'by' is empty");
     key_.clear(), falling_.clear();
     for (const auto& item : params_.by) {
-      const bool falling = item.starts_with("-") && !inputs[0].has(item);
-      const auto& field = inputs[0].at(falling ? item.substr(1) : item);
-      if (is_list(field.type)) throw job_error("column '{}' is {}; rows cannot be ordered by it", field.name, data::type_name(field.type));
-      key_.push_back(field.name), falling_.push_back(falling);
+      const auto order = data::OrderBy::parse(item, inputs[0]);
+      key_.push_back(order.column), falling_.push_back(order.falling);
     }
     return inputs[0];
   }

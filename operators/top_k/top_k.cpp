@@ -18,10 +18,8 @@ class TopKOperator : public graph::KeyedOperator {
     falling_.assign(params_.by.size(), 0);
     for (const auto& name : params_.by) inputs[0].at(name);
     for (const auto& item : params_.order) {
-      const bool falling = item.starts_with("-") && !inputs[0].has(item);
-      const auto& field = inputs[0].at(falling ? item.substr(1) : item);
-      if (is_list(field.type)) throw job_error("column '{}' is {}; rows cannot be ordered by it", field.name, data::type_name(field.type));
-      order_.push_back(field.name), falling_.push_back(falling), columns_.push_back({field.name, falling});
+      const auto order = data::OrderBy::parse(item, inputs[0]);
+      order_.push_back(order.column), falling_.push_back(order.falling), columns_.push_back(order);
     }
     data::Schema schema = inputs[0];
     schema.set({"rank", data::Type::kInt64});

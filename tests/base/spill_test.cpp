@@ -121,6 +121,16 @@ TEST(Spill, AFullDiskIsNamed) {
   EXPECT_EQ(quota.used_bytes(), 0u);
 }
 
+TEST(PeakResident, BeginsAnew) {
+  const uint64_t before = peak_resident_bytes();
+  std::vector<char> large(size_t{96} << 20, 1);
+  EXPECT_GT(peak_resident_bytes(), before / 2 + (uint64_t{64} << 20)) << large[5];
+  const uint64_t with = peak_resident_bytes();
+  large = std::vector<char>();
+  reset_peak_resident();
+  EXPECT_LT(peak_resident_bytes(), with - (uint64_t{64} << 20));
+}
+
 TEST(MemoryLimit, IsTheLeastOfCgroupsAndSlurm) {
   testing::TemporaryFolder folder;
   for (const char* name : {"SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"}) ::unsetenv(name);

@@ -27,6 +27,43 @@ TEST(Batch, SurvivesTheWire) {
   }
 }
 
+TEST(Batch, SeveralBlocksOfTheWireAreOneBatch) {
+  const Batch with = every_type().batch(true), without = every_type().batch(false);
+  const std::vector<Batch> parts{without, with, with.slice(0, 0), without.slice(1, 3), with.slice(2, 1)};
+  for (size_t n = 0; n <= parts.size(); ++n) {
+    const std::span<const Batch> some(parts.data(), n);
+    std::vector<Buffer> blocks(n);
+    for (size_t i = 0; i < n; ++i) some[i].serialize(blocks[i]);
+    EXPECT_TRUE(same(Batch::deserialize(std::span<const Buffer>(blocks), with.schema_ptr()), Batch::concat(with.schema(), some))) << n << " blocks";
+  }
+  std::vector<Buffer> cut(2);
+  for (Buffer& b : cut) with.serialize(b);
+  cut[1].resize(cut[1].size() - 1);
+  EXPECT_THROW(Batch::deserialize(std::span<const Buffer>(cut), with.schema_ptr()), Error);
+}
+
+TEST(Batch, RowsByTargetAreThoseTaken) {
+  for (bool nulls : {true, false})
+    for (size_t num_targets : {1, 3, 40})
+      for (int64_t copies : {0, 1, 30}) {
+        Batch batch = Batch::concat(every_type().schema, std::vector<Batch>(size_t(copies), every_type().batch(nulls)));
+        batch.origin = {3, 99};
+        std::vector<uint32_t> target;
+        std::vector<std::vector<int64_t>> rows(num_targets);
+        for (int64_t r = 0; r < batch.num_rows(); ++r) {
+          target.push_back(uint32_t(uint64_t(r) * 7 % 11 % num_targets));
+          rows[target.back()].push_back(r);
+        }
+        const auto blocks = batch.serialize_by(target, num_targets);
+        ASSERT_EQ(blocks.size(), num_targets);
+        for (size_t t = 0; t < num_targets; ++t) {
+          Buffer wanted;
+          if (!rows[t].empty()) batch.take(rows[t]).serialize(wanted);
+          EXPECT_EQ(blocks[t], wanted) << "target " << t << " of " << num_targets;
+        }
+      }
+}
+
 TEST(Batch, ACutWireFormIsADataError) {
   Buffer wire;
   Batch batch = every_type().batch();

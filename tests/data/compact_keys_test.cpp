@@ -101,5 +101,33 @@ TEST(Groups, AreThoseOfAMap) {
   }
 }
 
+TEST(Groups, OfCodesAreThoseOfTheirValues) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const int64_t n = seed == 0 ? 0 : 900;
+    const Batch rows = random_rows(n, seed, seed % 2, 12);
+    Random random(seed, 3, 0);
+    auto list = std::make_shared<Column>(Type::kInt64);  // more values than rows have, and a null
+    for (int64_t v = 0; v < 9; ++v) list->append(100 - v);
+    list->append_null();
+    GroupKey coded{list, AlignedVector<uint32_t>(size_t(n)), true};
+    std::vector<int64_t> places;
+    for (auto& code : coded.codes) places.push_back(code = uint32_t(random.below(5) * 2 + 1));
+    const Batch plain = rows.with({"coded", Type::kInt64}, list->take(places));
+    for (const std::vector<std::string>& names : {std::vector<std::string>{"coded"}, {"coded", "c1"}, {"c6", "coded"}, {"c2", "coded", "c0"}}) {
+      std::vector<GroupKey> keys;
+      for (const auto& name : names) keys.push_back(name == "coded" ? coded : GroupKey{rows.column_ptr(size_t(rows.schema().find(name)))});
+      const Groups groups = Groups::of(keys, n), wanted = Groups::of(plain, names);
+      EXPECT_EQ(groups.of_row, wanted.of_row) << "seed " << seed;
+      EXPECT_EQ(groups.first_row, wanted.first_row);
+      for (size_t k = 0; k < names.size(); ++k) EXPECT_TRUE(testing::same(keys[k].take(groups.first_row), plain.column(names[k]).take(groups.first_row)));
+      std::vector<int64_t> sizes(groups.size());
+      for (uint32_t g : groups.of_row) ++sizes[g];
+      EXPECT_EQ(Groups::sizes(groups.of_row, groups.size()), sizes);
+    }
+  }
+  EXPECT_EQ(Groups::of(std::span<const GroupKey>(), 3).of_row, AlignedVector<uint32_t>(3, 0));
+  EXPECT_EQ(Groups::of(std::span<const GroupKey>(), 0).size(), 0u);
+}
+
 }  // namespace
 }  // namespace throng::data

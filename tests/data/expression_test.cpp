@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
+#include "framework/base/random.h"
 #include "framework/data/time.h"
-#include "tests/support/batches.h"
+#include "tests/support/every_type.h"
 
 namespace throng::data {
 namespace {
@@ -247,6 +249,46 @@ TEST(Expression, NamesTheColumnsItReads) {
   EXPECT_EQ(e.columns(), (std::vector<std::string>{"n", "x", "s", "odd name"}));
   Batch none = Batch::empty(rows().schema());
   EXPECT_EQ(e.evaluate(none).size(), 0);
+}
+
+// Each value of a key, coded or not, is the expression's.
+TEST(Expression, KeysAreItsValues) {
+  const Schema schema{{"ts", Type::kTimestamp}, {"k", Type::kInt32}, {"b", Type::kBool}, {"x", Type::kFloat32}};
+  constexpr int64_t kDay = 86'400 * kSecond;
+  for (bool nulls : {false, true})
+    for (int64_t spread : {int64_t{5}, 3 * kDay, 90'000 * kDay})
+      for (int64_t n : {0, 1, 700}) {
+        Random random(uint64_t(n), uint64_t(spread), nulls);
+        std::vector<Column> c;
+        for (const auto& f : schema.fields()) c.emplace_back(f.type);
+        for (int64_t r = 0; r < n; ++r) {
+          const auto v = int64_t(random.below(uint64_t(spread))) - spread / 2;
+          if (nulls && random.below(5) == 0) {
+            for (auto& column : c) column.append_null();
+          } else {
+            c[0].append(v), c[1].append(int32_t(v % 7)), c[2].append(uint8_t(v & 1)), c[3].append(float(v % 5));
+          }
+        }
+        const Batch batch(schema, std::move(c));
+        std::vector<int64_t> all(static_cast<size_t>(n));
+        std::iota(all.begin(), all.end(), 0);
+        for (const char* text : {"date_trunc('day', ts)", "date_trunc('week', ts)", "date_trunc('second', ts)", "date_trunc('month', ts)", "date_trunc('hour', ts, 'Asia/Kolkata')",
+                                 "date_trunc('day', ts + k)", "ts", "k", "b", "x", "k + 1", "not b", "x * 2", "-x", "'text'", "1", "1.5", "true", "k is null"}) {
+          const Expression e(text, schema);
+          const Column values = e.evaluate(batch);
+          const GroupKey key = e.evaluate_key(batch);
+          ASSERT_TRUE(testing::same(key.take(all), values)) << text << " of " << n;
+          EXPECT_EQ(values.size(), n);
+          for (int64_t r = 0; r < n; ++r) {  // equal columns have equal bytes
+            if (values.is_valid(r) || !is_fixed(values.type())) continue;
+            EXPECT_EQ(values.take(std::vector<int64_t>{r}).bytes(), Buffer(value_bytes(values.type()), std::byte{0})) << text;
+          }
+          if (n < 700 || spread > 3 * kDay) continue;
+          EXPECT_EQ(key.coded, std::string(text) == "date_trunc('day', ts)" || std::string(text) == "date_trunc('week', ts)" || std::string(text) == "date_trunc('day', ts + k)" ||
+                                   (spread == 5 && std::string(text) == "date_trunc('second', ts)"))
+              << text;
+        }
+      }
 }
 
 }  // namespace

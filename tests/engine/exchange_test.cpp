@@ -137,14 +137,5 @@ TEST(Exchange, DrainIsACutThatAllRanksAgreeOn) {
   });
 }
 
-TEST(Exchange, OneRankAsksTheOthersToDrain) {
-  for (int ranks : {2, 5}) drain_in_rounds(ranks, [last = std::vector<int>(8, -1)](const Exchange& exchange, int rank, int sent) mutable {
-    if (rank != 0) return exchange.drain_wished();
-    if (sent % 25 != 24 || last[0] == sent) return false;
-    last[0] = sent;
-    return true;
-  });
-}
-
 }  // namespace
 }  // namespace throng::engine

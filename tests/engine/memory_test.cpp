@@ -68,7 +68,7 @@ TEST(Memory, ResultsAreTheSameWithinAnyBudget) {
         EXPECT_GT(spilled(tight), 0u);
       }
       if (kib == 512) {
-        EXPECT_FALSE(tight.steps.at("lengths").metrics.contains("hot_keys")) << "portions know no groups";
+        EXPECT_EQ(tight.steps.at("lengths").metrics["hot_keys"][0]["key"], R"({"user":"u0"})") << "found while it was sent";
         ASSERT_TRUE(tight.steps.at("near").metrics.contains("hot_keys"));
         EXPECT_EQ(tight.steps.at("near").metrics["hot_keys"][0]["key"], R"({"user":"u0"})");
         EXPECT_GT(tight.steps.at("near").metrics["hot_keys"][0]["rows"], 25000);
@@ -79,29 +79,53 @@ TEST(Memory, ResultsAreTheSameWithinAnyBudget) {
 TEST(Memory, AGroupThatMustBeInMemoryAndIsNotIsNamed) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(60000, 1));
-  folder.write("q.jsonl", events(60000, 2));
+  folder.write("q.jsonl", events(10, 2));
   try {
-    testing::run_job(kSources + "  near: { op: join, from: [e, q], on: [user], how: asof }\n", folder, "out", {1, 1, uint64_t{512} << 10});
-    ADD_FAILURE() << "the right rows of u0 take more than the budget";
+    testing::run_job(kSources + "  after: { op: over, from: e, by: [user], order: [ts], columns: { prev: lag(item) } }\n", folder, "out", {1, 1, uint64_t{512} << 10});
+    ADD_FAILURE() << "the rows of u0 take more than the budget";
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::kSystem);
-    EXPECT_THAT(error.text(), HasSubstr("step 'near' (join)"));
+    EXPECT_THAT(error.text(), HasSubstr("step 'after' (over)"));
     EXPECT_THAT(error.text(), HasSubstr(R"({"user":"u0"})"));
     EXPECT_THAT(error.hint(), HasSubstr("--memory"));
   }
-  EXPECT_FALSE(std::filesystem::exists(folder / "out/steps/near/step.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "out/steps/after/step.json"));
 }
 
-TEST(Memory, ASideThatEveryRankHoldsMustFit) {
+// The right rows of u0 take nine times the least budget; left rows of it are some, or as many.
+TEST(Memory, AKeyMayBeHotOnTheRightAndOnBothSides) {
   testing::TemporaryFolder folder;
-  folder.write("e.jsonl", events(1000, 1));
+  folder.write("e.jsonl", events(60000, 1));
+  folder.write("q.jsonl", events(20, 2));
+  std::string yaml = kSources + "  again: { op: filter, from: e, where: \"item % 3 != 0\" }\n";
+  for (const char* how : {"inner", "full", "semi", "anti", "asof"}) yaml += fmt::format("  some_{0}: {{ op: join, from: [q, e], on: [user], how: {0}, strategy: shuffle }}\n", how);
+  for (const char* how : {"semi", "anti", "asof"}) yaml += fmt::format("  many_{0}: {{ op: join, from: [again, e], on: [user], how: {0}, strategy: shuffle }}\n", how);
+  yaml += "  fresh: { op: join, from: [again, q], on: [user], how: asof, tolerance: 1h }\n";
+  yaml += "  stale: { op: join, from: [q, again], on: [user], how: asof, tolerance: 1h }\n";
+  const auto plenty = testing::run_job(yaml, folder, "plenty", {1, 2, uint64_t{2} << 30});
+  EXPECT_EQ(spilled(plenty), 0u);
+  EXPECT_GT(plenty.steps.at("some_inner").rows, 100'000);
+  for (auto [kib, ranks, threads] : {std::tuple(512u, 1, 1), {512u, 3, 2}, {3000u, 1, 1}}) {
+    const auto tight = testing::run_job(yaml, folder, "tight", {ranks, threads, uint64_t{kib} << 10});
+    for (const auto& [id, step] : plenty.steps)
+      EXPECT_EQ(step.content_hash, tight.steps.at(id).content_hash) << id << " with " << kib << " KiB on " << ranks << " ranks, " << threads << " threads";
+    EXPECT_EQ(tight.steps.at("some_inner").metrics["hot_keys"][0]["key"], R"({"user":"u0"})") << kib;
+  }
+}
+
+// A side that every rank is to hold, and cannot: the rows meet it portion by portion, and come out the same.
+TEST(Memory, ABroadcastSideNeedNotFit) {
+  testing::TemporaryFolder folder;
+  folder.write("e.jsonl", events(1500, 1));
   folder.write("q.jsonl", events(60000, 2));
-  try {
-    testing::run_job(kSources + "  near: { op: join, from: [e, q], on: [item], strategy: broadcast }\n", folder, "out", {1, 1, uint64_t{1} << 20});
-    ADD_FAILURE() << "it does not fit";
-  } catch (const Error& error) {
-    EXPECT_THAT(error.text(), HasSubstr("each rank holds all rows of 'q'"));
-    EXPECT_THAT(error.hint(), HasSubstr("strategy: shuffle"));
+  std::string yaml = kSources;
+  for (const char* how : {"inner", "left", "semi", "anti"}) yaml += fmt::format("  j_{0}: {{ op: join, from: [e, q], on: [item, user], how: {0}, strategy: broadcast }}\n", how);
+  yaml += "  counts: { op: aggregate, from: q, by: [item], aggregates: { n: count() } }\n  behind: { op: join, from: [counts, e], on: [item], how: left, strategy: broadcast }\n";
+  const auto plenty = testing::run_job(yaml, folder, "plenty");
+  EXPECT_GT(plenty.steps.at("q").bytes, uint64_t{8} << 20);
+  for (uint64_t kib : {1024u, 20000u}) {
+    const auto tight = testing::run_job(yaml, folder, "tight", {2, 2, kib << 10});
+    for (const auto& [id, step] : plenty.steps) EXPECT_EQ(step.content_hash, tight.steps.at(id).content_hash) << id << " with " << kib << " KiB";
   }
 }
 

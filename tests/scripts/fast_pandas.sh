@@ -150,9 +150,14 @@ def joined(l, r, on, right_on, suffix):
         if c not in right_on: out[c + suffix if c in LEFT else c] = r[c] if r else None
     return out
 for how in ("inner", "left", "right", "full", "semi", "anti"):
-    step(f"join_{how}", {"op": "join", "from": ["events", "quotes"], "on": ["item"], "how": how}, lambda e, q, how=how: join(e, q, ["item"], ["item"], how, "_right"), "grouped", ["item"])
-    step(f"join_{how}_on", {"op": "join", "from": ["events", "quotes"], "on": ["item", "small"], "right_on": ["code", "grade"], "how": how, "suffix": "_q"},
+    step(f"join_{how}", {"op": "join", "from": ["events", "quotes"], "on": ["item"], "how": how, "strategy": "shuffle"}, lambda e, q, how=how: join(e, q, ["item"], ["item"], how, "_right"), "grouped", ["item"])
+    step(f"join_{how}_on", {"op": "join", "from": ["events", "quotes"], "on": ["item", "small"], "right_on": ["code", "grade"], "how": how, "suffix": "_q", "strategy": "shuffle"},
          lambda e, q, how=how: join(e, q, ["item", "small"], ["code", "grade"], how, "_q"), "grouped", ["item", "small"])
+for how in ("inner", "left", "semi", "anti"):  # in the order of the left rows, where the right ones are few
+    for strategy in ("broadcast", "auto"):
+        step(f"join_{how}_{strategy}", {"op": "join", "from": ["events", "quotes"], "on": ["item"], "how": how, "strategy": strategy}, lambda e, q, how=how: join(e, q, ["item"], ["item"], how, "_right"))
+        step(f"join_{how}_{strategy}_on", {"op": "join", "from": ["events", "quotes"], "on": ["item", "small"], "right_on": ["code", "grade"], "how": how, "suffix": "_q", "strategy": strategy},
+             lambda e, q, how=how: join(e, q, ["item", "small"], ["code", "grade"], how, "_q"))
 def asof(left, right, ts, tolerance):
     L = pd.DataFrame([(r["item"], r[ts], i) for i, r in enumerate(left) if r["item"] is not None and r[ts] is not None], columns=["item", "t", "l"]).astype({"t": "int64"}).sort_values("t", kind="stable")
     R = pd.DataFrame([(r["item"], r[ts], i) for i, r in enumerate(right) if r["item"] is not None and r[ts] is not None], columns=["item", "t", "r"]).astype({"t": "int64"}).sort_values("t", kind="stable")
@@ -163,8 +168,8 @@ for ts in ("ts", "t2"):
         step(f"asof_{ts}_{tolerance}", {"op": "join", "from": ["events", "quotes"], "on": ["item"], "how": "asof", "ts": ts, **({"tolerance": tolerance} if tolerance else {})},
              lambda e, q, ts=ts, tolerance=tolerance: asof(e, q, ts, 30 * H if tolerance else None), "grouped", ["item"])
 step("join_counts", {"op": "join", "from": ["events", "agg_user"], "on": ["user"], "how": "left"}, None)
-step("join_itself", {"op": "join", "from": ["quotes", "quotes"], "on": ["item"]}, lambda e, q: [dict(a, **{c + "_right": b[c] for c in RIGHT if c != "item"}) for a in q for b in q if a["item"] == b["item"] is not None], "grouped", ["item"])
-step("join_cross", {"op": "join", "from": ["quotes", "quotes"], "on": ["item"], "right_on": ["code"]},
+step("join_itself", {"op": "join", "from": ["quotes", "quotes"], "on": ["item"], "strategy": "shuffle"}, lambda e, q: [dict(a, **{c + "_right": b[c] for c in RIGHT if c != "item"}) for a in q for b in q if a["item"] == b["item"] is not None], "grouped", ["item"])
+step("join_cross", {"op": "join", "from": ["quotes", "quotes"], "on": ["item"], "right_on": ["code"], "strategy": "shuffle"},
      lambda e, q: [dict(a, **{c + "_right": b[c] for c in RIGHT if c != "code"}) for a in q for b in q if a["item"] == b["code"] is not None], "grouped", ["item"])
 def union(parts, columns): return [dict({c: r.get(c) for c in columns}, part=i) for i, rows in enumerate(parts) for r in rows]
 step("union_all", {"op": "union", "from": ["events", "quotes", "events"], "columns": "all", "source": "part"}, lambda e, q: union([e, q, e], COLUMNS + ["price", "code", "grade"]))

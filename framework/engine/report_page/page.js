@@ -7,14 +7,14 @@ const EN = { people:"The people", activity:"Activity over time", heat:"Hour of t
   distribution:"Events per user", distribution_note:"how many users made so many events", from:"from \\ to", topics:"What people talk about", over_time:"Share over time", trends:"What rose", key:"key", when:"window",
   count:"rows", users:"users", before:"usual", z:"z", total:"in all", next:"What comes next", curve:"Training", loss:"training loss",
   holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", words:"Words", near:"neighbours", map:"Map of the embedding",
-  machinery:"The machinery", graph:"What ran", step:"step", op:"operator", rows:"rows", predicted:"predicted rows", predictedSeconds:"predicted seconds", seconds:"seconds", memory:"peak memory", shuffled:"shuffled",
+  machinery:"The machinery", graph:"What ran", step:"step", op:"operator", rows:"rows", predicted:"predicted rows", predictedSeconds:"predicted seconds", seconds:"seconds", memory:"peak memory", predictedMemory:"predicted memory", shuffled:"shuffled",
   hotKeys: "Hot keys: values with far more rows than others", quality:"Data quality", reason:"count", run:"Run", post:"post", posts:"posts", see:"see the chart", user:"users", events:"events",
   model:"model", popular:"most popular", repeat_last:"repeat the last", markov:"Markov", mean:"mean", base_rate:"base rate", state:"state",
   days:["Mon","Tue","Wed","Thu","Fri","Sat","Sun"], none:"none" };
 const ZH = { people:"用户", activity:"活跃度", heat:"一周分时", actions:"行为构成", transitions:"行为转移", distribution:"人均事件数", distribution_note:"产生这么多事件的用户数",
   from:"从 \\ 到", topics:"话题", over_time:"话题占比变化", trends:"上升趋势", key:"关键词", when:"时间窗口", count:"条数", users:"用户数", before:"平时", z:"z 值", total:"总数",
   next:"下一步预测", curve:"训练曲线", loss:"训练损失", holdout:"留出损失", accuracy:"留出数据上的正确率", all:"全部", switches:"仅变化", words:"词语", near:"近邻", map:"词向量地图",
-  machinery:"运行情况", graph:"执行图", step:"步骤", op:"算子", rows:"行数", predicted:"预计行数", predictedSeconds:"预计秒数", seconds:"秒", memory:"内存峰值", shuffled:"交换量", hotKeys: "热点键(远多于其他键的行)", quality:"数据质量", reason:"计数", run:"运行",
+  machinery:"运行情况", graph:"执行图", step:"步骤", op:"算子", rows:"行数", predicted:"预计行数", predictedSeconds:"预计秒数", seconds:"秒", memory:"内存峰值", predictedMemory:"预计内存", shuffled:"交换量", hotKeys: "热点键(远多于其他键的行)", quality:"数据质量", reason:"计数", run:"运行",
   posts:"示例", see:"查看图表", user:"用户", events:"事件", model:"模型", popular:"最常见", repeat_last:"重复上一个", markov:"马尔可夫", mean:"均值", base_rate:"发生率", state:"状态",
   days:["周一","周二","周三","周四","周五","周六","周日"], none:"无" };
 const T = zh ? ZH : EN;
@@ -114,7 +114,7 @@ if (f.words) {
 section("machinery", T.machinery);
 const view = card(T.graph, make("div", { id: "graph-view" })); page.append(view);
 view.querySelector("#graph-view").append(document.getElementById("graph").content.cloneNode(true));
-page.append(card("", table([T.step, T.op, T.predicted, T.rows, T.predictedSeconds, T.seconds, T.shuffled, T.memory], data.steps.map(s => [s.id, s.op, s.predicted ?? "–", s.rows, s.predicted_seconds ?? "–", s.seconds === null ? "" : s.seconds, s.shuffled ? bytes(s.shuffled) : "", s.memory ? bytes(s.memory) : ""]), [2, 3, 4, 5, 6, 7])));
+page.append(card("", table([T.step, T.op, T.predicted, T.rows, T.predictedSeconds, T.seconds, T.shuffled, T.predictedMemory, T.memory], data.steps.map(s => [s.id, s.op, s.predicted ?? "–", s.rows, s.predicted_seconds ?? "–", s.seconds === null ? "" : s.seconds, s.shuffled ? bytes(s.shuffled) : "", s.predicted_memory ? bytes(s.predicted_memory) : "", s.memory ? bytes(s.memory) : ""]), [2, 3, 4, 5, 6, 7, 8])));
 const q = section("quality", T.quality);
 const counted = data.steps.flatMap(s => Object.entries(s.counters || {}).map(([k, v]) => [s.id, k.replaceAll("_", " "), v]));
 page.append(card("", counted.length ? table([T.step, T.reason, T.rows], counted, [2]) : T.none));

@@ -1,0 +1,75 @@
+// The streaming path: messages from rank to rank, within credits that receivers grant out of their reservation.
+#pragma once
+#include <deque>
+#include <vector>
+
+#include "framework/engine/buckets.h"
+#include "framework/engine/exchange_path.h"
+
+namespace throng::engine {
+
+/// A state machine that one thread drives by calling it; it never blocks but in `Transport::idle`, and whatever it waits for, it goes on
+/// receiving. Each message carries its number in the stream from one rank to another. A sender may have as many bytes on the way to a
+/// receiver as that granted it; the receiver grants them anew when they are in its buckets. Blocks longer than a message travel in
+/// parts; those that together pass the receiver's share are put together one after another, the others wait within their credit.
+class StreamPath : public ExchangePath {
+ public:
+  /// Collective.
+  StreamPath(comm::Communicator& comm, uint64_t sequence, Buckets& buckets);
+  void send(int to, int64_t partition, Buffer block) override;
+  bool drain(bool done) override;
+  uint64_t peak_bytes() const override { return peak_; }
+
+ private:
+  enum class Kind : uint32_t { kBatch, kBlock, kPart, kCredit, kRoundEnd };
+  struct Trailer {  // ends a message, so that a whole block needs no copy on either side
+    uint64_t number = 0, exchange = 0;
+    int64_t partition = 0;
+    uint64_t length = 0;  // of the block; of a credit
+    Kind kind{};
+    uint32_t unused = 0;
+  };
+  struct Outgoing {
+    Kind kind{};
+    int64_t partition = 0;
+    Buffer bytes;
+    size_t sent = 0;
+  };
+  struct Incoming {
+    Trailer trailer;
+    Buffer bytes;
+    uint64_t cost = 0;  // in credit
+  };
+  struct Peer {
+    Buffer batch;                // small blocks for it, not yet a message
+    std::deque<Outgoing> queue;  // waits for credit
+    uint64_t credit = 0, owed = 0, next_to = 0;  // owed: sent, not yet granted anew
+    std::deque<Incoming> held;   // from it; the first is part of a block whose turn has not come
+    Buffer block;                // whose parts are coming
+    size_t filled = 0;
+    uint64_t to_grant = 0, next_from = 0;
+    bool ended = false;          // the round
+  };
+  bool append(Peer& peer, int64_t partition, const Buffer& block);
+  void enqueue(int to, Outgoing outgoing);
+  void push(int to);
+  void post(int to, Buffer message, Trailer trailer);
+  bool progress();
+  bool consume(int from, Incoming& incoming);
+  void serve_waiting();
+  void grant(int to);
+  void note_peak();
+
+  comm::Communicator& comm_;
+  const uint64_t exchange_;
+  Buckets& buckets_;
+  ExchangeMemory memory_;
+  uint64_t window_;        // credit of a sender
+  size_t message_bytes_;
+  std::vector<Peer> peers_;
+  std::deque<int> waiting_;  // ranks in whose turn a long block comes
+  int open_streams_;         // whose round has not ended
+  uint64_t queued_ = 0, owed_ = 0, held_ = 0, assembling_ = 0, since_reaped_ = 0, unsent_ = 0, peak_ = 0;
+};
+
+}  // namespace throng::engine
