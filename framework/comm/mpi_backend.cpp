@@ -18,7 +18,7 @@
 namespace throng::comm {
 namespace {
 
-constexpr double kFailureGraceSeconds = 0.3;
+constexpr double kReportGraceSeconds = 0.3;
 constexpr uint64_t kAlltoallBytes = uint64_t{256} << 20;  // of one rank in one call: its counts and offsets are int
 
 void check(int code, const char* what) {
@@ -107,7 +107,9 @@ class MpiTransport : public Transport {
     ++spins_;
     if (spins_ % 64 == 0) {
       bytes_in_flight();
-      if (auto error = poll_failure()) throw PeerFailure(*error);
+      if (auto error = poll_failure(); error && (!failure_ || error->before(*failure_))) failure_ = std::move(error);
+      if (failure_ && !failure_seen_) failure_seen_.emplace();
+      if (failure_ && failure_seen_->seconds() > kFailureGraceSeconds) throw PeerFailure(*failure_);
     }
     if (spins_ > 20000)
       ::usleep(100);
@@ -160,6 +162,8 @@ class MpiTransport : public Transport {
       MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
   }
 
+  /// The failure of another rank that a wait has heard of.
+  const std::optional<Error>& failure_heard() const { return failure_; }
   /// The next failure another rank has announced.
   std::optional<Error> poll_failure() {
     int found = 0;
@@ -221,6 +225,8 @@ class MpiTransport : public Transport {
   int spins_ = 0;
   std::unique_ptr<Alltoall> alltoall_;  // under way
   std::string failure_text_;
+  std::optional<Error> failure_;  // of another rank
+  std::optional<Stopwatch> failure_seen_;
 };
 
 [[noreturn]] void end_failed(MpiTransport& transport, Error error, const std::function<void(const Error&)>& report) {
@@ -230,7 +236,8 @@ class MpiTransport : public Transport {
     MPI_Abort(MPI_COMM_WORLD, error.exit_code());
     std::_Exit(error.exit_code());
   }
-  for (Stopwatch watch; watch.seconds() < kFailureGraceSeconds; ::usleep(1000))
+  if (const auto& heard = transport.failure_heard(); heard && heard->before(error)) error = *heard;
+  for (Stopwatch watch; watch.seconds() < kReportGraceSeconds; ::usleep(1000))
     while (auto other = transport.poll_failure())
       if (other->before(error)) error = *other;
   report(error);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "framework/base/clock.h"
 #include "framework/base/thread_pool.h"
 
 namespace throng::comm {
@@ -74,8 +75,13 @@ class ThreadTransport : public Transport {
 
   void idle() override {
     if (hub_.failed) {
-      std::lock_guard lock(hub_.failure_mutex);
-      throw PeerFailure(*hub_.failure);
+      if (!failure_seen_) failure_seen_.emplace();
+      if (failure_seen_->seconds() > kFailureGraceSeconds) {
+        std::lock_guard lock(hub_.failure_mutex);
+        throw PeerFailure(*hub_.failure);
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      return;
     }
     Mailbox& box = hub_.mailboxes[size_t(rank_)];
     std::unique_lock lock(box.mutex);
@@ -88,6 +94,7 @@ class ThreadTransport : public Transport {
   Hub& hub_;
   int rank_;
   uint64_t seen_ = 0;
+  std::optional<Stopwatch> failure_seen_;
 };
 
 }  // namespace

@@ -18,6 +18,10 @@ inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
 /// Messages of different channels never match each other.
 enum class Channel : int { kCollective = 0, kExchangeEven = 1, kExchangeOdd = 2, kRounds = 3 };
 
+/// A rank goes on for so long after it heard that another has failed: what it waits for may be on its way, and its own error may come
+/// first in (step, partition, row).
+inline constexpr double kFailureGraceSeconds = 0.05;
+
 struct Incoming {
   int from = 0;
   Buffer message;
