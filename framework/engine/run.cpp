@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <set>
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
@@ -150,7 +151,9 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.checkpoint_every, options.learned_from, {}};
   executor_options.exchange = options.exchange;
   Stopwatch since_state;
+  std::set<std::string> told;  // as done: a plan made anew finds such steps unchanged
   executor_options.progress = [&](const Progress& p) {
+    if (p.finished && !told.insert(p.step).second) return;
     auto& step = state["steps"][p.step];
     step = {{"op", p.op}, {"rows", p.rows}, {"seconds", p.seconds}, {"fraction", p.fraction}, {"text", p.text},
             {"state", p.skipped ? "unchanged" : p.finished ? "done" : "running"}};

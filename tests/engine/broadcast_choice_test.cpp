@@ -93,7 +93,11 @@ TEST(BroadcastChoice, IsRevisedWhereTheSampleMisled) {
   const std::string yaml = kJob + join("a", "late", "left", "auto");
   EXPECT_TRUE(plan_of(folder, yaml).choices.at("a").broadcast);
   const auto expected = testing::run_job(kJob + join("a", "late", "left", "shuffle"), folder, "named");
-  const auto run = testing::run_job(yaml, folder, "out", {2, 1});
+  testing::JobSettings first{2, 1};
+  std::map<std::string, int> told;
+  first.progress = [&](const engine::Progress& p) { told[p.step] += p.finished; };
+  const auto run = testing::run_job(yaml, folder, "out", first);
+  for (const auto& [step, times] : told) EXPECT_EQ(times, 1) << step;
   EXPECT_EQ(run.steps.at("a").content_hash, expected.steps.at("a").content_hash);
   EXPECT_GT(run.steps.at("a").bytes_shuffled, 0u);
   EXPECT_THAT(read_file(folder / "out/plan.txt"), HasSubstr("a is a shuffle: 'late' has 95,050 rows"));
