@@ -32,7 +32,7 @@ struct Tally {
   void add(const Buffer& block, int64_t partition) {
     uint64_t id = 0;
     std::memcpy(&id, block.data(), 8);
-    ++count, bytes += int64_t(block.size()), numbers += int64_t(mix64(id * 31 + uint64_t(partition)) >> 8);
+    ++count, bytes += int64_t(block.size()), numbers += int64_t(mix64(id * 31 + uint64_t(partition)) >> 32);
   }
 };
 
