@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "framework/data/batch.h"
+#include "framework/data/trailer_room.h"
 
 namespace throng::data {
 namespace {
@@ -58,7 +59,7 @@ class Scatter {
     std::vector<uint64_t> sizes(num_targets, 3 * 8);
     for (const auto& c : batch.columns()) add_sizes(*c, sizes);
     for (uint32_t t : used_) {
-      out_[t].reserve(sizes[t]);
+      out_[t].reserve(sizes[t] + kTrailerRoom);
       for (uint64_t v : {rows_[t], uint64_t(batch.origin.partition), uint64_t(batch.origin.first_row)}) put_u64(out_[t], v);
     }
   }

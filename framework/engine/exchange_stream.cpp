@@ -6,8 +6,9 @@
 namespace throng::engine {
 namespace {
 
-constexpr size_t kMostMessageBytes = size_t{1} << 20;
-constexpr size_t kMessagesInWindow = 4;
+constexpr size_t kMostMessageBytes = size_t{4} << 20;
+constexpr size_t kMostBatchBytes = size_t{1} << 20, kMostBatchedBytes = size_t{32} << 10;  // a block beyond that is not copied into a message
+constexpr size_t kMessagesInWindow = 4, kBatchedInMessage = 4;
 constexpr uint64_t kBlocksBetweenPolls = 64;  // small ones, which only fill a message
 struct BatchEntry {
   int64_t partition;
@@ -25,13 +26,14 @@ StreamPath::StreamPath(comm::Communicator& comm, uint64_t sequence, Buckets& buc
       memory_(comm, buckets.resources().memory),
       window_(memory_.share_bytes() / uint64_t(std::max(1, comm.size() - 1))),
       message_bytes_(std::min(size_t(window_) / kMessagesInWindow, kMostMessageBytes)),
+      batch_bytes_(std::min(message_bytes_, kMostBatchBytes)),
       peers_(size_t(comm.size())),
       open_streams_(comm.size() - 1) {
   for (auto& peer : peers_) peer.credit = window_;
 }
 
 void StreamPath::send(int to, int64_t partition, Buffer block) {
-  if (block.size() > message_bytes_ / 4) enqueue(to, {Kind::kBlock, partition, std::move(block)});
+  if (block.size() > std::min(batch_bytes_ / kBatchedInMessage, kMostBatchedBytes)) enqueue(to, {Kind::kBlock, partition, std::move(block)});
   else if (append(peers_[size_t(to)], partition, block)) push(to);
   else if (++unsent_ % kBlocksBetweenPolls) return;
   while (progress()) {
@@ -44,12 +46,12 @@ void StreamPath::send(int to, int64_t partition, Buffer block) {
 // Adds a small block to the next message; true where that made one full.
 bool StreamPath::append(Peer& peer, int64_t partition, const Buffer& block) {
   const size_t added = sizeof(BatchEntry) + block.size();
-  const bool full = peer.batch.size() + added + sizeof(Trailer) > message_bytes_;
+  const bool full = peer.batch.size() + added + sizeof(Trailer) > batch_bytes_;
   if (full) {
     peer.queue.push_back({Kind::kBatch, 0, std::move(peer.batch)});
     peer.batch = Buffer();
   }
-  if (peer.batch.empty()) peer.batch.reserve(message_bytes_);
+  if (peer.batch.empty()) peer.batch.reserve(batch_bytes_);
   const BatchEntry entry{partition, block.size()};
   append_bytes(peer.batch, &entry, sizeof entry);
   append_bytes(peer.batch, block.data(), block.size());

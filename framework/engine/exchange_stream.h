@@ -3,6 +3,7 @@
 #include <deque>
 #include <vector>
 
+#include "framework/data/trailer_room.h"
 #include "framework/engine/buckets.h"
 #include "framework/engine/exchange_path.h"
 
@@ -29,6 +30,7 @@ class StreamPath : public ExchangePath {
     Kind kind{};
     uint32_t unused = 0;
   };
+  static_assert(sizeof(Trailer) <= data::kTrailerRoom);
   struct Outgoing {
     Kind kind{};
     int64_t partition = 0;
@@ -65,7 +67,7 @@ class StreamPath : public ExchangePath {
   Buckets& buckets_;
   ExchangeMemory memory_;
   uint64_t window_;        // credit of a sender
-  size_t message_bytes_;
+  size_t message_bytes_, batch_bytes_;  // at most, of any message, and of one that small blocks fill
   std::vector<Peer> peers_;
   std::deque<int> waiting_;  // ranks in whose turn a long block comes
   int open_streams_;         // whose round has not ended

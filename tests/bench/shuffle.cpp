@@ -12,6 +12,7 @@
 
 #include "framework/base/clock.h"
 #include "framework/comm/mpi_backend.h"
+#include "framework/data/trailer_room.h"
 #include "framework/engine/exchange.h"
 
 namespace {
@@ -49,8 +50,16 @@ double measure(comm::Communicator& comm, int repeats, const std::function<double
   return median(all);
 }
 
+// As batches are serialised: with room for what the exchange adds.
+Buffer block_of(size_t size) {
+  Buffer block;
+  block.reserve(size + data::kTrailerRoom);
+  block.resize(size);
+  return block;
+}
+
 Buffer make_block(const std::vector<Row>& rows, size_t size) {
-  Buffer block(size / sizeof(Row) * sizeof(Row));
+  Buffer block = block_of(size / sizeof(Row) * sizeof(Row));
   for (size_t i = 0; i * sizeof(Row) < block.size(); ++i) std::memcpy(block.data() + i * sizeof(Row), &rows[(i * 7919) & (rows.size() - 1)], sizeof(Row));
   return block;
 }
@@ -62,7 +71,10 @@ double exchange(comm::Communicator& comm, const Case& c, ExchangeKind kind, cons
   engine::Exchange exchange(comm, comm.size(), 0, buckets, kind);
   const size_t blocks = c.round_bytes / c.block_bytes;
   std::vector<Buffer> ready;
-  for (size_t k = 0; k < blocks && !c.made; ++k) ready.emplace_back(c.block_bytes, std::byte(k));
+  for (size_t k = 0; k < blocks && !c.made; ++k) {
+    ready.push_back(block_of(c.block_bytes));
+    std::memset(ready.back().data(), int(k), c.block_bytes);
+  }
   comm.barrier();
   Stopwatch watch;
   for (int round = 0; round < c.rounds; ++round) {
