@@ -21,9 +21,11 @@ uint64_t bytes_of(const data::DatasetReader& side) { return 2 * side.manifest().
 
 }  // namespace
 
-void SideInputs::reserve(const Task& task) {
+SideInputs::~SideInputs() {
   for (const auto& [side, bytes] : reserved_) budget_.release(bytes);
-  reserved_.clear();
+}
+
+void SideInputs::reserve(const Task& task) {
   for (const auto& stage : task.stages)
     for (size_t m : stage.maps) {
       const auto& node = plan_.graph.nodes[m];

@@ -16,7 +16,10 @@ class SideInputs {
  public:
   using Readers = std::function<const data::DatasetReader&(size_t node, const std::string& output)>;
   SideInputs(Plan& plan, MemoryBudget& budget, Readers reader) : plan_(plan), budget_(budget), reader_(std::move(reader)) {}
-  /// Before the first row of a task waits, which could take what the sides need. Lets go of the last task's.
+  ~SideInputs();
+  SideInputs(const SideInputs&) = delete;
+  SideInputs& operator=(const SideInputs&) = delete;
+  /// Before the first row of the task waits, which could take what the sides need.
   void reserve(const Task& task);
   /// A system error where a map needs all rows of a side at once and there is no room.
   void load(const Stage& stage);
