@@ -6,6 +6,7 @@
 namespace throng {
 
 void SpillQuota::take(uint64_t bytes) {
+  if (whole_) whole_->take(bytes);
   const uint64_t used = used_ += bytes;
   if (used <= limit_) {
     total_ += bytes;
@@ -14,6 +15,11 @@ void SpillQuota::take(uint64_t bytes) {
   used_ -= bytes;
   throw system_error("spilling {} more to disk would pass the quota of {} a rank", format_bytes(bytes), format_bytes(limit_))
       .with_hint("raise --spill-quota, or --memory so that less is spilled");
+}
+
+void SpillQuota::give_back(uint64_t bytes) {
+  if (whole_) whole_->give_back(bytes);
+  used_ -= bytes;
 }
 
 BlockPlace SpillFile::add(std::span<const std::byte> bytes) {

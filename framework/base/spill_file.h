@@ -13,15 +13,18 @@ namespace throng {
 class SpillQuota {
  public:
   explicit SpillQuota(uint64_t limit_bytes = UINT64_MAX) : limit_(limit_bytes) {}
+  /// Counts for itself what it takes of `whole`, which outlives it.
+  explicit SpillQuota(SpillQuota& whole) : whole_(&whole) {}
   /// A system error where the limit would be passed.
   void take(uint64_t bytes);
-  void give_back(uint64_t bytes) { used_ -= bytes; }
+  void give_back(uint64_t bytes);
   uint64_t used_bytes() const { return used_; }
   /// Bytes taken since the last call, also those given back.
   uint64_t take_total() { return total_.exchange(0); }
 
  private:
-  uint64_t limit_;
+  uint64_t limit_ = UINT64_MAX;
+  SpillQuota* whole_ = nullptr;
   std::atomic<uint64_t> used_{0}, total_{0};
 };
 

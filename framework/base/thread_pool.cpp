@@ -20,49 +20,65 @@ void flush_denormals() {
 }
 
 struct ThreadPool::State {
+  struct Loop {
+    const std::function<void(size_t)>& body;
+    const size_t num_items;
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> failed_at{SIZE_MAX};
+    std::exception_ptr failure;
+    size_t helpers = 0;
+
+    bool open() const { return next.load() < num_items && next.load() <= failed_at.load(); }
+  };
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake, done;
-  const std::function<void(size_t)>* body = nullptr;
-  size_t num_items = 0;
-  std::atomic<size_t> next{0};
-  std::atomic<size_t> failed_at{SIZE_MAX};
-  std::exception_ptr failure;
-  size_t generation = 0;
-  int working = 0;
+  std::vector<Loop*> loops;  // under way, one for each caller at most
+  size_t callers = 1, helping = 0;
   bool stopping = false;
 
-  void work() {
+  void work(Loop& loop) {
     for (;;) {
-      size_t i = next.fetch_add(1);
-      if (i >= num_items || i > failed_at.load()) return;
+      const size_t i = loop.next.fetch_add(1);
+      if (i >= loop.num_items || i > loop.failed_at.load()) return;
       try {
-        (*body)(i);
+        loop.body(i);
       } catch (...) {
         std::lock_guard lock(mutex);
-        if (i < failed_at.load()) failed_at = i, failure = std::current_exception();
+        if (i < loop.failed_at.load()) loop.failed_at = i, loop.failure = std::current_exception();
       }
     }
   }
 
-  void loop() {
+  // The loop that has the fewest helpers, where another thread may help.
+  Loop* wanting_help() {
+    if (helping + callers > threads.size()) return nullptr;
+    Loop* best = nullptr;
+    for (Loop* loop : loops)
+      if (loop->open() && (!best || loop->helpers < best->helpers)) best = loop;
+    return best;
+  }
+
+  void help() {
     flush_denormals();
-    size_t seen = 0;
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait(lock, [&] { return stopping || generation != seen; });
+      Loop* loop = nullptr;
+      wake.wait(lock, [&] { return stopping || (loop = wanting_help()) != nullptr; });
       if (stopping) return;
-      seen = generation;
+      ++loop->helpers, ++helping;
       lock.unlock();
-      work();
+      work(*loop);
       lock.lock();
-      if (--working == 0) done.notify_one();
+      --helping;
+      if (--loop->helpers == 0) done.notify_all();
+      if (callers > 1) wake.notify_all();
     }
   }
 };
 
 ThreadPool::ThreadPool(int num_threads) : state_(std::make_unique<State>()) {
-  for (int i = 1; i < num_threads; ++i) state_->threads.emplace_back([s = state_.get()] { s->loop(); });
+  for (int i = 1; i < num_threads; ++i) state_->threads.emplace_back([s = state_.get()] { s->help(); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -76,6 +92,12 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::num_threads() const { return int(state_->threads.size()) + 1; }
 
+void ThreadPool::set_callers(int num_callers) {
+  std::lock_guard lock(state_->mutex);
+  state_->callers = size_t(num_callers);
+  state_->wake.notify_all();
+}
+
 void ThreadPool::parallel_for(size_t n, const std::function<void(size_t)>& body) {
   if (n == 0) return;
   if (n == 1 || state_->threads.empty()) {
@@ -83,21 +105,17 @@ void ThreadPool::parallel_for(size_t n, const std::function<void(size_t)>& body)
     return;
   }
   auto& s = *state_;
+  State::Loop loop{body, n};
   {
     std::lock_guard lock(s.mutex);
-    s.body = &body;
-    s.num_items = n;
-    s.next = 0;
-    s.failed_at = SIZE_MAX;
-    s.failure = nullptr;
-    s.working = int(s.threads.size());
-    ++s.generation;
+    s.loops.push_back(&loop);
   }
   s.wake.notify_all();
-  s.work();
+  s.work(loop);
   std::unique_lock lock(s.mutex);
-  s.done.wait(lock, [&] { return s.working == 0; });
-  if (s.failure) std::rethrow_exception(s.failure);
+  std::erase(s.loops, &loop);
+  s.done.wait(lock, [&] { return loop.helpers == 0; });
+  if (loop.failure) std::rethrow_exception(loop.failure);
 }
 
 size_t ThreadPool::ordered_for(size_t n, const std::function<Begin(size_t, bool)>& begin, const std::function<void(size_t)>& work, const std::function<void(size_t)>& take) {

@@ -6,7 +6,7 @@
 
 namespace throng {
 
-/// Runs loops on a fixed number of worker threads. One caller at a time; the caller works too.
+/// Runs loops on a fixed number of worker threads. A caller works on its own loop; several may call at a time.
 class ThreadPool {
  public:
   /// `num_threads` counts the calling thread; 1 runs everything inline.
@@ -16,6 +16,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const;
+  /// How many threads call, or work beside the pool: so many fewer of its own help them. 1 at first. Thread-safe.
+  void set_callers(int num_callers);
 
   /// Calls body(i) for i in [0, n), in any order. Rethrows the exception of the lowest i that failed; after a
   /// failure at i, no index above i is started.

@@ -21,7 +21,7 @@ namespace {
 constexpr double kReportGraceSeconds = 0.3;
 constexpr uint64_t kAlltoallBytes = uint64_t{256} << 20;  // of one rank in one call: its counts and offsets are int
 
-void check(int code, const char* what) {
+void require(int code, const char* what) {
   if (code == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
@@ -32,8 +32,8 @@ void check(int code, const char* what) {
 class MpiTransport : public Transport {
  public:
   MpiTransport() {
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &data_), "MPI_Comm_dup");
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
+    require(MPI_Comm_dup(MPI_COMM_WORLD, &data_), "MPI_Comm_dup");
+    require(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
     MPI_Comm_set_errhandler(data_, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(control_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(data_, &rank_);
@@ -52,7 +52,7 @@ class MpiTransport : public Transport {
     THRONG_CHECK(message.size() <= kMaxMessageBytes, "a message of {} bytes", message.size());
     sends_.push_back({std::move(message), MPI_REQUEST_NULL});
     Send& send = sends_.back();
-    check(MPI_Isend(send.message.data(), int(send.message.size()), MPI_BYTE, to, int(channel), data_, &send.request),
+    require(MPI_Isend(send.message.data(), int(send.message.size()), MPI_BYTE, to, int(channel), data_, &send.request),
           "MPI_Isend");
     in_flight_ += send.message.size() + 1;
     spins_ = 0;
@@ -61,7 +61,7 @@ class MpiTransport : public Transport {
   size_t bytes_in_flight() override {
     for (auto it = sends_.begin(); it != sends_.end();) {
       int done = 0;
-      check(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      require(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (!done) {
         ++it;
         continue;
@@ -77,19 +77,19 @@ class MpiTransport : public Transport {
     int found = 0;
     MPI_Message handle;
     MPI_Status status;
-    check(MPI_Improbe(from < 0 ? MPI_ANY_SOURCE : from, int(channel), data_, &found, &handle, &status), "MPI_Improbe");
+    require(MPI_Improbe(from < 0 ? MPI_ANY_SOURCE : from, int(channel), data_, &found, &handle, &status), "MPI_Improbe");
     if (found) {
       int count = 0;
-      check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+      require(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
       Receive& receive = receives_[int(channel)].emplace_back(Receive{status.MPI_SOURCE, Buffer(size_t(count)), MPI_REQUEST_NULL});
-      check(MPI_Imrecv(receive.message.data(), count, MPI_BYTE, &handle, &receive.request), "MPI_Imrecv");
+      require(MPI_Imrecv(receive.message.data(), count, MPI_BYTE, &handle, &receive.request), "MPI_Imrecv");
     }
     std::vector<int> waiting;  // sources with an earlier message that is not complete
     auto& receives = receives_[int(channel)];
     for (auto it = receives.begin(); it != receives.end(); ++it) {
       if ((from >= 0 && it->from != from) || std::find(waiting.begin(), waiting.end(), it->from) != waiting.end()) continue;
       int done = 0;
-      check(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      require(MPI_Test(&it->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (!done) {
         waiting.push_back(it->from);
         continue;
@@ -105,16 +105,23 @@ class MpiTransport : public Transport {
   // Spins, then yields, then sleeps: a waiting rank must not take a core from a working one.
   void idle() override {
     ++spins_;
-    if (spins_ % 64 == 0) {
-      bytes_in_flight();
-      if (auto error = poll_failure(); error && (!failure_ || error->before(*failure_))) failure_ = std::move(error);
-      if (failure_ && !failure_seen_) failure_seen_.emplace();
-      if (failure_ && failure_seen_->seconds() > kFailureGraceSeconds) throw PeerFailure(*failure_);
-    }
+    if (spins_ % 64 == 0) check();
     if (spins_ > 20000)
       ::usleep(100);
     else if (spins_ > 200)
       ::sched_yield();
+  }
+
+  void check() override {
+    bytes_in_flight();
+    if (auto error = poll_failure(); error && (!failure_ || error->before(*failure_))) failure_ = std::move(error);
+    if (failure_ && !failure_seen_) failure_seen_.emplace();
+    if (failure_ && failure_seen_->seconds() > kFailureGraceSeconds) throw PeerFailure(*failure_);
+  }
+  bool any_thread() const override {
+    int level = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&level);
+    return level >= MPI_THREAD_SERIALIZED;
   }
 
   std::optional<std::vector<Buffer>> alltoall(const std::vector<Buffer>& messages) override {
@@ -124,9 +131,9 @@ class MpiTransport : public Transport {
     for (size_t r = 0; r < n; ++r) sizes[r] = messages[r].size();
     longest = *std::max_element(sizes.begin(), sizes.end());
     MPI_Request request;
-    check(MPI_Ialltoall(sizes.data(), 1, MPI_UINT64_T, coming.data(), 1, MPI_UINT64_T, data_, &request), "MPI_Ialltoall");
+    require(MPI_Ialltoall(sizes.data(), 1, MPI_UINT64_T, coming.data(), 1, MPI_UINT64_T, data_, &request), "MPI_Ialltoall");
     wait(request);
-    check(MPI_Iallreduce(MPI_IN_PLACE, &longest, 1, MPI_UINT64_T, MPI_MAX, data_, &request), "MPI_Iallreduce");
+    require(MPI_Iallreduce(MPI_IN_PLACE, &longest, 1, MPI_UINT64_T, MPI_MAX, data_, &request), "MPI_Iallreduce");
     wait(request);
     std::vector<Buffer> received(n);
     for (size_t r = 0; r < n; ++r) received[r].resize(coming[r]);
@@ -136,7 +143,7 @@ class MpiTransport : public Transport {
       in.cut(coming, at, part);
       for (size_t r = 0; r < n; ++r)
         if (out.counts[r]) std::memcpy(out.bytes.data() + out.offsets[r], messages[r].data() + at, size_t(out.counts[r]));
-      check(MPI_Ialltoallv(out.bytes.data(), out.counts.data(), out.offsets.data(), MPI_BYTE, in.bytes.data(), in.counts.data(), in.offsets.data(), MPI_BYTE, data_, &request),
+      require(MPI_Ialltoallv(out.bytes.data(), out.counts.data(), out.offsets.data(), MPI_BYTE, in.bytes.data(), in.counts.data(), in.offsets.data(), MPI_BYTE, data_, &request),
             "MPI_Ialltoallv");
       wait(request);
       for (size_t r = 0; r < n; ++r)
@@ -147,6 +154,7 @@ class MpiTransport : public Transport {
   }
 
   void announce_failure(const Error& error) override {
+    if (!failure_text_.empty()) return;  // once
     std::string packed = error.pack();
     if (packed.size() > 60000) packed = Error(error.fault(), error.message().substr(0, 50000)).pack();
     std::vector<MPI_Request> requests;
@@ -169,12 +177,12 @@ class MpiTransport : public Transport {
     int found = 0;
     MPI_Message handle;
     MPI_Status status;
-    check(MPI_Improbe(MPI_ANY_SOURCE, 0, control_, &found, &handle, &status), "MPI_Improbe");
+    require(MPI_Improbe(MPI_ANY_SOURCE, 0, control_, &found, &handle, &status), "MPI_Improbe");
     if (!found) return {};
     int count = 0;
     MPI_Get_count(&status, MPI_BYTE, &count);
     std::string packed(size_t(count), '\0');
-    check(MPI_Mrecv(packed.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
+    require(MPI_Mrecv(packed.data(), count, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
     return Error::unpack(packed);
   }
 
@@ -211,7 +219,7 @@ class MpiTransport : public Transport {
   // A blocking collective would not see that another rank failed.
   void wait(MPI_Request& request) {
     for (int done = 0;;) {
-      check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      require(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (done) break;
       idle();
     }
@@ -255,7 +263,7 @@ bool started_by_mpi_launcher() {
 
 int run_on_mpi(const std::function<int(Communicator&)>& body, const std::function<void(const Error&)>& report) {
   int provided = 0;
-  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
     throw system_error("MPI_Init_thread failed");
   flush_denormals();
   int code = 0;

@@ -16,7 +16,7 @@ namespace {
 struct Mailbox {
   std::mutex mutex;
   std::condition_variable arrived;
-  std::deque<Incoming> channels[4];
+  std::deque<Incoming> channels[kAllChannels];
   uint64_t num_arrived = 0;
 };
 
@@ -75,17 +75,21 @@ class ThreadTransport : public Transport {
 
   void idle() override {
     if (hub_.failed) {
-      if (!failure_seen_) failure_seen_.emplace();
-      if (failure_seen_->seconds() > kFailureGraceSeconds) {
-        std::lock_guard lock(hub_.failure_mutex);
-        throw PeerFailure(*hub_.failure);
-      }
+      check();
       std::this_thread::sleep_for(std::chrono::microseconds(100));
       return;
     }
     Mailbox& box = hub_.mailboxes[size_t(rank_)];
     std::unique_lock lock(box.mutex);
     box.arrived.wait_for(lock, std::chrono::milliseconds(2), [&] { return box.num_arrived != seen_ || hub_.failed; });
+  }
+
+  void check() override {
+    if (!hub_.failed) return;
+    if (!failure_seen_) failure_seen_.emplace();
+    if (failure_seen_->seconds() <= kFailureGraceSeconds) return;
+    std::lock_guard lock(hub_.failure_mutex);
+    throw PeerFailure(*hub_.failure);
   }
 
   void announce_failure(const Error& error) override { hub_.fail(error); }

@@ -17,6 +17,8 @@ inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
 
 /// Messages of different channels never match each other.
 enum class Channel : int { kCollective = 0, kExchangeEven = 1, kExchangeOdd = 2, kRounds = 3 };
+/// Those, and as many for each lane (`comm/lanes.h`).
+inline constexpr int kChannels = 4, kMostLanes = 8, kAllChannels = kChannels * (1 + kMostLanes);
 
 /// A rank goes on for so long after it heard that another has failed: what it waits for may be on its way, and its own error may come
 /// first in (step, partition, row).
@@ -38,7 +40,7 @@ class PeerFailure : public std::exception {
   Error cause_;
 };
 
-/// One rank's end of a backend. Used by one thread of the rank.
+/// One rank's end of a backend. Used by one thread of the rank at a time.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -55,6 +57,10 @@ class Transport {
   virtual std::optional<Incoming> poll(int from, Channel channel) = 0;
   /// Waits a little for something to happen; throws PeerFailure when another rank has failed.
   virtual void idle() = 0;
+  /// Throws PeerFailure when another rank has failed, kFailureGraceSeconds after it was first seen.
+  virtual void check() = 0;
+  /// True where it need not be the same thread all the time.
+  virtual bool any_thread() const { return true; }
 
   /// Collective. The backend's own exchange of messages[r] for rank r, of any size; nullopt where it has none.
   virtual std::optional<std::vector<Buffer>> alltoall(const std::vector<Buffer>& /*messages*/) { return {}; }

@@ -1,7 +1,12 @@
 #include "framework/engine/executor.h"
 
+#include <algorithm>
+#include <condition_variable>
+#include <thread>
+
 #include "framework/base/files.h"
 #include "framework/base/stop_signal.h"
+#include "framework/comm/lanes.h"
 #include "framework/engine/task_run.h"
 
 namespace throng::engine {
@@ -9,18 +14,102 @@ namespace throng::engine {
 namespace fs = std::filesystem;
 
 Executor::Executor(Plan& plan, comm::Communicator& comm, RunDirectory directory, ExecutorOptions options)
-    : state_(plan, std::move(directory), std::move(options)), lane_(comm, state_.options().memory_bytes, state_.options().checkpoint_every) {}
+    : state_(plan, std::move(directory), std::move(options)), comm_(comm), records_(plan.tasks.size()) {}
+
+std::vector<StepRecord> Executor::records() const {
+  std::vector<StepRecord> all;
+  for (const auto& record : records_)
+    if (record) all.push_back(*record);
+  return all;
+}
 
 bool Executor::run() {
-  for (const auto& task : state_.plan().tasks) {
-    if (state_.options().go_on && !state_.options().go_on(task)) return false;
-    run_task(task);
+  const auto& options = state_.options();
+  for (const auto& task : state_.plan().tasks)
+    for (size_t n : nodes_of(task)) state_.node(n).op->folder = state_.directory().state(state_.node(n).step.id);
+  const bool any_thread = comm_.allreduce(comm_.transport().any_thread(), comm::Op::kMin) != 0;
+  const Branches branches = branches_of(state_.plan());
+  Lane lane(state_, comm_, options.memory_bytes);
+  for (const auto& segment : branches.segments) {
+    if (options.go_on && !options.go_on(state_.plan().tasks[segment.tasks[0]])) return false;
+    const size_t num_lanes = segment.lanes(any_thread ? options.branches : 1, options.threads);
+    if (num_lanes > 1) run_beside(segment.tasks, branches.after, num_lanes);
+    else
+      for (size_t t : segment.tasks) run_task(lane, t);
   }
   return true;
 }
 
-void Executor::tell(Progress progress) const {
-  if (lane_.comm.rank() == 0 && state_.options().progress) state_.options().progress(progress);
+void Executor::run_beside(const std::vector<size_t>& tasks, const std::vector<std::set<size_t>>& after, size_t num_lanes) {
+  comm::Lanes lanes(comm_, int(num_lanes));
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::set<size_t> waiting(tasks.begin(), tasks.end()), undone = waiting;
+  size_t working = num_lanes;
+  std::optional<Error> error;  // of this rank: the first in the plan's order; "stopped" only where there is no other
+  std::exception_ptr failure;  // of another rank
+  bool over = false;
+  auto ready = [&] {
+    return std::find_if(waiting.begin(), waiting.end(), [&](size_t t) { return std::none_of(after[t].begin(), after[t].end(), [&](size_t e) { return undone.count(e) > 0; }); });
+  };
+  // Rank 0. The next task for a lane; none where the run is over.
+  auto choose = [&] {
+    std::unique_lock lock(mutex);
+    state_.pool().set_callers(int(std::max<size_t>(1, --working)));
+    changed.wait(lock, [&] { return over || waiting.empty() || ready() != waiting.end(); });
+    state_.pool().set_callers(int(++working));
+    if (over || waiting.empty()) return std::string();
+    return std::to_string(waiting.extract(ready()).value());
+  };
+  auto run_lane = [&](comm::Communicator& comm) {
+    Lane lane(state_, comm, state_.options().memory_bytes / num_lanes);
+    for (;;) {
+      std::string chosen = comm.rank() == 0 ? choose() : "";
+      comm.broadcast(chosen);
+      if (chosen.empty()) return;
+      const size_t t = std::stoul(chosen);
+      run_task(lane, t);
+      std::lock_guard lock(mutex);
+      undone.erase(t);
+      changed.notify_all();
+    }
+  };
+  auto body = [&](size_t k) {
+    std::optional<Error> mine;
+    std::exception_ptr of_another;
+    try {
+      run_lane(lanes[int(k)]);
+    } catch (const comm::PeerFailure&) {
+      of_another = std::current_exception();
+    } catch (...) {
+      mine = current_error();
+    }
+    if (mine && mine->fault() != Fault::kStopped) lanes.fail(*mine);
+    std::lock_guard lock(mutex);
+    if (mine && (!error || error->fault() == Fault::kStopped || (mine->fault() != Fault::kStopped && mine->before(*error)))) error = mine;
+    if (of_another) failure = of_another;
+    over = over || mine || of_another;
+    state_.pool().set_callers(int(std::max<size_t>(1, --working)));
+    changed.notify_all();
+  };
+  state_.pool().set_callers(int(num_lanes));
+  std::vector<std::thread> threads;
+  for (size_t k = 1; k < num_lanes; ++k)
+    threads.emplace_back([&, k] {
+      flush_denormals();
+      body(k);
+    });
+  body(0);
+  for (auto& thread : threads) thread.join();
+  state_.pool().set_callers(1);
+  if (error && (error->fault() != Fault::kStopped || !failure)) throw Error(*error);
+  if (failure) std::rethrow_exception(failure);
+}
+
+void Executor::tell(const Progress& progress) {
+  if (comm_.rank() != 0 || !state_.options().progress) return;
+  std::lock_guard lock(mutex_);
+  state_.options().progress(progress);
 }
 
 void Executor::save_outputs(const graph::Node& node) const {
@@ -56,39 +145,41 @@ bool Executor::done_before(const Task& task) {
   return false;
 }
 
-void Executor::run_task(const Task& task) {
+void Executor::finish(size_t index, const StepRecord& record, bool skipped) {
+  save_outputs(state_.node(state_.plan().tasks[index].node));
+  {
+    std::lock_guard lock(mutex_);
+    records_[index] = record;
+  }
+  tell({record.id, record.op, skipped ? "unchanged" : "", 1, record.rows, skipped ? 0 : record.seconds, true, skipped});
+}
+
+void Executor::run_task(Lane& lane, size_t index) {
+  const Task& task = state_.plan().tasks[index];
   const auto& node = state_.node(task.node);
-  const RunDirectory& directory = state_.directory();
-  comm::Communicator& comm = lane_.comm;
+  comm::Communicator& comm = lane.comm;
   if (comm.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax)) throw graph::stopped();
 
   // The ranks must not look at the disk each for themselves.
   std::string done = comm.rank() == 0 && done_before(task) ? "done" : "";
   comm.broadcast(done);
   if (!done.empty()) {
-    if (comm.rank() != 0) return;
-    save_outputs(node);
-    records_.push_back(*directory.record(node.step.id));
-    skipped_.insert(node.step.id);
-    tell({node.step.id, node.step.op, "unchanged", 1, records_.back().rows, 0, true, true});
+    if (comm.rank() == 0) finish(index, *state_.directory().record(node.step.id), true);
     return;
   }
 
-  for (size_t n : nodes_of(task)) state_.node(n).op->folder = directory.state(state_.node(n).step.id);
   StepRecord record;
   record.id = node.step.id, record.op = node.step.op, record.key = task.key;
   reset_peak_resident();
   Stopwatch watch;
   auto progress = [&](const std::string& text, double fraction, int64_t rows) { tell({node.step.id, node.step.op, text, fraction, rows, watch.seconds()}); };
   progress("", 0, 0);
-  TaskRun run(state_, lane_, task, record, progress);
+  TaskRun run(state_, lane, task, record, progress);
   run.run();
   if (comm.rank() == 0) {
-    directory.write_record(record);
+    state_.directory().write_record(record);
     run.remove_checkpoint();
-    save_outputs(node);
-    records_.push_back(record);
-    tell({node.step.id, node.step.op, "", 1, record.rows, record.seconds, true, false});
+    finish(index, record, false);
   }
   comm.barrier();
 }

@@ -20,6 +20,9 @@ struct Progress {
 };
 using ProgressSink = std::function<void(const Progress&)>;
 
+/// Independent branches that go on at the same time, where nothing else is said.
+inline constexpr int kDefaultBranches = 2;
+
 struct ExecutorOptions {
   int threads = 1;
   uint64_t memory_bytes = uint64_t{1} << 30;
@@ -31,6 +34,8 @@ struct ExecutorOptions {
   /// Where learned state is read from when the plan replays a run.
   std::filesystem::path learned_from;
   ProgressSink progress;
+  /// Independent branches of the plan that go on at the same time, each with a thread of its own; no more than `threads`, or comm::kMostLanes.
+  int branches = 1;
   ExchangeKind exchange = ExchangeKind::kStream;
   /// False before a task: the run ends there, on all ranks, and the plan is made anew.
   std::function<bool(const Task&)> go_on = {};

@@ -10,6 +10,7 @@
 #include "framework/base/memory.h"
 #include "framework/base/units.h"
 #include "framework/data/pieces.h"
+#include "framework/engine/branches.h"
 
 namespace throng::engine {
 namespace {
@@ -29,10 +30,15 @@ class Forecaster {
   Forecaster(const Plan& plan, const Estimates& estimates, const Allotment& allotment) : plan_(plan), estimates_(estimates), budget_(bytes_of(allotment.memory_bytes)) { result_.allotment = allotment; }
 
   MemoryForecast run() {
-    for (size_t t = 0; t < plan_.tasks.size(); ++t) {
-      waiting_.clear();
-      const auto& stages = plan_.tasks[t].stages;
-      for (size_t s = 0; s < stages.size(); ++s) look_at(t, s, stages[s]);
+    for (const auto& segment : branches_of(plan_).segments) {
+      const size_t lanes = segment.lanes(result_.allotment.branches, result_.allotment.threads), before = result_.stages.size();
+      budget_ = bytes_of(result_.allotment.memory_bytes) / double(lanes);
+      for (size_t t : segment.tasks) {
+        waiting_.clear();
+        const auto& stages = plan_.tasks[t].stages;
+        for (size_t s = 0; s < stages.size(); ++s) look_at(t, s, stages[s]);
+      }
+      note_neighbours(before, lanes);
     }
     std::error_code unknown;
     const auto disk = std::filesystem::space(temporary_folder(), unknown);
@@ -109,6 +115,19 @@ class Forecaster {
     result_.stages.push_back(m);
   }
 
+  // The largest tasks of the segment that begins at `first`, beside each other one.
+  void note_neighbours(size_t first, size_t lanes) {
+    std::map<size_t, double> held;  // by task
+    for (size_t i = first; i < result_.stages.size(); ++i) held[result_.stages[i].task] = std::max(held[result_.stages[i].task], result_.stages[i].held());
+    for (size_t i = first; i < result_.stages.size(); ++i) {
+      std::vector<double> others;
+      for (const auto& [task, bytes] : held)
+        if (task != result_.stages[i].task) others.push_back(bytes);
+      std::sort(others.rbegin(), others.rend());
+      for (size_t k = 0; k + 1 < lanes && k < others.size(); ++k) result_.stages[i].beside += others[k];
+    }
+  }
+
   void look_for_hot_key(size_t node, double bytes) {
     const auto& op = static_cast<const graph::KeyedOperator&>(*plan_.graph.nodes[node].op);
     const Estimate& e = *estimate(node);
@@ -121,7 +140,7 @@ class Forecaster {
 
   const Plan& plan_;
   const Estimates& estimates_;
-  const double budget_;
+  double budget_;  // of a branch
   std::map<size_t, double> waiting_;  // keyed node -> bytes for it, of all ranks
   MemoryForecast result_;
 };
@@ -135,7 +154,7 @@ MemoryForecast forecast_memory(const Plan& plan, const Estimates& estimates, con
 double MemoryForecast::resident(size_t task) const {
   double most = -1;
   for (const auto& s : stages)
-    if (s.task == task) most = std::max(most, s.held() + kProcessBytes);
+    if (s.task == task) most = std::max(most, s.held() + s.beside + kProcessBytes);
   return most;
 }
 

@@ -13,6 +13,7 @@ namespace throng::engine {
 struct Allotment {
   int ranks = 1, threads = 1;
   uint64_t memory_bytes = 0;  ///< of each rank
+  int branches = 1;           ///< that may go on at the same time
 };
 
 /// Bytes of a rank while a stage runs; `spilled`: of all ranks.
@@ -22,8 +23,9 @@ struct StageMemory {
   double working = 0;          ///< rows in hand
   double sides = 0;            ///< inputs of which each rank holds all
   double spilled = 0;
+  double beside = 0;           ///< what tasks that may go on at the same time hold at most
   bool streamed = false;       ///< partitions do not fit and are sorted on disk
-  double held() const { return waiting + working + sides; }
+  double held() const { return waiting + working + sides; }  ///< of its own
 };
 
 /// Follows how the executor holds rows: what waits may take half of the budget and goes to disk beyond; partitions are worked on as many at

@@ -139,6 +139,13 @@ void add_stages(const Plan& plan, size_t at, const std::string& output, bool own
 
 data::Schema Plan::schema_of(size_t node) const { return graph.nodes[node].schema.project(needed[node]); }
 
+bool Plan::may_revise(const Task& task) const {
+  for (const auto& stage : task.stages)
+    for (size_t m : stage.maps)
+      if (auto choice = choices.find(graph.nodes[m].step.id); choice != choices.end() && choice->second.broadcast) return true;
+  return false;
+}
+
 std::string Plan::revise(const Task& task, const std::function<int64_t(size_t, const std::string&)>& rows_of) {
   for (const auto& stage : task.stages)
     for (size_t m : stage.maps) {

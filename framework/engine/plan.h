@@ -44,6 +44,8 @@ struct Plan {
   /// The step of the task that was to be given all rows of an input which `rows_of` counts too many of, once it is stored; empty where there
   /// is none. Its choice is then the other one.
   std::string revise(const Task& task, const std::function<int64_t(size_t node, const std::string& output)>& rows_of);
+  /// True where `revise` has something to look at.
+  bool may_revise(const Task& task) const;
   /// The schema of a node's output as it is written: pruned.
   data::Schema schema_of(size_t node) const;
   /// What `throng plan` prints.

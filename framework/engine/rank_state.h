@@ -46,11 +46,12 @@ class RankState {
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
 };
 
-/// What one task at a time works with. One thread.
+/// What one task at a time works with: an equal share of the rank's memory where several go on. One thread.
 struct Lane {
-  Lane(comm::Communicator& comm, uint64_t memory_bytes, double checkpoint_every) : comm(comm), budget(memory_bytes), rounds(comm, checkpoint_every) {}
+  Lane(RankState& state, comm::Communicator& comm, uint64_t memory_bytes) : comm(comm), budget(memory_bytes), quota(state.quota()), rounds(comm, state.options().checkpoint_every) {}
   comm::Communicator& comm;
   MemoryBudget budget;
+  SpillQuota quota;
   Rounds rounds;
   uint64_t num_exchanges = 0;
 };

@@ -80,7 +80,7 @@ json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& direc
   if (done) return directory.state().value("predicted", json());
   const Estimates estimates = estimate(job, plan);
   json predicted = estimates.to_json();
-  predicted["memory"] = forecast_memory(plan, estimates, {ranks, options.threads, options.memory_bytes}).to_json(plan);
+  predicted["memory"] = forecast_memory(plan, estimates, {ranks, options.threads, options.memory_bytes, options.branches}).to_json(plan);
   for (const auto& warning : predicted["memory"]["warnings"]) {
     directory.append_log("warning: " + warning.get<std::string>());
     if (options.warn) options.warn(warning);
@@ -150,6 +150,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
 
   ExecutorOptions executor_options{options.threads, options.memory_bytes, options.spill_quota_bytes, options.resume, options.checkpoint_every, options.learned_from, {}};
   executor_options.exchange = options.exchange;
+  executor_options.branches = options.branches;
   Stopwatch since_state;
   std::set<std::string> told;  // as done: a plan made anew finds such steps unchanged
   executor_options.progress = [&](const Progress& p) {

@@ -10,6 +10,7 @@ struct RunOptions {
   uint64_t memory_bytes = 0;  ///< per rank; 0, or more than that: 0.8 of the host's limit, shared by the ranks on this host
   uint64_t spill_quota_bytes = UINT64_MAX;  ///< per rank, on $TMPDIR
   ExchangeKind exchange = ExchangeKind::kStream;  ///< how shuffles travel; results are the same
+  int branches = kDefaultBranches;  ///< of the plan that go on at the same time, where there are as many threads
   bool resume = false;        ///< the directory must hold a run of this job
   double checkpoint_every = 0;  ///< seconds between checkpoints inside a step's stages; 0: only when told to stop
   bool estimate = false;      ///< foretell rows and times by a trial on samples, unless nothing is to be done

@@ -40,7 +40,7 @@ Grouping StagePass::grouping() {
   return Grouping(op, std::move(inputs));
 }
 
-Resources StagePass::resources() { return {lane_.budget, state_.quota(), temporary_folder()}; }
+Resources StagePass::resources() { return {lane_.budget, lane_.quota, temporary_folder()}; }
 
 // What a partition of the stage's head is expected to take while it is worked on, and whether that is too much to be done at once.
 StagePass::Weight StagePass::weight(int64_t partition) {

@@ -4,21 +4,13 @@
 #include <utility>
 
 #include "framework/base/files.h"
+#include "framework/engine/branches.h"
 #include "framework/engine/conform.h"
 #include "framework/engine/step_context.h"
 
 namespace throng::engine {
 
 using data::Batch;
-
-std::set<size_t> nodes_of(const Task& task) {
-  std::set<size_t> nodes{task.node};
-  for (const auto& s : task.stages) {
-    if (s.head != Stage::Head::kDataset) nodes.insert(s.head_node);
-    nodes.insert(s.maps.begin(), s.maps.end());
-  }
-  return nodes;
-}
 
 TaskRun::TaskRun(RankState& state, Lane& lane, const Task& task, StepRecord& record, Tell tell)
     : state_(state),
@@ -51,7 +43,7 @@ void TaskRun::remove_checkpoint() {
   if (checkpoints_) checkpoints_->remove();
 }
 
-void TaskRun::collect_counts() { counts_.collect(state_.plan().graph, nodes_of(task_), state_.quota().take_total(), lane_.comm, record_); }
+void TaskRun::collect_counts() { counts_.collect(state_.plan().graph, nodes_of(task_), lane_.quota.take_total(), lane_.comm, record_); }
 
 void TaskRun::run_collective() {
   auto& op = static_cast<graph::CollectiveOperator&>(*node_.op);
@@ -68,7 +60,7 @@ void TaskRun::run_collective() {
 }
 
 data::Manifest TaskRun::run_stages() {
-  auto make_buckets = [&] { return std::make_unique<Buckets>(Resources{lane_.budget, state_.quota(), temporary_folder()}); };
+  auto make_buckets = [&] { return std::make_unique<Buckets>(Resources{lane_.budget, lane_.quota, temporary_folder()}); };
   sides_.reserve(task_);
   checkpoints_.emplace(state_.directory().step(node_.step.id) / "checkpoint", task_.key, lane_.comm);
   Checkpoint kept;

@@ -2,7 +2,6 @@
 #pragma once
 #include <functional>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,9 +11,6 @@
 #include "framework/engine/stage_pass.h"
 
 namespace throng::engine {
-
-/// The node of a task, and those fused into it.
-std::set<size_t> nodes_of(const Task& task);
 
 /// Collective, as a whole: every rank makes it, runs it, and finishes it. One thread.
 class TaskRun {

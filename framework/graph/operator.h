@@ -211,6 +211,8 @@ class CollectiveOperator : public Operator {
   virtual std::map<std::string, data::Schema> side_outputs() const { return {}; }
   /// Rank 0. What it made outside of its step folder is still there, so that an unchanged step may be skipped.
   virtual bool results_there(const std::filesystem::path& run) const { return (void)run, true; }
+  /// True where it calls a library over MPI: nothing else may go on meanwhile.
+  virtual bool uses_mpi() const { return false; }
   /// Collective. Throws for bad data; may be called again after a crash and then goes on from its checkpoint.
   virtual void run(CollectiveContext& context) = 0;
 

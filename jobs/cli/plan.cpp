@@ -30,7 +30,7 @@ void print_plan(const Options& options, comm::Communicator& comm) {
   engine::Estimates estimates;
   if (options.estimate) estimates = engine::estimate(job, plan);
   const uint64_t most = engine::memory_of_rank(uint64_t(options.ranks)), budget = options.memory.empty() ? most : std::min(most, bytes_of("--memory", options.memory));
-  const auto memory = engine::forecast_memory(plan, estimates, {options.ranks, options.threads, budget});
+  const auto memory = engine::forecast_memory(plan, estimates, {options.ranks, options.threads, budget, engine::kDefaultBranches});
   if (options.json) {
     nlohmann::json steps = nlohmann::json::array();
     for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {

@@ -30,6 +30,7 @@ class WriteOperator : public graph::CollectiveOperator {
     return schema();
   }
   bool writes_outside() const override { return true; }
+  bool uses_mpi() const override { return format_ == "h5"; }
   bool results_there(const fs::path& run) const override { return fs::exists(target(run)); }
 
   void run(graph::CollectiveContext& context) override {

@@ -75,6 +75,7 @@ class Watched : public comm::Transport {
     return incoming;
   }
   void idle() override { real_.idle(); }
+  void check() override { real_.check(); }
   void announce_failure(const Error& error) override { real_.announce_failure(error); }
 
  private:

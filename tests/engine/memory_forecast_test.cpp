@@ -41,8 +41,24 @@ struct Setting {
     });
     EXPECT_EQ(estimates.trouble, "");
   }
-  engine::MemoryForecast on(int ranks, int threads, uint64_t memory) const { return engine::forecast_memory(plan, estimates, {ranks, threads, memory}); }
+  engine::MemoryForecast on(int ranks, int threads, uint64_t memory, int branches = 1) const { return engine::forecast_memory(plan, estimates, {ranks, threads, memory, branches}); }
 };
+
+TEST(MemoryForecast, BranchesThatGoOnAtTheSameTimeShareTheBudget) {
+  const Setting s("  d: { op: distinct, from: e, on: [n] }\n  w: { op: sort, from: e, by: [n] }\n");
+  const auto one = s.on(1, 2, 4 * kMiB, 1), two = s.on(1, 2, 4 * kMiB, 2), no_thread = s.on(1, 1, 4 * kMiB, 2);
+  auto stage_of = [&](const engine::MemoryForecast& f, const std::string& step) {
+    for (const auto& stage : f.stages)
+      if (stage.stage == 0 && s.plan.graph.nodes[s.plan.tasks[stage.task].node].step.id == step) return stage;
+    return engine::StageMemory{};
+  };
+  EXPECT_NEAR(stage_of(one, "d").waiting, 2.0 * kMiB, 1);
+  EXPECT_NEAR(stage_of(two, "d").waiting, 1.0 * kMiB, 1);
+  EXPECT_NEAR(stage_of(no_thread, "d").waiting, 2.0 * kMiB, 1);
+  EXPECT_EQ(stage_of(one, "d").beside, 0);
+  EXPECT_GE(stage_of(two, "d").beside, stage_of(two, "w").held());
+  EXPECT_GE(stage_of(two, "w").beside, stage_of(two, "d").held());
+}
 
 TEST(MemoryForecast, WhatWaitsIsSharedByRanksAndGoesToDiskBeyondHalfOfTheBudget) {
   const Setting s("  d: { op: distinct, from: e, on: [n] }\n");

@@ -21,6 +21,7 @@ class SmpiTransport : public comm::Transport {
   size_t bytes_in_flight() override;
   std::optional<comm::Incoming> poll(int from, comm::Channel channel) override;
   void idle() override;
+  void check() override {}  // a failure ends the simulation
   void announce_failure(const Error& error) override;
 
   uint64_t num_messages() const { return num_messages_; }

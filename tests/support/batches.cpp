@@ -72,6 +72,7 @@ JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std
     options.resume = settings.resume;
     options.checkpoint_every = settings.checkpoint_every;
     options.progress = settings.progress;
+    options.branches = settings.branches;
     auto run = engine::run(job, engine::prepare(job, comm, std::move(faults)), comm, options);
     std::lock_guard lock(mutex);
     for (auto& step : run.steps) result.steps[step.id] = step;

@@ -44,6 +44,7 @@ struct JobSettings {
   bool resume = false;
   double checkpoint_every = 0;
   std::function<void(const engine::Progress&)> progress = {};
+  int branches = engine::kDefaultBranches;
 };
 JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const JobSettings& settings = {});
 
