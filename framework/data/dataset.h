@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "framework/base/write_behind.h"
 #include "framework/comm/communicator.h"
 #include "framework/data/batch.h"
 #include "framework/data/column_range.h"
@@ -17,6 +16,7 @@
 #include "framework/data/pieces.h"
 
 namespace throng::data {
+class PartFile;
 
 /// Where one column of one piece lies in its part file, the hash of its content, and its least and greatest value.
 struct ColumnPlace {
@@ -88,6 +88,7 @@ class DatasetWriter {
  public:
   DatasetWriter(const DatasetWriter&) = delete;
   DatasetWriter& operator=(const DatasetWriter&) = delete;
+  ~DatasetWriter();
   /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away. `kept`: on rank 0, a JSON list of what
   /// `keep` gave to ranks of an earlier run; those partitions stay and must not be written again.
   DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm, const std::string& kept = "");
@@ -102,19 +103,13 @@ class DatasetWriter {
   Manifest commit(int64_t num_partitions, const std::string& step_key);
 
  private:
-  void open_part(int64_t partition);
   void write_piece(const Batch& rows);
   void write_virtual(const Manifest& manifest) const;
 
   std::filesystem::path folder_;
   Schema schema_;
   comm::Communicator& comm_;
-  std::optional<Hdf5File> part_;
-  std::optional<WriteBehind> behind_;  // of the part file
-  std::string part_name_;
-  uint64_t part_rows_ = 0;
-  std::vector<uint64_t> value_ends_, string_ends_;
-  std::vector<uint8_t> has_validity_;
+  std::unique_ptr<PartFile> part_;
   std::map<int64_t, PartitionPlace> places_;
   int64_t partition_ = -1;  // the one that rows are appended to
   PieceCutter cutter_;

@@ -26,8 +26,8 @@ class Hdf5File {
   Hdf5File& operator=(Hdf5File&&) noexcept;
   ~Hdf5File();
 
-  /// Makes an empty one-dimensional dataset that `append` extends; chunked.
-  void make_growing(const std::string& path, ArrayType type);
+  /// Makes an empty one-dimensional dataset that grows, in chunks of so many values, which `append` extends.
+  void make_growing(const std::string& path, ArrayType type, uint64_t chunk_values);
   void append(const std::string& path, ArrayType type, const void* values, uint64_t count);
   /// Writes a whole array of the given shape; contiguous.
   void write(const std::string& path, ArrayType type, const void* values, const std::vector<uint64_t>& shape);
