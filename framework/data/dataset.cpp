@@ -69,11 +69,10 @@ std::string Manifest::to_json() const {
     }
     parts.push_back(pieces);
   }
-  return json{{"format", "throng dataset"},       {"version", kFormatVersion},
-              {"schema", json::parse(schema.to_json())}, {"rows", num_rows()},
-              {"content_hash", content_hash()},   {"step_key", step_key},
-              {"partitions", parts}}
-      .dump(1);
+  json all{{"format", "throng dataset"}, {"version", kFormatVersion}, {"schema", json::parse(schema.to_json())}, {"rows", num_rows()},
+           {"content_hash", content_hash()}, {"step_key", step_key}, {"partitions", parts}};
+  if (gzip) all["compression"] = "gzip";
+  return all.dump(1);
 }
 
 Manifest Manifest::from_json(const std::string& text) {
@@ -83,6 +82,7 @@ Manifest Manifest::from_json(const std::string& text) {
   Manifest m;
   m.schema = Schema::from_json(j.at("schema").dump());
   m.step_key = j.at("step_key");
+  m.gzip = j.contains("compression");
   for (const auto& pieces : j.at("partitions")) {
     PartitionPlace& place = m.partitions.emplace_back();
     for (const auto& p : pieces) {

@@ -15,8 +15,18 @@
 #include "framework/data/partitions.h"
 #include "framework/data/pieces.h"
 
+namespace throng {
+class ThreadPool;
+}
+
 namespace throng::data {
 class PartFile;
+
+/// How a dataset lies on disk. What it holds, and its content hash, do not depend on it.
+struct Storage {
+  int gzip_level = 0;          ///< 1 to 9; 0: not compressed
+  ThreadPool* pool = nullptr;  ///< compresses, and must be free while rows are written; none: the writing thread compresses
+};
 
 /// Where one column of one piece lies in its part file, the hash of its content, and its least and greatest value.
 struct ColumnPlace {
@@ -47,6 +57,7 @@ struct Manifest {
   Schema schema;
   std::vector<PartitionPlace> partitions;
   std::string step_key;
+  bool gzip = false;
   int64_t num_rows() const;
   uint64_t num_bytes() const;
   /// Hash of schema and all values in order; the same however many ranks wrote it.
@@ -91,7 +102,7 @@ class DatasetWriter {
   ~DatasetWriter();
   /// Collective. Clears what an unfinished writer left in the folder, and takes a dataset there away. `kept`: on rank 0, a JSON list of what
   /// `keep` gave to ranks of an earlier run; those partitions stay and must not be written again.
-  DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm, const std::string& kept = "");
+  DatasetWriter(std::filesystem::path folder, Schema schema, comm::Communicator& comm, const std::string& kept = "", Storage storage = {});
   /// Local. Appends rows to a partition of this rank; partitions must ascend. Holds back less than a piece.
   void write(int64_t partition, const Batch& rows);
   /// Local. What follows goes to another part file: partitions that are kept from an earlier run lie between.
@@ -109,12 +120,15 @@ class DatasetWriter {
   std::filesystem::path folder_;
   Schema schema_;
   comm::Communicator& comm_;
+  Storage storage_;
   std::unique_ptr<PartFile> part_;
   std::map<int64_t, PartitionPlace> places_;
   int64_t partition_ = -1;  // the one that rows are appended to
   PieceCutter cutter_;
 };
 
+/// Collective. Writes a finished dataset anew, stored another way, to the folder `target`; visible at once or not at all.
+void store_dataset(const DatasetReader& from, const std::filesystem::path& target, comm::Communicator& comm, const Storage& storage);
 /// Copies a finished dataset to the folder `target` (hard links where the disk allows), visible at once or not at all.
 void copy_dataset(const std::filesystem::path& from, const std::filesystem::path& target);
 

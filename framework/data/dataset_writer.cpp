@@ -3,6 +3,7 @@
 #include <set>
 
 #include "framework/base/files.h"
+#include "framework/base/thread_pool.h"
 #include "framework/data/dataset.h"
 #include "framework/data/dataset_layout.h"
 #include "framework/data/part_file.h"
@@ -23,8 +24,8 @@ std::map<int64_t, PartitionPlace> places_from(const std::string& packed) {
 
 }  // namespace
 
-DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator& comm, const std::string& kept)
-    : folder_(std::move(folder)), schema_(std::move(schema)), comm_(comm), cutter_(schema_, [this](Batch piece) { write_piece(piece); }) {
+DatasetWriter::DatasetWriter(fs::path folder, Schema schema, comm::Communicator& comm, const std::string& kept, Storage storage)
+    : folder_(std::move(folder)), schema_(std::move(schema)), comm_(comm), storage_(storage), cutter_(schema_, [this](Batch piece) { write_piece(piece); }) {
   if (comm_.rank() == 0) {
     std::error_code ignored;
     fs::remove(folder_ / "manifest.json", ignored);
@@ -57,7 +58,7 @@ void DatasetWriter::write(int64_t partition, const Batch& rows) {
 }
 
 void DatasetWriter::write_piece(const Batch& rows) {
-  if (!part_) part_ = std::make_unique<PartFile>(folder_, fmt::format("part-{:05}.h5", partition_), schema_);
+  if (!part_) part_ = std::make_unique<PartFile>(folder_, fmt::format("part-{:05}.h5", partition_), schema_, storage_);
   places_[partition_].pieces.push_back(part_->append(rows));
 }
 
@@ -132,6 +133,7 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
     Manifest whole;
     whole.schema = schema_;
     whole.step_key = step_key;
+    whole.gzip = storage_.gzip_level > 0;
     whole.partitions.resize(size_t(num_partitions));
     for (const auto& one : all)
       for (auto& [partition, place] : places_from(one)) whole.partitions.at(size_t(partition)) = std::move(place);
@@ -145,16 +147,64 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
   return Manifest::from_json(text);
 }
 
+namespace {
+
+// The name beside a target under which a dataset is put together. "out/" is "out".
+struct Staging {
+  fs::path to, folder;
+  explicit Staging(const fs::path& target) : to(target.has_filename() ? target : target.parent_path()), folder(to) { folder += ".partial"; }
+  void remove() const {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
+  }
+  void prepare() const {
+    if (fs::exists(to) && !DatasetReader::exists(to) && !fs::is_empty(to)) throw job_error("{}: exists and is not a dataset; it is not replaced", to.string());
+    remove();
+  }
+  void rename() const {
+    std::error_code code;
+    fs::remove_all(to, code);
+    fs::rename(folder, to, code);
+    if (code) throw system_error("{}: cannot be renamed into place: {}", to.string(), code.message());
+  }
+};
+
+}  // namespace
+
+void store_dataset(const DatasetReader& from, const fs::path& target, comm::Communicator& comm, const Storage& storage) {
+  const Staging staging(target);
+  if (comm.rank() == 0) staging.prepare();
+  try {
+    DatasetWriter writer(staging.folder, from.schema(), comm, "", storage);
+    const int64_t n = from.num_partitions();
+    const size_t at_once = storage.pool ? size_t(2 * storage.pool->num_threads()) : 1;
+    for (int64_t p = first_partition(comm.rank(), comm.size(), n); p < first_partition(comm.rank() + 1, comm.size(), n); ++p) {
+      const size_t pieces = from.manifest().partitions[size_t(p)].pieces.size();
+      for (size_t first = 0; first < pieces; first += at_once) {
+        std::vector<Batch> read(std::min(at_once, pieces - first));
+        auto read_one = [&](size_t k) { read[k] = from.read_piece(p, first + k); };
+        if (storage.pool) storage.pool->parallel_for(read.size(), read_one);
+        else read_one(0);
+        for (const Batch& rows : read) writer.write(p, rows);
+      }
+    }
+    writer.commit(n, from.manifest().step_key);
+  } catch (...) {
+    staging.remove();
+    throw;
+  }
+  if (comm.rank() == 0) staging.rename();
+  comm.barrier();
+}
+
 void copy_dataset(const fs::path& from, const fs::path& target) {
   DatasetReader check(from);
-  const fs::path to = target.has_filename() ? target : target.parent_path();  // "out/" is "out"
-  fs::path staging = to;
-  staging += ".partial";
-  std::error_code code;
-  fs::remove_all(staging, code);
-  make_folder(staging);
+  const Staging staging(target);
+  staging.prepare();
+  make_folder(staging.folder);
   for (const auto& entry : fs::directory_iterator(from)) {
-    fs::path copy = staging / entry.path().filename();
+    fs::path copy = staging.folder / entry.path().filename();
+    std::error_code code;
     fs::create_hard_link(entry.path(), copy, code);
     if (code) {
       std::error_code copied;
@@ -162,13 +212,7 @@ void copy_dataset(const fs::path& from, const fs::path& target) {
       if (copied) throw system_error("{}: cannot be written: {}", copy.string(), copied.message());
     }
   }
-  if (fs::exists(to) && !DatasetReader::exists(to) && !fs::is_empty(to)) {
-    fs::remove_all(staging, code);
-    throw job_error("{}: exists and is not a dataset; it is not replaced", to.string());
-  }
-  fs::remove_all(to, code);
-  fs::rename(staging, to, code);
-  if (code) throw system_error("{}: cannot be renamed into place: {}", to.string(), code.message());
+  staging.rename();
 }
 
 }  // namespace throng::data

@@ -7,8 +7,8 @@
 
 namespace throng::data {
 
-PartFile::PartFile(const std::filesystem::path& folder, std::string name, Schema schema)
-    : path_(folder / name), name_(std::move(name)), schema_(std::move(schema)), arrays_(path_), ends_(schema_.size()) {
+PartFile::PartFile(const std::filesystem::path& folder, std::string name, Schema schema, const Storage& storage)
+    : path_(folder / name), name_(std::move(name)), schema_(std::move(schema)), arrays_(path_, storage), ends_(schema_.size()) {
   for (const Field& f : schema_.fields()) {
     arrays_.make(value_path(f), value_array(f.type));
     if (!is_fixed(f.type)) arrays_.make(length_path(f), ArrayType::kUInt32);

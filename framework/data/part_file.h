@@ -12,7 +12,7 @@ namespace throng::data {
 /// One thread.
 class PartFile {
  public:
-  PartFile(const std::filesystem::path& folder, std::string name, Schema schema);
+  PartFile(const std::filesystem::path& folder, std::string name, Schema schema, const Storage& storage);
   /// Appends a piece, whose rows must be of the schema.
   PiecePlace append(const Batch& rows);
   /// Flushes to the disk.

@@ -47,12 +47,20 @@ std::string shown(const data::Field& field, const json& value) {
   return row.begin().value().get<std::string>();
 }
 
+uint64_t bytes_on_disk(const fs::path& folder) {
+  uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  return bytes;
+}
+
 json describe_dataset(const fs::path& folder) {
   data::DatasetReader reader(folder);
   const auto& m = reader.manifest();
   return {{"kind", "dataset"},          {"path", folder.string()},           {"rows", m.num_rows()},
           {"bytes", m.num_bytes()},     {"partitions", m.partitions.size()}, {"schema", json::parse(m.schema.to_json())},
-          {"content_hash", m.content_hash()}, {"step_key", m.step_key}, {"columns", column_statistics(m)}};
+          {"content_hash", m.content_hash()}, {"step_key", m.step_key}, {"columns", column_statistics(m)},
+          {"compression", m.gzip ? "gzip" : "none"}, {"bytes_on_disk", bytes_on_disk(folder)}};
 }
 
 // Hashes of the learned arrays of a step, by file.
@@ -112,8 +120,9 @@ int inspect(const std::string& path, int64_t rows, bool as_json) {
     std::printf("%s\n", dataset.dump(1).c_str());
     return 0;
   }
-  std::printf("dataset %s: %s rows, %s, %zu partitions\ncontent hash %s\n", path.c_str(), format_count(dataset["rows"].get<uint64_t>()).c_str(),
-              format_bytes(dataset["bytes"].get<uint64_t>()).c_str(), dataset["partitions"].get<size_t>(), dataset["content_hash"].get<std::string>().c_str());
+  std::printf("dataset %s: %s rows, %s (%s on disk%s), %zu partitions\ncontent hash %s\n", path.c_str(), format_count(dataset["rows"].get<uint64_t>()).c_str(),
+              format_bytes(dataset["bytes"].get<uint64_t>()).c_str(), format_bytes(dataset["bytes_on_disk"].get<uint64_t>()).c_str(),
+              dataset["compression"] == "gzip" ? ", gzip" : "", dataset["partitions"].get<size_t>(), dataset["content_hash"].get<std::string>().c_str());
   const data::DatasetReader reader(path);
   for (size_t i = 0; i < reader.schema().size(); ++i) {
     const data::Field& f = reader.schema()[i];
