@@ -5,21 +5,26 @@
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/data/dataset_layout.h"
+#include "framework/data/string_codes.h"
 
 namespace throng::data {
 namespace fs = std::filesystem;
 using nlohmann::json;
 namespace {
 
-constexpr int kFormatVersion = 2;
+constexpr int kFormatVersion = 3;  // 2 had no codes, and reads as it did
 
 constexpr const char* kDamagedHint = "the file was damaged after it was written; remove the dataset and run the step again";
 
 json to_json(const ColumnPlace& c) {
-  return {c.first_value, c.num_values, c.first_string, c.num_strings, c.null_count, fmt::format("{:016x}", c.checksum), c.range.to_json()};
+  json j{c.first_value, c.num_values, c.first_string, c.num_strings, c.null_count, fmt::format("{:016x}", c.checksum), c.range.to_json()};
+  if (c.codes) j.push_back({c.codes->first, c.codes->num_bytes, c.codes->dictionary_size, c.codes->dictionary_bytes});
+  return j;
 }
 ColumnPlace column_from_json(const json& c) {
-  return {c.at(0), c.at(1), c.at(2), c.at(3), c.at(4), std::stoull(c.at(5).get<std::string>(), nullptr, 16), ColumnRange::from_json(c.at(6))};
+  ColumnPlace place{c.at(0), c.at(1), c.at(2), c.at(3), c.at(4), std::stoull(c.at(5).get<std::string>(), nullptr, 16), ColumnRange::from_json(c.at(6)), {}};
+  if (c.size() > 7) place.codes = CodesPlace{c[7].at(0), c[7].at(1), c[7].at(2), c[7].at(3)};
+  return place;
 }
 
 }  // namespace
@@ -77,8 +82,8 @@ std::string Manifest::to_json() const {
 
 Manifest Manifest::from_json(const std::string& text) {
   json j = json::parse(text);
-  if (j.at("version") != kFormatVersion)
-    throw data_error("dataset format version {}, this program reads {}", j.at("version").dump(), kFormatVersion);
+  const int version = j.at("version");
+  if (version != 2 && version != kFormatVersion) throw data_error("dataset format version {}, this program reads 2 and {}", version, kFormatVersion);
   Manifest m;
   m.schema = Schema::from_json(j.at("schema").dump());
   m.step_key = j.at("step_key");
@@ -89,6 +94,8 @@ Manifest Manifest::from_json(const std::string& text) {
       PiecePlace piece{p.at("file"), p.at("first_row"), p.at("rows"), p.at("bytes"), {}};
       for (const auto& c : p.at("columns")) piece.columns.push_back(column_from_json(c));
       if (piece.columns.size() != m.schema.size()) throw data_error("a piece has {} columns, the schema {}", piece.columns.size(), m.schema.size());
+      for (size_t c = 0; version == 2 && c < m.schema.size(); ++c)
+        if (m.schema[c].type == Type::kString) piece.columns[c].first_string = piece.first_row;  // it had a length for each row
       place.pieces.push_back(std::move(piece));
     }
   }
@@ -134,21 +141,28 @@ Column DatasetReader::read_column(const Hdf5File& file, const PiecePlace& place,
   };
   auto read_values = [&](const std::string& path, uint64_t first, uint64_t count, Buffer& into) {
     into.resize(count * value_bytes(f.type));
-    file.read(path, value_array(f.type), first, count, into.data());
+    file.read(path, path == value_path(f) ? value_array(f.type) : ArrayType::kUInt8, first, count, into.data());
   };
   AlignedVector<uint8_t> valid;
   if (at.null_count > 0) {
     valid.resize(rows);
     file.read(valid_path(f), ArrayType::kUInt8, place.first_row, rows, valid.data());
   }
+  StringCodes coded;
   Column::Parts parts;
-  read_values(value_path(f), at.first_value, at.num_values, parts.bytes);
-  if (!is_fixed(f.type)) read_lengths(length_path(f), place.first_row, rows, parts.lengths);
-  if (f.type == Type::kListString) read_lengths(string_length_path(f), at.first_string, at.num_strings, parts.string_lengths);
-  parts.valid = std::move(valid);
+  if (at.codes) {
+    read_values(codes_path(f), at.codes->first, at.codes->num_bytes, coded.codes);
+    read_lengths(length_path(f), at.first_string, at.codes->dictionary_size, coded.lengths);
+    read_values(value_path(f), at.first_value, at.codes->dictionary_bytes, coded.bytes);
+  } else {
+    read_values(value_path(f), at.first_value, at.num_values, parts.bytes);
+    if (!is_fixed(f.type)) read_lengths(length_path(f), f.type == Type::kString ? at.first_string : place.first_row, rows, parts.lengths);
+    if (f.type == Type::kListString) read_lengths(string_length_path(f), at.first_string, at.num_strings, parts.string_lengths);
+    parts.valid = std::move(valid);
+  }
   std::optional<Column> c;
   try {
-    c = Column::from_parts(f.type, place.num_rows, std::move(parts));
+    c = at.codes ? decode_strings(place.num_rows, coded, std::move(valid)) : Column::from_parts(f.type, place.num_rows, std::move(parts));
   } catch (const Error& e) {  // what does not fit does not know its file
     throw data_error("{}: column '{}' of a partition: {}", (folder_ / place.file).string(), f.name, e.message()).with_hint(kDamagedHint);
   }

@@ -28,13 +28,20 @@ struct Storage {
   ThreadPool* pool = nullptr;  ///< compresses, and must be free while rows are written; none: the writing thread compresses
 };
 
+/// Where the strings of a piece lie that are stored as codes: `lengths` and `bytes` hold its dictionary there.
+struct CodesPlace {
+  uint64_t first = 0, num_bytes = 0;             // codes: a byte a row, two where the dictionary has more than 256 strings
+  uint64_t dictionary_size = 0, dictionary_bytes = 0;
+};
+
 /// Where one column of one piece lies in its part file, the hash of its content, and its least and greatest value.
 struct ColumnPlace {
   uint64_t first_value = 0, num_values = 0;  // bytes for strings, elements for numeric lists, rows for fixed types
-  uint64_t first_string = 0, num_strings = 0;  // list<string>: its strings
+  uint64_t first_string = 0, num_strings = 0;  // where its lengths begin; list<string>: how many
   int64_t null_count = 0;
   uint64_t checksum = 0;
   ColumnRange range{};
+  std::optional<CodesPlace> codes{};
 };
 
 /// Rows of a partition that are stored and checked together. Where pieces end follows from the rows alone.

@@ -65,7 +65,7 @@ void DatasetWriter::write_piece(const Batch& rows) {
 void DatasetWriter::write_virtual(const Manifest& manifest) const {
   // What each column has in each part file, in partition order.
   struct Totals {
-    uint64_t values = 0, strings = 0;
+    uint64_t values = 0, strings = 0, codes = 0;
     bool nulls = false;
   };
   struct File {
@@ -74,16 +74,22 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
     std::vector<Totals> columns;
   };
   std::vector<File> files;
+  std::vector<std::vector<int64_t>> piece_strings(schema_.size());
+  std::vector<int64_t> piece_rows;
   for (const auto& partition : manifest.partitions)
     for (const PiecePlace& p : partition.pieces) {
       if (files.empty() || files.back().name != p.file) files.push_back({p.file, 0, std::vector<Totals>(schema_.size())});
       files.back().rows += uint64_t(p.num_rows);
+      piece_rows.push_back(p.num_rows);
       for (size_t i = 0; i < p.columns.size(); ++i) {
         const ColumnPlace& c = p.columns[i];
         Totals& t = files.back().columns[i];
-        t.values += c.num_values;
-        t.strings += c.num_strings;
+        const uint64_t strings = schema_[i].type != Type::kString ? c.num_strings : c.codes ? c.codes->dictionary_size : uint64_t(p.num_rows);
+        t.values += c.codes ? c.codes->dictionary_bytes : c.num_values;
+        t.strings += strings;
+        t.codes += c.codes ? c.codes->num_bytes : 0;
         t.nulls |= c.null_count > 0;
+        piece_strings[i].push_back(int64_t(strings));
       }
     }
   Hdf5File out = Hdf5File::create(folder_ / "dataset.h5");
@@ -98,9 +104,16 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
     auto strings = [i](const File& file) { return file.columns[i].strings; };
     auto always = [](const File&) { return true; };
     auto has_nulls = [i](const File& file) { return file.columns[i].nulls; };
+    auto has_codes = [i](const File& file) { return file.columns[i].codes > 0; };
     join(value_path(f), value_array(f.type), [i](const File& file) { return file.columns[i].values; }, always, 0);
-    if (!is_fixed(f.type)) join(length_path(f), ArrayType::kUInt32, rows, always, 0);
+    if (f.type == Type::kString) join(length_path(f), ArrayType::kUInt32, strings, always, 0);
+    if (is_list(f.type)) join(length_path(f), ArrayType::kUInt32, rows, always, 0);
     if (f.type == Type::kListString) join(string_length_path(f), ArrayType::kUInt32, strings, always, 0);
+    if (std::any_of(files.begin(), files.end(), has_codes)) {
+      join(codes_path(f), ArrayType::kUInt8, [i](const File& file) { return file.columns[i].codes; }, always, 0);
+      out.write(piece_rows_path(f), ArrayType::kInt64, piece_rows.data(), {piece_rows.size()});
+      out.write(piece_strings_path(f), ArrayType::kInt64, piece_strings[i].data(), {piece_strings[i].size()});
+    }
     if (std::any_of(files.begin(), files.end(), has_nulls)) join(valid_path(f), ArrayType::kUInt8, rows, has_nulls, 1);
     out.set_attribute("/" + link_name(f.name), "type", std::string(type_name(f.type)));
   }

@@ -4,6 +4,7 @@
 
 #include "framework/base/files.h"
 #include "framework/data/dataset_layout.h"
+#include "framework/data/string_codes.h"
 
 namespace throng::data {
 
@@ -25,10 +26,15 @@ PiecePlace PartFile::append(const Batch& rows) {
                  rows.schema()[i].name, type_name(c.type()), f.name, type_name(f.type));
     Ends& ends = ends_[i];
     const int64_t nulls = std::count(c.valid().begin(), c.valid().end(), 0);
-    ColumnPlace at{ends.values, c.bytes().size() / value_bytes(f.type), ends.strings, 0, nulls, c.content_hash(), ColumnRange::of(c)};
-    arrays_.append(value_path(f), c.bytes().data(), at.num_values);
-    ends.values += at.num_values;
-    if (!is_fixed(f.type)) {
+    ColumnPlace at{ends.values, c.bytes().size() / value_bytes(f.type), ends.strings, 0, nulls, c.content_hash(), {}, {}};
+    if (f.type == Type::kString) {
+      append_strings(f, c, ends, at);
+    } else {
+      at.range = ColumnRange::of(c);
+      arrays_.append(value_path(f), c.bytes().data(), at.num_values);
+      ends.values += at.num_values;
+    }
+    if (is_list(f.type)) {
       const auto lengths = lengths_of(c.offsets());
       arrays_.append(length_path(f), lengths.data(), lengths.size());
     }
@@ -46,6 +52,29 @@ PiecePlace PartFile::append(const Batch& rows) {
   return place;
 }
 
+void PartFile::append_strings(const Field& f, const Column& c, Ends& ends, ColumnPlace& at) {
+  auto append = [&](const Buffer& bytes, const std::vector<uint32_t>& lengths) {
+    arrays_.append(value_path(f), bytes.data(), bytes.size());
+    arrays_.append(length_path(f), lengths.data(), lengths.size());
+    ends.values += bytes.size();
+    ends.strings += lengths.size();
+    ends.piece_rows.push_back(c.size());
+    ends.piece_strings.push_back(int64_t(lengths.size()));
+  };
+  const auto coded = encode_strings(c);
+  if (!coded || at.null_count > 0) at.range = ColumnRange::of(c);
+  if (!coded) return append(c.bytes(), lengths_of(c.offsets()));
+  if (at.null_count == 0) {  // each string of the dictionary is some row's
+    Column::Parts dictionary{coded->bytes, coded->lengths, {}, {}};
+    at.range = ColumnRange::of(Column::from_parts(Type::kString, int64_t(coded->lengths.size()), std::move(dictionary)));
+  }
+  at.codes = CodesPlace{ends.codes, coded->codes.size(), coded->lengths.size(), coded->bytes.size()};
+  append(coded->bytes, coded->lengths);
+  if (ends.codes == 0) arrays_.make(codes_path(f), ArrayType::kUInt8);
+  arrays_.append(codes_path(f), coded->codes.data(), coded->codes.size());
+  ends.codes += coded->codes.size();
+}
+
 void PartFile::append_validity(const Field& f, const Column& c, Ends& ends, bool nulls) {
   if (nulls && !ends.has_validity) {  // the first null of this file: the rows before it were valid
     ends.has_validity = true;
@@ -60,6 +89,13 @@ void PartFile::append_validity(const Field& f, const Column& c, Ends& ends, bool
 }
 
 void PartFile::close() {
+  for (size_t i = 0; i < schema_.size(); ++i) {
+    if (ends_[i].codes == 0) continue;
+    for (const auto& [path, counts] : {std::pair(piece_rows_path(schema_[i]), &ends_[i].piece_rows), std::pair(piece_strings_path(schema_[i]), &ends_[i].piece_strings)}) {
+      arrays_.make(path, ArrayType::kInt64);
+      arrays_.append(path, counts->data(), counts->size());
+    }
+  }
   arrays_.close();
   fsync_path(path_);
 }

@@ -20,9 +20,11 @@ class PartFile {
 
  private:
   struct Ends {  // of what is written of a column
-    uint64_t values = 0, strings = 0;
+    uint64_t values = 0, strings = 0, codes = 0;
     bool has_validity = false;
+    std::vector<int64_t> piece_rows, piece_strings;  // strings: for readers of the file, where some pieces are codes
   };
+  void append_strings(const Field& f, const Column& c, Ends& ends, ColumnPlace& at);
   void append_validity(const Field& f, const Column& c, Ends& ends, bool nulls);
 
   std::filesystem::path path_;

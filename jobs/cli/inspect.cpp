@@ -17,23 +17,27 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Nulls, least and greatest value of each column.
+// Nulls, least and greatest value of each column, and how many of its pieces are codes of a dictionary.
 json column_statistics(const data::Manifest& m) {
   json all = json::array();
   for (size_t c = 0; c < m.schema.size(); ++c) {
     data::ColumnRange range;
-    int64_t nulls = 0;
+    int64_t nulls = 0, coded = 0;
+    uint64_t largest = 0;
     bool first = true;
     for (const auto& partition : m.partitions)
       for (const auto& piece : partition.pieces) {
         const auto& place = piece.columns[c];
         nulls += place.null_count;
+        if (place.codes) ++coded, largest = std::max(largest, place.codes->dictionary_size);
         if (place.null_count == piece.num_rows) continue;
         if (first) range = place.range;
         else range.merge(place.range);
         first = false;
       }
-    all.push_back({{"name", m.schema[c].name}, {"nulls", nulls}, {"range", range.to_json()}});
+    json one{{"name", m.schema[c].name}, {"nulls", nulls}, {"range", range.to_json()}};
+    if (coded > 0) one["dictionary"] = {{"pieces", coded}, {"most_strings", largest}};
+    all.push_back(std::move(one));
   }
   return all;
 }
@@ -130,6 +134,7 @@ int inspect(const std::string& path, int64_t rows, bool as_json) {
     std::string known;
     if (!statistics["range"].is_null()) known = fmt::format("  {} to {}", shown(f, statistics["range"][1]), shown(f, statistics["range"][2]));
     if (statistics["nulls"] > 0) known += fmt::format("  {} nulls", format_count(statistics["nulls"].get<uint64_t>()));
+    if (statistics.contains("dictionary")) known += fmt::format("  dictionary of at most {}", format_count(statistics["dictionary"]["most_strings"].get<uint64_t>()));
     std::printf("  %-20s %-14s%s%s\n", f.name.c_str(), std::string(data::type_name(f.type)).c_str(), f.time_zone.empty() ? "" : (" " + f.time_zone).c_str(), known.c_str());
   }
   print_rows(reader, rows);

@@ -1,8 +1,9 @@
-// How datasets lie on disk: chunks by size, gzip. What they hold never depends on it.
+// How datasets lie on disk: chunks by size, gzip, strings as codes. What they hold never depends on it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "framework/base/files.h"
 #include "framework/base/thread_pool.h"
@@ -133,6 +134,22 @@ TEST(Storage, ContentIsTheSameHoweverItIsStored) {
     }
 }
 
+TEST(Storage, FewDifferentStringsAreCodes) {
+  testing::TemporaryFolder folder;
+  for (int ranks : {1, 3}) {
+    const Manifest m = write_dataset(folder / "d", ranks);
+    for (int64_t p = 0; p < kPartitions; ++p)
+      for (const PiecePlace& piece : m.partitions[size_t(p)].pieces) {
+        EXPECT_EQ(piece.columns[1].codes.has_value(), p != 3) << "partition " << p;
+        EXPECT_EQ(piece.columns[2].codes.has_value(), p != 3) << "partition " << p;
+        EXPECT_FALSE(piece.columns[3].codes);
+        if (p == 1) {
+          EXPECT_EQ(piece.columns[2].codes->dictionary_size, 401u) << "with that of null";
+        }
+      }
+  }
+}
+
 TEST(Storage, IsChangedByWritingItAnew) {
   testing::TemporaryFolder folder;
   const Manifest plain = write_dataset(folder / "d", 3);
@@ -194,6 +211,30 @@ TEST(Storage, ADamagedChunkIsNamed) {
   EXPECT_EQ(e.fault(), Fault::kData);
   EXPECT_THAT(e.text(), HasSubstr("compressed chunk"));
   EXPECT_THAT(e.text(), HasSubstr("hint: "));
+}
+
+TEST(Storage, FormatTwoIsRead) {
+  testing::TemporaryFolder folder;
+  Manifest m;
+  comm::run_on_threads(1, [&](comm::Communicator& comm) {
+    DatasetWriter writer(folder / "d", every_type().schema, comm);
+    for (int64_t p : {0, 1}) writer.write(p, every_type().batch(p == 1));
+    m = writer.commit(2, "");
+  });
+  auto j = nlohmann::json::parse(m.to_json());
+  EXPECT_EQ(j["version"], 3);
+  j["version"] = 2;
+  for (auto& pieces : j["partitions"])
+    for (auto& piece : pieces)
+      for (size_t c = 0; c < m.schema.size(); ++c)
+        if (m.schema[c].type == Type::kString) piece["columns"][c][2] = 0;  // nothing was said of strings
+  folder.write("d/manifest.json", j.dump());
+  const DatasetReader reader(folder / "d");
+  EXPECT_EQ(reader.manifest().content_hash(), m.content_hash());
+  for (int64_t p : {0, 1}) EXPECT_TRUE(same(reader.read(p), every_type().batch(p == 1)));
+  j["version"] = 4;
+  folder.write("d/manifest.json", j.dump());
+  EXPECT_THAT(error_of([&] { DatasetReader(folder / "d"); }).text(), HasSubstr("format version 4, this program reads 2 and 3"));
 }
 
 TEST(Deflate, ChunksComeBackAndDamageIsSeen) {

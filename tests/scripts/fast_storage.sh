@@ -1,5 +1,5 @@
 #!/bin/bash
-# How datasets are stored, read by h5py: gzip, chunks by size, in part files and in dataset.h5.
+# How datasets are stored, read by h5py: strings as codes of a dictionary, gzip, chunks by size, in part files and in dataset.h5.
 set -eu
 python=/usr/bin/python3
 $python -c 'import h5py, numpy' 2>/dev/null || { echo "skipped: $python has no h5py"; exit 77; }
@@ -25,12 +25,10 @@ steps:
 YAML
 for ranks in 1 3; do "$THRONG" run job.yaml -n $ranks -t 2 --backend threads --out run$ranks --json > /dev/null; done
 
-$python - <<'PY'
+PYTHONPATH="$SOURCE/tests/support" $python - <<'PY'
 import glob, h5py, json, os
 import numpy as np
-def strings(column):
-    ends, text = column["lengths"][:].cumsum(), column["bytes"][:].tobytes()
-    return [text[e - n:e].decode() for e, n in zip(ends, column["lengths"][:])]
+from read_strings import strings
 expected = [json.loads(line) for line in open("events.jsonl")]
 n = len(expected)
 def check(get, rows):
@@ -44,6 +42,11 @@ def check(get, rows):
 for folder in ("run1/steps/events/data", "run3/steps/events/data", "run1/packed", "run3/packed", "run3/packed9"):
     with h5py.File(folder + "/dataset.h5") as f:
         check(lambda name: f[name], expected)
+        for coded, plain in (("action", "user"), ("page", "user"), ("only_first", "user")):
+            assert "codes" in f[coded] and "codes" not in f[plain], list(f[coded])
+        assert 0 < len(f["only_first/codes"]) < n  # some pieces are plain
+        assert len(f["page/codes"]) == 2 * n       # 900 strings: two bytes
+        assert len(f["action/codes"]) == n
     at = 0
     for part in sorted(glob.glob(folder + "/part-*.h5")):
         with h5py.File(part) as f:
@@ -57,7 +60,7 @@ for folder in ("run1/steps/events/data", "run3/steps/events/data", "run1/packed"
 def size(folder): return sum(os.path.getsize(x) for x in glob.glob(folder + "/*"))
 sizes = [size(d) for d in ("run3/steps/events/data", "run3/packed", "run3/packed9")]
 assert sizes[0] > 2 * sizes[1] > 2 * sizes[2] - 100000, sizes
-print("h5py agrees on %d rows, gzip; bytes plain, gzip 4, gzip 9: %s" % (n, sizes))
+print("h5py agrees on %d rows, codes and gzip; bytes plain, gzip 4, gzip 9: %s" % (n, sizes))
 PY
 
 # Rows are the same whichever way they lie.
@@ -66,11 +69,23 @@ for folder in run3/steps/events/data run1/packed run3/packed9; do
   [ "$(hash $folder)" = "$(hash run1/steps/events/data)" ] || { echo "$folder holds something else"; exit 1; }
 done
 "$THRONG" inspect run3/packed --rows 0 > shown
-grep -q 'on disk, gzip' shown || { cat shown; exit 1; }
+grep -q 'on disk, gzip' shown && grep -q 'page .*dictionary of at most 900' shown && grep -q 'action .*dictionary of at most 6' shown || { cat shown; exit 1; }
+! grep 'user .*dictionary' shown
 
+# An export has plain strings.
+"$THRONG" export run3/packed --to plain.h5 -n 2 --backend threads > /dev/null
 "$THRONG" export run3/packed --to packed.csv > /dev/null
 "$THRONG" export run1/steps/events/data --to plain.csv > /dev/null
 cmp plain.csv packed.csv
+PYTHONPATH="$SOURCE/tests/support" $python - <<'PY'
+import h5py
+from read_strings import strings
+with h5py.File("plain.h5") as f, h5py.File("run1/steps/events/data/dataset.h5") as g:
+    for name in ("user", "action", "page", "only_first"):
+        assert "codes" not in f[name] and len(f[name + "/lengths"]) == 120000
+        assert strings(f[name]) == strings(g[name]), name
+PY
+
 # Damage inside a compressed chunk is an error of the data that names file and array.
 part=$(ls run3/packed/part-*.h5 | tail -1)
 $python - "$part" <<'PY'
