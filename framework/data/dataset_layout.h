@@ -46,6 +46,11 @@ inline std::string length_path(const Field& f) { return "/" + link_name(f.name) 
 inline std::string string_length_path(const Field& f) { return "/" + link_name(f.name) + "/lengths"; }
 inline std::string valid_path(const Field& f) { return "/" + link_name(f.name) + (is_fixed(f.type) ? ".valid" : "/valid"); }
 
+// Strings of which some pieces are codes: the codes, and for each piece its rows and how many strings `lengths` and `bytes` hold of it.
+inline std::string codes_path(const Field& f) { return "/" + link_name(f.name) + "/codes"; }
+inline std::string piece_rows_path(const Field& f) { return "/" + link_name(f.name) + "/piece_rows"; }
+inline std::string piece_strings_path(const Field& f) { return "/" + link_name(f.name) + "/piece_strings"; }
+
 inline std::vector<uint32_t> lengths_of(const AlignedVector<int64_t>& offsets) {
   std::vector<uint32_t> lengths(offsets.size() - 1);
   for (size_t i = 0; i < lengths.size(); ++i) {

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "framework/data/deflate.h"
 #include "framework/data/hdf5_direct.h"
 #include "framework/data/hdf5_internal.h"
 
 namespace throng::data {
 using namespace hdf5;  // NOLINT: the helpers of this door
-
-namespace {
-constexpr hsize_t kChunkElements = 1 << 16;
-}
 
 size_t array_value_bytes(ArrayType type) {
   return type == ArrayType::kUInt8 ? 1 : type == ArrayType::kInt64 || type == ArrayType::kFloat64 ? 8 : 4;
@@ -58,11 +55,16 @@ void Hdf5File::close() {
   if (flushed < 0 || closed < 0) throw system_error("{}: cannot be completed: {}", path_.string(), flushed < 0 ? why : reason());
 }
 
-void Hdf5File::make_growing(const std::string& path, ArrayType type) {
+void Hdf5File::make_growing(const std::string& path, ArrayType type, uint64_t chunk_values, bool packed) {
   HDF5_LOCK;
-  hsize_t size = 0, max = H5S_UNLIMITED, chunk = kChunkElements;
+  hsize_t size = 0, max = H5S_UNLIMITED, chunk = chunk_values;
   Id space(H5Screate_simple(1, &size, &max)), create(H5Pcreate(H5P_DATASET_CREATE)), links(link_properties());
   H5Pset_chunk(create, 1, &chunk);
+  H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);  // the end of the last chunk takes no disk
+  if (packed) {
+    if (packing_of(type).shuffled) H5Pset_shuffle(create);
+    H5Pset_deflate(create, 6);  // names the filter; the level is that of who packs
+  }
   Id set(H5Dcreate2(id_, path.c_str(), native(type), space, links, create, H5P_DEFAULT));
   check_write(set < 0 ? -1 : 0, path_, path);
 }
@@ -70,7 +72,9 @@ void Hdf5File::make_growing(const std::string& path, ArrayType type) {
 void Hdf5File::append(const std::string& path, ArrayType type, const void* values, uint64_t count) {
   if (count == 0) return;
   HDF5_LOCK;
-  Id set(H5Dopen2(id_, path.c_str(), H5P_DEFAULT));
+  Id access(H5Pcreate(H5P_DATASET_ACCESS));
+  H5Pset_chunk_cache(access, 0, 0, 0);  // straight to the file
+  Id set(H5Dopen2(id_, path.c_str(), access));
   check_write(set < 0 ? -1 : 0, path_, path);
   Id old(H5Dget_space(set));
   hsize_t size = 0, n = count;
@@ -80,6 +84,15 @@ void Hdf5File::append(const std::string& path, ArrayType type, const void* value
   Id file_space(H5Dget_space(set)), memory_space(H5Screate_simple(1, &n, nullptr));
   H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &size, nullptr, &n, nullptr);
   check_write(H5Dwrite(set, native(type), memory_space, file_space, H5P_DEFAULT, values), path_, path);
+}
+
+void Hdf5File::append_chunk(const std::string& path, uint64_t first, uint64_t end, std::span<const std::byte> packed) {
+  HDF5_LOCK;
+  Id set(H5Dopen2(id_, path.c_str(), H5P_DEFAULT));
+  check_write(set < 0 ? -1 : 0, path_, path);
+  hsize_t grown = end, at = first;
+  check_write(H5Dset_extent(set, &grown), path_, path);
+  check_write(H5Dwrite_chunk(set, H5P_DEFAULT, 0, &at, packed.size(), packed.data()), path_, path);
 }
 
 void Hdf5File::write(const std::string& path, ArrayType type, const void* values, const std::vector<uint64_t>& shape) {

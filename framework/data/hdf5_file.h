@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,11 @@ class Hdf5File {
   Hdf5File& operator=(Hdf5File&&) noexcept;
   ~Hdf5File();
 
-  /// Makes an empty one-dimensional dataset that `append` extends; chunked.
-  void make_growing(const std::string& path, ArrayType type);
+  /// Makes an empty one-dimensional dataset that grows, in chunks of so many values. Where it is packed, `append_chunk` extends it, else `append`.
+  void make_growing(const std::string& path, ArrayType type, uint64_t chunk_values, bool packed = false);
   void append(const std::string& path, ArrayType type, const void* values, uint64_t count);
+  /// Writes the chunk that begins at value `first` as `pack_chunk` made it; the dataset then ends at value `end`.
+  void append_chunk(const std::string& path, uint64_t first, uint64_t end, std::span<const std::byte> packed);
   /// Writes a whole array of the given shape; contiguous.
   void write(const std::string& path, ArrayType type, const void* values, const std::vector<uint64_t>& shape);
   void set_attribute(const std::string& path, const std::string& name, const std::string& value);

@@ -17,23 +17,27 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Nulls, least and greatest value of each column.
+// Nulls, least and greatest value of each column, and how many of its pieces are codes of a dictionary.
 json column_statistics(const data::Manifest& m) {
   json all = json::array();
   for (size_t c = 0; c < m.schema.size(); ++c) {
     data::ColumnRange range;
-    int64_t nulls = 0;
+    int64_t nulls = 0, coded = 0;
+    uint64_t largest = 0;
     bool first = true;
     for (const auto& partition : m.partitions)
       for (const auto& piece : partition.pieces) {
         const auto& place = piece.columns[c];
         nulls += place.null_count;
+        if (place.codes) ++coded, largest = std::max(largest, place.codes->dictionary_size);
         if (place.null_count == piece.num_rows) continue;
         if (first) range = place.range;
         else range.merge(place.range);
         first = false;
       }
-    all.push_back({{"name", m.schema[c].name}, {"nulls", nulls}, {"range", range.to_json()}});
+    json one{{"name", m.schema[c].name}, {"nulls", nulls}, {"range", range.to_json()}};
+    if (coded > 0) one["dictionary"] = {{"pieces", coded}, {"most_strings", largest}};
+    all.push_back(std::move(one));
   }
   return all;
 }
@@ -47,12 +51,20 @@ std::string shown(const data::Field& field, const json& value) {
   return row.begin().value().get<std::string>();
 }
 
+uint64_t bytes_on_disk(const fs::path& folder) {
+  uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  return bytes;
+}
+
 json describe_dataset(const fs::path& folder) {
   data::DatasetReader reader(folder);
   const auto& m = reader.manifest();
   return {{"kind", "dataset"},          {"path", folder.string()},           {"rows", m.num_rows()},
           {"bytes", m.num_bytes()},     {"partitions", m.partitions.size()}, {"schema", json::parse(m.schema.to_json())},
-          {"content_hash", m.content_hash()}, {"step_key", m.step_key}, {"columns", column_statistics(m)}};
+          {"content_hash", m.content_hash()}, {"step_key", m.step_key}, {"columns", column_statistics(m)},
+          {"compression", m.gzip ? "gzip" : "none"}, {"bytes_on_disk", bytes_on_disk(folder)}};
 }
 
 // Hashes of the learned arrays of a step, by file.
@@ -112,8 +124,9 @@ int inspect(const std::string& path, int64_t rows, bool as_json) {
     std::printf("%s\n", dataset.dump(1).c_str());
     return 0;
   }
-  std::printf("dataset %s: %s rows, %s, %zu partitions\ncontent hash %s\n", path.c_str(), format_count(dataset["rows"].get<uint64_t>()).c_str(),
-              format_bytes(dataset["bytes"].get<uint64_t>()).c_str(), dataset["partitions"].get<size_t>(), dataset["content_hash"].get<std::string>().c_str());
+  std::printf("dataset %s: %s rows, %s (%s on disk%s), %zu partitions\ncontent hash %s\n", path.c_str(), format_count(dataset["rows"].get<uint64_t>()).c_str(),
+              format_bytes(dataset["bytes"].get<uint64_t>()).c_str(), format_bytes(dataset["bytes_on_disk"].get<uint64_t>()).c_str(),
+              dataset["compression"] == "gzip" ? ", gzip" : "", dataset["partitions"].get<size_t>(), dataset["content_hash"].get<std::string>().c_str());
   const data::DatasetReader reader(path);
   for (size_t i = 0; i < reader.schema().size(); ++i) {
     const data::Field& f = reader.schema()[i];
@@ -121,6 +134,7 @@ int inspect(const std::string& path, int64_t rows, bool as_json) {
     std::string known;
     if (!statistics["range"].is_null()) known = fmt::format("  {} to {}", shown(f, statistics["range"][1]), shown(f, statistics["range"][2]));
     if (statistics["nulls"] > 0) known += fmt::format("  {} nulls", format_count(statistics["nulls"].get<uint64_t>()));
+    if (statistics.contains("dictionary")) known += fmt::format("  dictionary of at most {}", format_count(statistics["dictionary"]["most_strings"].get<uint64_t>()));
     std::printf("  %-20s %-14s%s%s\n", f.name.c_str(), std::string(data::type_name(f.type)).c_str(), f.time_zone.empty() ? "" : (" " + f.time_zone).c_str(), known.c_str());
   }
   print_rows(reader, rows);

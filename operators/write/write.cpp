@@ -27,6 +27,7 @@ class WriteOperator : public graph::CollectiveOperator {
     std::string ending = fs::path(path).extension().string();
     if (format_ == "auto") format_ = ending == ".csv" || ending == ".jsonl" || ending == ".h5" ? ending.substr(1) : "dataset";
     if (path != params_.path && format_ != "csv" && format_ != "jsonl") throw job_error("'path' is '{}'; only .csv and .jsonl are compressed", params_.path);
+    if (params_.compression != "none" && format_ != "dataset") throw job_error("'compression' is of a dataset; 'path' is '{}'", params_.path).with_hint("a file is compressed by its ending: .csv.gz, .jsonl.zst");
     return schema();
   }
   bool writes_outside() const override { return true; }
@@ -42,7 +43,10 @@ class WriteOperator : public graph::CollectiveOperator {
     }
     comm.barrier();
     const data::DatasetReader reader(context.input_dataset(0));
-    if (format_ == "dataset") {
+    const bool gzip = params_.compression == "gzip";
+    if (format_ == "dataset" && gzip) {
+      data::store_dataset(reader, to, comm, {.gzip_level = int(params_.level), .pool = &context.pool()});
+    } else if (format_ == "dataset") {
       if (comm.rank() == 0) data::copy_dataset(reader.folder(), to);
     } else if (format_ == "h5") {
       const fs::path partial = beside(to, "");
@@ -55,7 +59,7 @@ class WriteOperator : public graph::CollectiveOperator {
     if (comm.rank() != 0) return;
     data::Column path(Type::kString), format(Type::kString), rows(Type::kInt64), bytes(Type::kInt64);
     path.append_string(to.string()), format.append_string(format_), rows.append(reader.manifest().num_rows());
-    bytes.append(format_ == "dataset" ? int64_t(reader.manifest().num_bytes()) : int64_t(fs::file_size(to)));
+    bytes.append(gzip ? bytes_of_folder(to) : format_ == "dataset" ? int64_t(reader.manifest().num_bytes()) : int64_t(fs::file_size(to)));
     std::vector<data::Column> columns;
     for (auto* c : {&path, &format, &rows, &bytes}) columns.push_back(std::move(*c));
     output.write(0, data::Batch(schema(), std::move(columns)));
@@ -66,6 +70,11 @@ class WriteOperator : public graph::CollectiveOperator {
   fs::path target(const fs::path& run) const {
     fs::path p = (run / params_.path).lexically_normal();
     return p.has_filename() ? p : p.parent_path();
+  }
+  static int64_t bytes_of_folder(const fs::path& folder) {
+    int64_t bytes = 0;
+    for (const auto& entry : fs::directory_iterator(folder)) bytes += int64_t(entry.file_size());
+    return bytes;
   }
   static fs::path beside(const fs::path& to, const std::string& part) { return to.parent_path() / fmt::format(".partial{}-{}", part, to.filename().string()); }
   static void finish(const fs::path& partial, const fs::path& to) {

@@ -131,6 +131,9 @@ TEST(Relational, FaultsAreFoundBeforeAnyRowIsRead) {
                                          {"{ op: retention, from: events, start: value }", "conditions"},
                                          {"{ op: pivot, from: events, index: [user], values: [user] }", "two columns would be named 'user'"},
                                          {"{ op: write, from: events, path: out.h5.gz }", "only .csv and .jsonl are compressed"},
+                                         {"{ op: write, from: events, path: out.csv, compression: gzip }", "'compression' is of a dataset"},
+                                         {"{ op: write, from: events, path: out, compression: zstd }", "'compression' is 'zstd'"},
+                                         {"{ op: write, from: events, path: out, compression: gzip, level: 10 }", "'level' is 10"},
                                          {"{ op: limit, from: events, rows: -1 }", "'rows' is -1"}}) {
     testing::TemporaryFolder folder;
     folder.write("e.jsonl", events(20));

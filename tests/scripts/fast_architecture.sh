@@ -46,6 +46,7 @@ door 're2/' framework/text/regex
 door 'absl/' framework/data/time
 door 'simdjson' operators/read_events/
 door 'z(lib|std)\.h' framework/data/text_input
+door 'libdeflate\.h' framework/data/deflate
 door 'lz4\.h' framework/base/block_file
 door 'xxhash\.h' framework/base/hash
 door 'CLI/' jobs/cli/
