@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <deque>
 #include <set>
 
 #include "framework/base/suggest.h"
@@ -105,32 +106,70 @@ void add_column(RecordFormat& format, const ReadEvents& params, const std::strin
 
 }  // namespace
 
-bool split_fields(std::string_view record, char delimiter, bool quoting, std::vector<std::string>& fields) {
-  size_t n = 0, at = 0;
-  auto next = [&]() -> std::string& {
-    if (n == fields.size()) fields.emplace_back();
-    fields[n].clear();
-    return fields[n++];
-  };
-  for (;;) {
-    std::string& field = next();
-    if (quoting && at < record.size() && record[at] == '"') {
-      for (++at;;) {
-        size_t quote = record.find('"', at);
-        if (quote == std::string_view::npos) return false;
-        field.append(record.substr(at, quote - at));
-        at = quote + 1;
-        if (at >= record.size() || record[at] != '"') break;
-        field += '"';
-        ++at;
+namespace {
+
+/// The fields of one record, as views of it; what had to be put together otherwise is kept here until the next.
+class Fields {
+ public:
+  bool split(std::string_view record, char delimiter, bool quoting) {
+    views_.clear();
+    made_ = 0;
+    for (size_t at = 0;;) {
+      std::string_view field;
+      if (quoting && at < record.size() && record[at] == '"') {
+        if (!take_quoted(record, delimiter, at, field)) return false;
+      } else {
+        const size_t end = std::min(record.find(delimiter, at), record.size());
+        field = record.substr(at, end - at);
+        at = end;
       }
+      views_.push_back(field);
+      if (at == record.size()) return true;
+      ++at;
     }
-    size_t end = record.find(delimiter, at);
-    field.append(record.substr(at, end == std::string_view::npos ? end : end - at));
-    if (end == std::string_view::npos) break;
-    at = end + 1;
   }
-  fields.resize(n);
+  const std::vector<std::string_view>& views() const { return views_; }
+
+ private:
+  // From the opening quote at `at` to the delimiter, or the end, where it leaves `at`.
+  bool take_quoted(std::string_view record, char delimiter, size_t& at, std::string_view& field) {
+    const size_t first = at + 1, close = record.find('"', first);
+    if (close == std::string_view::npos) return false;
+    if (close + 1 == record.size() || record[close + 1] == delimiter) {
+      field = record.substr(first, close - first);
+      at = close + 1;
+      return true;
+    }
+    if (made_ == strings_.size()) strings_.emplace_back();
+    std::string& whole = strings_[made_++];
+    whole.clear();
+    for (++at;;) {
+      const size_t quote = record.find('"', at);
+      if (quote == std::string_view::npos) return false;
+      whole.append(record.substr(at, quote - at));
+      at = quote + 1;
+      if (at >= record.size() || record[at] != '"') break;
+      whole += '"';
+      ++at;
+    }
+    const size_t end = std::min(record.find(delimiter, at), record.size());
+    whole.append(record.substr(at, end - at));
+    field = whole;
+    at = end;
+    return true;
+  }
+
+  std::vector<std::string_view> views_;
+  std::deque<std::string> strings_;
+  size_t made_ = 0;
+};
+
+}  // namespace
+
+bool split_fields(std::string_view record, char delimiter, bool quoting, std::vector<std::string>& fields) {
+  Fields split;
+  if (!split.split(record, delimiter, quoting)) return false;
+  fields.assign(split.views().begin(), split.views().end());
   return true;
 }
 
@@ -230,7 +269,7 @@ struct RecordReader::State {
     bool null = false;
     int64_t whole = 0;
     double number = 0;
-    std::string text;
+    std::string_view text;  // of the record, or of what was made of it
     std::vector<std::string> list;
   };
   const ReadEvents& params;
@@ -239,16 +278,20 @@ struct RecordReader::State {
   std::shared_ptr<data::Schema> schema = std::make_shared<data::Schema>();
   std::vector<data::Column> built;
   std::vector<Cell> cells;
-  std::vector<std::string> fields;
+  std::vector<uint8_t> wanted;  // by column: it is read for the output, not only to be checked
+  Fields fields;
+  size_t longest_null = 0;
   std::optional<text::Decoder> decoder;
   data::TimeZone zone;
   std::string decoded;
   simdjson::dom::parser parser;
+  std::deque<std::string> minified;  // values of this record that are not strings
   bool check_utf8;
 
   State(const ReadEvents& p, const RecordFormat& f) : params(p), format(f), zone(p.time_zone) {
     std::string name = text::to_lower(p.encoding);
     check_utf8 = name == "utf-8" || name == "utf8";
+    for (const auto& null : p.null_values) longest_null = std::max(longest_null, null.size());
     if (!check_utf8) decoder.emplace(p.encoding);
   }
 
@@ -267,6 +310,10 @@ struct RecordReader::State {
       }
     }
     return data::parse_time(text, zone);
+  }
+
+  bool is_null(std::string_view text) const {
+    return text.size() <= longest_null && std::find(params.null_values.begin(), params.null_values.end(), text) != params.null_values.end();
   }
 
   // Reads one value's text; returns "" or what is wrong.
@@ -314,7 +361,7 @@ struct RecordReader::State {
       double v = 0;
       if (e.get(v) == simdjson::SUCCESS) return cell.number = v, "";
     }
-    std::string text = simdjson::minify(e);
+    std::string& text = minified.emplace_back(simdjson::minify(e));  // a string column keeps a view of it
     if (c.field.type == Type::kInt64 && e.is_double()) {
       double v = 0;
       if (e.get(v) == simdjson::SUCCESS && v == std::floor(v) && std::fabs(v) < 9e15) return cell.whole = int64_t(v), "";
@@ -325,13 +372,14 @@ struct RecordReader::State {
   std::string read_cells(std::string_view record) {
     simdjson::dom::element root;
     if (format.json) {
+      minified.clear();
       auto error = parser.parse(record.data(), record.size()).get(root);
       if (error) return fmt::format("not valid JSON ({}): {}", simdjson::error_message(error), shown(record));
       if (!root.is_object()) return fmt::format("not a JSON object: {}", shown(record));
     } else {
-      if (!split_fields(record, format.delimiter, format.quoting, fields)) return "a quote is not closed";
-      if (fields.size() != format.num_fields)
-        return fmt::format("{} fields where {} were expected: {}", fields.size(), format.num_fields, shown(record));
+      if (!fields.split(record, format.delimiter, format.quoting)) return "a quote is not closed";
+      if (fields.views().size() != format.num_fields)
+        return fmt::format("{} fields where {} were expected: {}", fields.views().size(), format.num_fields, shown(record));
     }
     for (size_t i = 0; i < columns.size(); ++i) {
       const ColumnSource& c = columns[i];
@@ -347,8 +395,8 @@ struct RecordReader::State {
         else
           fault = read_json(c, found.value_unsafe(), cell);
       } else {
-        const std::string& text = fields[size_t(c.index)];
-        if (std::find(params.null_values.begin(), params.null_values.end(), text) != params.null_values.end())
+        const std::string_view text = fields.views()[size_t(c.index)];
+        if (is_null(text))
           cell.null = true;
         else
           fault = read_text(c, text, cell);
@@ -366,6 +414,7 @@ RecordReader::RecordReader(const ReadEvents& params, const RecordFormat& format,
     bool needed = std::find(wanted.begin(), wanted.end(), c.field.name) != wanted.end();
     if (!needed && c.field.name != "ts") continue;  // ts is read in any case: rows without a time are bad rows in every job
     state_->columns.push_back(c);
+    state_->wanted.push_back(needed);
     if (needed) state_->schema->add(c.field);
   }
   state_->cells.resize(state_->columns.size());
@@ -385,7 +434,7 @@ std::string RecordReader::add(std::string_view record) {
   if (!fault.empty()) return fault;
   size_t out = 0;
   for (size_t i = 0; i < s.columns.size(); ++i) {
-    if (!s.schema->has(s.columns[i].field.name)) continue;
+    if (!s.wanted[i]) continue;
     data::Column& column = s.built[out++];
     const auto& cell = s.cells[i];
     if (cell.null) {
