@@ -31,6 +31,7 @@ struct ThreadPool::State {
     bool open() const { return next.load() < num_items && next.load() <= failed_at.load(); }
   };
   std::vector<std::thread> threads;
+  size_t num_helpers = 0;  // set before the first of them runs; `threads` grows meanwhile
   std::mutex mutex;
   std::condition_variable wake, done;
   std::vector<Loop*> loops;  // under way, one for each caller at most
@@ -52,7 +53,7 @@ struct ThreadPool::State {
 
   // The loop that has the fewest helpers, where another thread may help.
   Loop* wanting_help() {
-    if (helping + callers > threads.size()) return nullptr;
+    if (helping + callers > num_helpers) return nullptr;
     Loop* best = nullptr;
     for (Loop* loop : loops)
       if (loop->open() && (!best || loop->helpers < best->helpers)) best = loop;
@@ -78,6 +79,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int num_threads) : state_(std::make_unique<State>()) {
+  state_->num_helpers = size_t(num_threads > 1 ? num_threads - 1 : 0);
   for (int i = 1; i < num_threads; ++i) state_->threads.emplace_back([s = state_.get()] { s->help(); });
 }
 
