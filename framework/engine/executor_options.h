@@ -21,7 +21,7 @@ struct Progress {
 using ProgressSink = std::function<void(const Progress&)>;
 
 /// Independent branches that go on at the same time, where nothing else is said.
-inline constexpr int kDefaultBranches = 2;
+inline constexpr int kDefaultBranches = 1;
 
 struct ExecutorOptions {
   int threads = 1;

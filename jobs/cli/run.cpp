@@ -84,7 +84,7 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
   command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
   command->add_option("--checkpoint-every", options->checkpoint_every, "how often a long shuffle, sort or write keeps what it has done in the run directory (default 10m; 0: only when told to stop)");
-  command->add_option("--branches", options->branches, "independent branches of the graph that go on at the same time on each rank, each with a thread of its own and an equal share of --memory (default 2; no more than --threads)")
+  command->add_option("--branches", options->branches, "independent branches of the graph that go on at the same time on each rank, each with a thread of its own and an equal share of --memory (default 1; no more than --threads)")
       ->check(CLI::Range(1, comm::kMostLanes));
   command->add_option("--exchange", options->exchange, "how shuffled rows travel: 'stream', point to point while rows are made (default), or 'collective', in rounds that all ranks join; results are the same")
       ->check(CLI::IsMember({"stream", "collective"}));
