@@ -10,6 +10,7 @@
 
 #include "framework/base/clock.h"
 #include "framework/base/random.h"
+#include "framework/base/stop_signal.h"
 #include "framework/comm/lanes.h"
 #include "framework/comm/threads_backend.h"
 #include "framework/engine/run.h"
@@ -151,6 +152,29 @@ TEST_F(BranchesOfAJob, AnErrorInOneEndsTheOthers) {
       EXPECT_THAT(error.text(), HasSubstr("step 'bad' (derive)"));
     }
   }
+}
+
+TEST_F(BranchesOfAJob, StoppedTheyAllKeepWhatTheyHave) {
+  const JobRun whole = testing::run_job(kJob, folder_, "whole");
+  int stops = 0;
+  for (;; ++stops) {
+    ASSERT_LT(stops, 60) << "it does not advance";
+    int calls = 0;
+    JobSettings settings{.ranks = 1 + stops % 3, .threads = 2, .resume = stops > 0, .branches = 2};
+    settings.progress = [&](const engine::Progress& p) {
+      if (!p.finished && ++calls == 9) set_stop_wished(true);
+    };
+    try {
+      const JobRun run = testing::run_job(kJob, folder_, "stopped", settings);
+      set_stop_wished(false);
+      for (const auto& [id, step] : whole.steps) EXPECT_EQ(step.content_hash, run.steps.at(id).content_hash) << id;
+      break;
+    } catch (const Error& error) {
+      set_stop_wished(false);
+      ASSERT_EQ(error.fault(), Fault::kStopped) << error.text();
+    }
+  }
+  EXPECT_GE(stops, 3);
 }
 
 TEST(Lanes, KeepMessagesApartAndFailTogether) {
