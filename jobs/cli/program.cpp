@@ -2,11 +2,13 @@
 #include <cstdio>
 
 #include "framework/base/error.h"
+#include "framework/base/heap.h"
 #include "jobs/cli/commands.h"
 
 namespace throng::cli {
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   std::vector<std::string> arguments(argv, argv + argc);
   CLI::App app("Throng: from raw logs of what people post and do to embeddings, sequence models, topics, trends and a report.", "throng");
   app.set_version_flag("--version", "throng 0.1.0");

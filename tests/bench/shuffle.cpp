@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "framework/base/clock.h"
+#include "framework/base/heap.h"
 #include "framework/comm/mpi_backend.h"
 #include "framework/data/trailer_room.h"
 #include "framework/engine/exchange.h"
@@ -123,6 +124,7 @@ double bare_messages(comm::Communicator& comm, const Case& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();  // as the program does
   const int repeats = argc > 1 ? std::atoi(argv[1]) : 3, scale = argc > 2 ? std::atoi(argv[2]) : 1;
   return comm::run_on_mpi(
       [&](comm::Communicator& comm) {
