@@ -15,6 +15,35 @@ uint64_t Column::num_bytes() const {
 
 void Column::fail_as_int64() const { throw bug("as_int64 of a {} column", type_name(type_)); }
 
+void Column::append_valid(int64_t rows, std::span<const uint8_t> null) {
+  if (!null.empty() || has_nulls()) {
+    valid_.resize(size_t(rows_), 1);
+    const size_t at = valid_.size();
+    valid_.resize(at + size_t(rows), 1);
+    for (size_t i = 0; i < null.size(); ++i) valid_[at + i] = !null[i];
+  }
+  rows_ += rows;
+}
+
+void Column::append_fixed(std::span<const std::byte> values, std::span<const uint8_t> null) {
+  append_bytes(bytes_, values.data(), values.size());
+  append_valid(int64_t(values.size() / value_bytes(type_)), null);
+}
+
+void Column::append_strings(std::span<const std::string_view> texts, std::span<const uint8_t> null) {
+  size_t at = offsets_.size(), end = bytes_.size();
+  offsets_.resize(at + texts.size());
+  for (const auto& text : texts) offsets_[at++] = int64_t(end += text.size());
+  const size_t before = bytes_.size();
+  bytes_.resize(end);
+  char* to = reinterpret_cast<char*>(bytes_.data()) + before;
+  for (const auto& text : texts) {
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    to += text.size();
+  }
+  append_valid(int64_t(texts.size()), null);
+}
+
 void Column::append_null() {
   make_valid();
   if (is_fixed(type_))

@@ -94,6 +94,10 @@ class Column {
     offsets_.push_back(int64_t(string_offsets_.size()) - 1);
     count_valid();
   }
+  /// Rows of a fixed type at once, as their bytes. Where `null` is given, row i is null if null[i] is set; its value must be zero.
+  void append_fixed(std::span<const std::byte> values, std::span<const uint8_t> null = {});
+  /// Strings at once; a null one must be empty.
+  void append_strings(std::span<const std::string_view> texts, std::span<const uint8_t> null = {});
   void append_null();
   void append_row(const Column& other, int64_t row);
   void append_all(const Column& other);
@@ -144,6 +148,7 @@ class Column {
     ++rows_;
     if (!valid_.empty()) valid_.push_back(1);
   }
+  void append_valid(int64_t rows, std::span<const uint8_t> null);
   void make_valid() {
     if (valid_.empty()) valid_.assign(size_t(rows_), 1);
   }

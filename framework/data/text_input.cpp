@@ -8,11 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "framework/base/buffer.h"
 #include "framework/base/error.h"
 
 namespace throng::data {
 namespace {
 constexpr size_t kBlock = size_t{1} << 18;
+constexpr uint64_t kMostAhead = uint64_t{4} << 20;  // room made at once, whatever is asked for
 
 struct FileDescriptor {
   int fd = -1;
@@ -42,7 +44,7 @@ struct TextWindow::State {
   std::filesystem::path path;
   Compression compression = Compression::kNone;
   FileDescriptor file;
-  std::string text;     // the window, after a part already given up
+  AlignedVector<char> text;  // the window, after a part already given up
   size_t dropped = 0;   // bytes of `text` given up
   uint64_t base = 0;    // offset of text[0]
   bool ended = false;
@@ -152,6 +154,7 @@ TextWindow::~TextWindow() = default;
 TextWindow::TextWindow(TextWindow&&) noexcept = default;
 
 bool TextWindow::ensure(uint64_t offset) {
+  if (offset > end() + kBlock && !state_->ended) state_->text.reserve(size_t(std::min(offset, end() + kMostAhead) - state_->base) + 2 * kBlock);
   while (end() < offset && !state_->ended) state_->grow();
   return end() >= offset;
 }
@@ -166,7 +169,7 @@ void TextWindow::discard_before(uint64_t offset) {
   }
   s.dropped = size_t(std::min(offset, end()) - s.base);
   if (s.dropped > s.text.size() / 2) {
-    s.text.erase(0, s.dropped);
+    s.text.erase(s.text.begin(), s.text.begin() + ptrdiff_t(s.dropped));
     s.base += s.dropped;
     s.dropped = 0;
   }
@@ -174,7 +177,7 @@ void TextWindow::discard_before(uint64_t offset) {
 
 std::string_view TextWindow::from(uint64_t offset) const {
   THRONG_CHECK(offset >= begin() && offset <= end(), "offset {} of a window [{}, {})", offset, begin(), end());
-  return std::string_view(state_->text).substr(size_t(offset - state_->base));
+  return std::string_view(state_->text.data(), state_->text.size()).substr(size_t(offset - state_->base));
 }
 uint64_t TextWindow::begin() const { return state_->base + state_->dropped; }
 uint64_t TextWindow::end() const { return state_->base + state_->text.size(); }

@@ -11,7 +11,7 @@
 #include "framework/data/time.h"
 #include "framework/text/unicode.h"
 #include "operators/read_events/input_files.h"
-#include "operators/read_events/record_reader.h"
+#include "operators/read_events/record_fields.h"
 
 namespace throng::cli {
 namespace {

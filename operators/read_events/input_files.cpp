@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "framework/base/files.h"
+#include "operators/read_events/record_scan.h"
 
 namespace throng::op {
 namespace fs = std::filesystem;
@@ -23,7 +24,7 @@ void read_through(InputFile& file, bool quoting) {
     if (piece.empty()) break;
     if (quoting) {
       file.quote_parity += odd ? '1' : '0';
-      odd ^= std::count(piece.begin(), piece.end(), '"') & 1;
+      odd ^= count_bytes(piece, '"') & 1;
     }
     at += piece.size();
     window.discard_before(at);
@@ -81,7 +82,7 @@ uint64_t record_end(data::TextWindow& window, uint64_t at, bool quoting, bool in
     std::string_view text = window.from(from);
     size_t line = text.find('\n');
     std::string_view piece = text.substr(0, line);
-    if (quoting) odd ^= std::count(piece.begin(), piece.end(), '"') & 1;
+    if (quoting) odd ^= count_bytes(piece, '"') & 1;
     from += piece.size();
     if (line != std::string_view::npos) {
       ++from;

@@ -5,9 +5,11 @@
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
+#include "framework/data/time.h"
 #include "framework/text/unicode.h"
 #include "framework/graph/registry.h"
 #include "operators/read_events/input_files.h"
+#include "operators/read_events/record_fields.h"
 #include "operators/read_events/record_reader.h"
 
 namespace throng::op {
@@ -19,13 +21,8 @@ using nlohmann::json;
 constexpr size_t kSampleRecords = 1000;
 constexpr size_t kSampledFiles = 16;
 constexpr int64_t kBatchRows = 16384;
+constexpr uint64_t kBlockBytes = 256 << 10;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-std::string_view without_line_break(std::string_view record) {
-  if (!record.empty() && record.back() == '\n') record.remove_suffix(1);
-  if (!record.empty() && record.back() == '\r') record.remove_suffix(1);
-  return record;
-}
 
 std::string ending(std::string path) {
   for (const char* packed : {".gz", ".zst"})
@@ -172,7 +169,19 @@ class ReadEventsOperator : public graph::SourceOperator {
 
     RecordReader reader(params_, format_, columns);
     BadRows bad(*this, partition, file.path);
+    auto give = [&] {
+      counters().add("rows_read", reader.num_rows());
+      if (reader.num_rows() > 0) emit(reader.take());
+    };
     while (at < range.end) {
+      if (reader.reads_blocks()) {
+        const std::string_view text = window->from(at).substr(0, std::min<uint64_t>(kBlockBytes, range.end - at));
+        const size_t whole = reader.add_whole(text, [&](size_t i, std::string_view record, const std::string& fault) { bad.add(at + i, fault, record); });
+        if (reader.num_rows() >= kBatchRows) give();
+        at += whole;
+        if (whole > 0) continue;
+      }
+      // A record that is longer, or ends beyond the range.
       uint64_t end = record_end(*window, at, format_.quoting);
       std::string_view record = without_line_break(window->from(at).substr(0, end - at));
       if (!record.empty()) {
@@ -180,13 +189,9 @@ class ReadEventsOperator : public graph::SourceOperator {
         if (!fault.empty()) bad.add(at, fault, record);
       }
       at = end;
-      if (reader.num_rows() >= kBatchRows) {
-        counters().add("rows_read", reader.num_rows());
-        emit(reader.take());
-      }
+      if (reader.num_rows() >= kBatchRows) give();
     }
-    counters().add("rows_read", reader.num_rows());
-    if (reader.num_rows() > 0) emit(reader.take());
+    give();
     bad.finish();
   }
 

@@ -1,37 +1,18 @@
 // From the text of records to columns: CSV, TSV and JSONL. Internal to read_events.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "framework/data/batch.h"
-#include "framework/data/time.h"
-#include "operators/read_events/read_events.h"
+#include "operators/read_events/record_format.h"
 
 namespace throng::op {
 
-/// A column of the output and where its values come from.
-struct ColumnSource {
-  data::Field field;
-  std::string from;      ///< the file's column name or JSON path
-  int index = -1;        ///< CSV and TSV: the field's number
-  bool is_constant = false;
-  std::string constant;
-};
-
-/// How the files are to be read: found by rank 0, the same on every rank.
-struct RecordFormat {
-  bool json = false, quoting = false, has_header = false;
-  char delimiter = ',';
-  std::vector<ColumnSource> columns;
-  size_t num_fields = 0;  ///< CSV and TSV
-};
-
-/// Splits one CSV or TSV record (without its line break) into fields; false when a quote is not closed.
-bool split_fields(std::string_view record, char delimiter, bool quoting, std::vector<std::string>& fields);
-
-/// Names and guessed types of all columns that `sample` records show (JSONL), or of the header and the records (CSV).
-RecordFormat guess_format(const ReadEvents& params, bool json, bool quoting, char delimiter, const std::vector<std::string>& sample);
+/// A record without its line break.
+std::string_view without_line_break(std::string_view record);
 
 /// Turns records into batches. Not shared between threads.
 class RecordReader {
@@ -40,6 +21,12 @@ class RecordReader {
   ~RecordReader();
   /// Adds one record; returns "" or why it is bad (then nothing was added).
   std::string add(std::string_view record);
+  /// True where `add_whole` may be used: CSV and TSV in UTF-8.
+  bool reads_blocks() const;
+  using Bad = std::function<void(size_t at, std::string_view record, const std::string& fault)>;
+  /// Adds the records that end in `text`, which begins with one and is shorter than 4 GiB, as `add` would; empty ones are passed over, and
+  /// `bad` is called for those that are bad, in their order. Returns where the first record begins that does not end there.
+  size_t add_whole(std::string_view text, const Bad& bad);
   int64_t num_rows() const;
   data::Batch take();
 
