@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "framework/base/units.h"
+#include "framework/data/groups.h"
 #include "framework/data/row_text.h"
 #include "framework/engine/portions.h"
 
@@ -21,10 +22,25 @@ std::vector<int64_t> Grouping::starts_of(const Batch& rows) const {
   return data::group_starts(rows, op_.key());
 }
 
+// States of the same groups from many pieces: fewer rows are left to be sorted.
+std::optional<Batch> Grouping::combined(const Batch& rows) const {
+  if (!op_.combines() || op_.key().empty()) return {};
+  const auto groups = data::Groups::of(rows, op_.key());
+  if (int64_t(groups.size()) > rows.num_rows() / 2) return {};
+  auto few = op_.combine_unsorted(without_place(rows), groups);
+  if (few) few = few->take(data::ordered_rows(*few, inputs_[0].order));
+  return few;
+}
+
 Batch Grouping::whole(int64_t partition, std::vector<std::vector<StoredBlock>> blocks) const {
   std::vector<Batch> sides;
   for (size_t k = 0; k < blocks.size(); ++k) {
     const Batch rows = load_blocks(std::move(blocks[k]), inputs_[k].schema);
+    if (blocks.size() == 1)
+      if (auto few = combined(rows)) {
+        few->origin = {partition, 0};
+        return op_.process(*few, starts_of(*few));
+      }
     const auto order = data::ordered_rows(rows, inputs_[k].order, rows.column(rows.num_columns() - 1).values<int64_t>());
     sides.push_back(without_place(rows).take(order));
     sides.back().origin = {partition, 0};

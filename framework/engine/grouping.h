@@ -1,6 +1,7 @@
 // The groups of a partition: rows that came together, put in order and given to the keyed operator.
 #pragma once
 #include <functional>
+#include <optional>
 
 #include "framework/engine/sorted_rows.h"
 #include "framework/graph/operator.h"
@@ -39,6 +40,7 @@ class Grouping {
                    const std::function<void(const LargeGroup&)>& large) const;
   int64_t join_large_right(Portions& left, Portions& right, const Resources& resources, const std::function<void(data::Batch, const data::Batch&)>& join) const;
   int64_t join_newest(Portions& left, Portions& right, const data::Batch& key_row, const std::function<void(data::Batch, const data::Batch&)>& join) const;
+  std::optional<data::Batch> combined(const data::Batch& rows) const;
   std::vector<int64_t> starts_of(const data::Batch& rows) const;
   [[noreturn]] void too_large(const data::Batch& rows, size_t input, uint64_t bytes, uint64_t budget) const;
 

@@ -79,13 +79,16 @@ class AggregateOperator : public graph::KeyedOperator {
   }
   // Floats are summed from the first state on, so that a sum of the first ones may stand for them.
   bool combines() const override { return true; }
-  data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override {
-    return merge(rows, starts, partial_, [](data::Accumulator& a, size_t num_groups, std::vector<data::Column>& columns) {
-      for (auto& column : a.states(num_groups)) columns.push_back(std::move(column));
-    });
+  data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override { return merge(rows, starts, partial_, take_states); }
+  std::optional<data::Batch> combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override {
+    return merge(rows, groups.of_row, groups.first_row, groups.size(), partial_, take_states);
   }
 
  private:
+  static void take_states(data::Accumulator& a, size_t num_groups, std::vector<data::Column>& columns) {
+    for (auto& column : a.states(num_groups)) columns.push_back(std::move(column));
+  }
+
   template <class Take>
   data::Batch merge(const data::Batch& rows, std::span<const int64_t> starts, const data::Schema& schema, const Take& take) const {
     size_t num_groups = starts.size() - 1;
@@ -96,9 +99,12 @@ class AggregateOperator : public graph::KeyedOperator {
       if (!key_.empty()) first.push_back(starts[g]);
       for (int64_t r = starts[g]; r < starts[g + 1]; ++r) group_of[size_t(r)] = key_.empty() ? 0 : uint32_t(g);
     }
-    data::Batch keys = rows.take(first).project(key_);
+    return merge(rows, group_of, first, num_groups, schema, take);
+  }
+  template <class Take>
+  data::Batch merge(const data::Batch& rows, std::span<const uint32_t> group_of, std::span<const int64_t> first, size_t num_groups, const data::Schema& schema, const Take& take) const {
     std::vector<data::Column> columns;
-    for (const auto& name : key_) columns.push_back(keys.column(name));
+    for (const auto& name : key_) columns.push_back(rows.column(name).take(first));
     for (const auto& a : aggregates_) {
       auto accumulator = a.accumulator();
       if (num_groups > 0) accumulator->merge(rows, group_of, num_groups);

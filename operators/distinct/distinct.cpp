@@ -22,13 +22,7 @@ class DistinctOperator : public graph::KeyedOperator {
   }
   graph::Names key() const override { return key_; }
 
-  data::Batch prepare(const data::Batch& batch) const override {
-    const auto groups = data::Groups::of(batch, key_);
-    if (params_.keep == "first") return batch.take(groups.first_row);
-    std::vector<int64_t> last(groups.size());
-    for (size_t r = 0; r < groups.of_row.size(); ++r) last[groups.of_row[r]] = int64_t(r);
-    return batch.take(last);
-  }
+  data::Batch prepare(const data::Batch& batch) const override { return kept(batch, data::Groups::of(batch, key_)); }
   data::Batch process(const data::Batch& rows, std::span<const int64_t> starts) const override {
     std::vector<int64_t> kept;  // rows of a group come in the input's order
     for (size_t g = 0; g + 1 < starts.size(); ++g) kept.push_back(params_.keep == "first" ? starts[g] : starts[g + 1] - 1);
@@ -36,8 +30,16 @@ class DistinctOperator : public graph::KeyedOperator {
   }
   bool combines() const override { return true; }
   data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override { return process(rows, starts); }
+  std::optional<data::Batch> combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override { return kept(rows, groups); }
 
  private:
+  data::Batch kept(const data::Batch& batch, const data::Groups& groups) const {
+    if (params_.keep == "first") return batch.take(groups.first_row);
+    std::vector<int64_t> last(groups.size());
+    for (size_t r = 0; r < groups.of_row.size(); ++r) last[groups.of_row[r]] = int64_t(r);
+    return batch.take(last);
+  }
+
   Distinct params_;
   graph::Names key_;
 };

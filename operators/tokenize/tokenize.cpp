@@ -1,5 +1,6 @@
 #include "operators/tokenize/tokenize.h"
 
+#include <array>
 #include <unordered_set>
 
 #include "framework/base/files.h"
@@ -108,8 +109,12 @@ class TokenizeOperator : public graph::MapOperator {
     std::vector<std::string> words;
     int64_t cut = 0;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      if (as_they_stand()) {
+        cut += !take_words(texts.string(r), tokens);
+        continue;
+      }
       words.clear();
-      if (params_.split == "whitespace") split_at_spaces(normal(texts.string(r)), words);
+      if (params_.split == "whitespace") split_at_spaces(normal(texts.string(r)), [&](std::string_view word) { add_word(word, words); });
       else split(texts.string(r), breaker, words);
       add_ngrams(words);
       if (words.size() > size_t(params_.max_tokens)) words.resize(size_t(params_.max_tokens)), ++cut;
@@ -196,14 +201,32 @@ class TokenizeOperator : public graph::MapOperator {
     }
   }
 
-  void split_at_spaces(std::string_view t, std::vector<std::string>& out) const {
-    auto space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
+  template <class Add>
+  static void split_at_spaces(std::string_view t, const Add& add) {
+    static constexpr auto is_space = [] {
+      std::array<bool, 256> set{};
+      for (unsigned char c : {' ', '\t', '\n', '\r'}) set[c] = true;
+      return set;
+    }();
     for (size_t at = 0; at < t.size();) {
       size_t end = at;
-      while (end < t.size() && !space(t[end])) ++end;
-      if (end > at) add_word(t.substr(at, end - at), out);
+      while (end < t.size() && !is_space[static_cast<unsigned char>(t[end])]) ++end;
+      if (end > at) add(t.substr(at, end - at));
       at = end + 1;
     }
+  }
+
+  // Texts that are only cut at spaces: no word is changed, left out or joined with another.
+  bool as_they_stand() const {
+    return params_.split == "whitespace" && !params_.lowercase && !params_.fold_width && params_.ngrams < 2 && params_.min_length <= 1 && stop_words_.empty();
+  }
+  bool take_words(std::string_view t, data::Column& tokens) const {
+    int64_t left = params_.max_tokens;
+    split_at_spaces(t, [&](std::string_view word) {
+      if (left-- > 0) tokens.add_list_string(word);
+    });
+    tokens.end_list();
+    return left >= 0;
   }
 
   void add_word(std::string_view word, std::vector<std::string>& out) const {
