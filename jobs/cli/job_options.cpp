@@ -23,6 +23,13 @@ uint64_t bytes_of(const char* flag, const std::string& text) {
   return bytes->count;
 }
 
+double seconds_of(const char* flag, const std::string& text, double least) {
+  const auto duration = parse_duration(text == "0" ? "0s" : text);
+  const double seconds = duration ? double(duration->microseconds) / 1e6 : -1;
+  if (seconds < 0 || (seconds > 0 && seconds < least)) throw job_error("{} is '{}'; expected {}for example 30s or 10m, or 0", flag, text, least > 0 ? fmt::format("at least {}s, ", least) : "");
+  return seconds;
+}
+
 graph::Job job_of_run(const std::string& run, graph::Faults& faults) {
   engine::RunDirectory directory(run);
   if (!fs::exists(fs::path(run) / "job.yaml")) throw job_error("{}: holds no run (no job.yaml)", run);

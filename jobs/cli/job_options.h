@@ -26,6 +26,9 @@ struct JobOptions {
 /// The bytes of a flag such as --memory; a job error where they are none, or less than 1 MiB.
 uint64_t bytes_of(const char* flag, const std::string& text);
 
+/// The seconds of a flag such as --checkpoint-every: 0, or `least` and more; a job error otherwise.
+double seconds_of(const char* flag, const std::string& text, double least = 0);
+
 /// The job that a run directory was made from, with its overrides and folder. A job error where the folder holds no run.
 graph::Job job_of_run(const std::string& run, graph::Faults& faults);
 

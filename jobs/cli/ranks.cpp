@@ -14,10 +14,10 @@
 #include "cluster/launch/ending.h"
 #include "cluster/launch/local.h"
 #include "framework/base/stop_signal.h"
-#include "framework/base/units.h"
 #include "framework/comm/mpi_backend.h"
 #include "framework/comm/threads_backend.h"
 #include "framework/engine/run_directory.h"
+#include "jobs/cli/job_options.h"
 
 namespace throng::cli {
 
@@ -58,13 +58,6 @@ class Reporter {
   std::mutex mutex_;
   bool reported_ = false;
 };
-
-double timeout_seconds(const std::string& text) {
-  auto duration = parse_duration(text == "0" ? "0s" : text);
-  if (!duration || (duration->microseconds != 0 && duration->microseconds < 1'000'000))
-    throw job_error("--hang-timeout is '{}'; expected at least 1s, for example 60s or 5m, or 0 for no heartbeats", text);
-  return double(duration->microseconds) / 1e6;
-}
 
 // Collective. Null where there is one rank, or rank 0 cannot or shall not.
 std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, double timeout, Reporter& reporter) {
@@ -109,7 +102,7 @@ void RankOptions::add_to(CLI::App& command) {
 }
 
 int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arguments, const std::function<void(comm::Communicator&)>& body) {
-  const double timeout = timeout_seconds(options.hang_timeout);
+  const double timeout = seconds_of("--hang-timeout", options.hang_timeout, 1);
   if (comm::started_by_mpi_launcher()) {
     catch_stop_signals();
     Reporter reporter;

@@ -38,12 +38,6 @@ void print_result(const engine::RunResult& result, const Options& options, const
   std::printf("\ndone in %s; report: %s\n", format_seconds(result.seconds).c_str(), (std::filesystem::path(out) / "report.html").c_str());
 }
 
-double seconds_of(const char* flag, const std::string& text) {
-  auto duration = parse_duration(text == "0" ? "0s" : text);
-  if (!duration || duration->microseconds < 0) throw job_error("{} is '{}'; expected for example 10m or 30s, or 0", flag, text);
-  return double(duration->microseconds) / 1e6;
-}
-
 int run(const Options& options, const std::vector<std::string>& arguments) {
   return run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) {
     graph::Faults faults;

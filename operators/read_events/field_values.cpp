@@ -141,26 +141,6 @@ std::string FieldValues::read(const data::Field& field, std::string_view text, C
   }
 }
 
-bool FieldValues::read_plain(std::string_view text, int64_t& value) const {
-  const bool minus = !text.empty() && text[0] == '-';
-  if (minus) text.remove_prefix(1);
-  if (text.empty() || text.size() > 18) return false;
-  int64_t sum = 0;
-  for (char c : text) {
-    if (!is_digit(c)) return false;
-    sum = sum * 10 + (c - '0');
-  }
-  value = minus ? -sum : sum;
-  return true;
-}
-
-bool FieldValues::read_plain(std::string_view text, int32_t& value) const {
-  int64_t wide = 0;
-  if (!read_plain(text, wide) || wide < INT32_MIN || wide > INT32_MAX) return false;
-  value = int32_t(wide);
-  return true;
-}
-
 // Digits that a double holds exactly, divided by a power of ten that it holds exactly, are rounded once (Clinger 1990).
 bool FieldValues::read_plain(std::string_view text, double& value) const {
   static constexpr double kPowers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};

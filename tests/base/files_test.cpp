@@ -8,21 +8,13 @@
 
 #include "framework/base/error.h"
 #include "tests/support/batches.h"
+#include "tests/support/errors.h"
 
 namespace throng {
 namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-template <class F>
-Error error_of(F&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(Fault::kBug, "nothing was thrown");
-}
+using testing::error_of;
 
 TEST(Files, WritesReplaceTheWholeFileAndLeaveNothingBehind) {
   testing::TemporaryFolder folder;

@@ -8,12 +8,14 @@
 
 #include "framework/base/files.h"
 #include "framework/comm/threads_backend.h"
+#include "tests/support/errors.h"
 #include "tests/support/every_type.h"
 
 namespace throng::data {
 namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using testing::error_of;
 using testing::every_type;
 using testing::same;
 
@@ -35,15 +37,6 @@ Manifest write_dataset(const fs::path& folder, int ranks, bool write_empty = tru
     if (comm.rank() == 0) result = m;
   });
   return result;
-}
-
-Error error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(Fault::kBug, "nothing was thrown");
 }
 
 TEST(Dataset, HoldsTheSameContentHoweverManyRanksWroteIt) {

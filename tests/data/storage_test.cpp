@@ -10,12 +10,14 @@
 #include "framework/comm/threads_backend.h"
 #include "framework/data/dataset.h"
 #include "framework/data/deflate.h"
+#include "tests/support/errors.h"
 #include "tests/support/every_type.h"
 
 namespace throng::data {
 namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using testing::error_of;
 using testing::every_type;
 using testing::same;
 
@@ -73,15 +75,6 @@ uint64_t bytes_on_disk(const fs::path& folder) {
   uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(folder)) bytes += entry.file_size();
   return bytes;
-}
-
-Error error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e;
-  }
-  return Error(Fault::kBug, "nothing was thrown");
 }
 
 void holds_all(const fs::path& folder) {

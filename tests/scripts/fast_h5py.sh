@@ -1,11 +1,6 @@
 #!/bin/bash
 # Another program's reader: h5py reads dataset.h5 of a small run, every column type with nulls, from several part files.
-set -eu
-python=/usr/bin/python3
-$python -c 'import h5py, numpy' 2>/dev/null || { echo "skipped: $python has no h5py"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$SOURCE/tests/support/with_h5py.sh"
 
 $python - > events.jsonl <<'PY'
 import json

@@ -1,11 +1,6 @@
 #!/bin/bash
 # How datasets are stored, read by h5py: strings as codes of a dictionary, gzip, chunks by size, in part files and in dataset.h5.
-set -eu
-python=/usr/bin/python3
-$python -c 'import h5py, numpy' 2>/dev/null || { echo "skipped: $python has no h5py"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$SOURCE/tests/support/with_h5py.sh"
 
 $python - > events.jsonl <<'PY'
 import json
