@@ -64,7 +64,7 @@ std::string Manifest::content_hash() const {
 }
 
 std::string Manifest::to_json() const {
-  json parts = json::array();
+  std::string parts;  // a line for each partition: of many small ones it is as long as their rows
   for (const auto& p : partitions) {
     json pieces = json::array();
     for (const auto& piece : p.pieces) {
@@ -72,12 +72,14 @@ std::string Manifest::to_json() const {
       for (const auto& c : piece.columns) columns.push_back(data::to_json(c));
       pieces.push_back({{"file", piece.file}, {"first_row", piece.first_row}, {"rows", piece.num_rows}, {"bytes", piece.num_bytes}, {"columns", columns}});
     }
-    parts.push_back(pieces);
+    parts += (parts.empty() ? "\n  " : ",\n  ") + pieces.dump();
   }
   json all{{"format", "throng dataset"}, {"version", kFormatVersion}, {"schema", json::parse(schema.to_json())}, {"rows", num_rows()},
-           {"content_hash", content_hash()}, {"step_key", step_key}, {"partitions", parts}};
+           {"content_hash", content_hash()}, {"step_key", step_key}};
   if (gzip) all["compression"] = "gzip";
-  return all.dump(1);
+  std::string text = all.dump(1);
+  text.resize(text.size() - 2);  // "\n}"
+  return text + ",\n \"partitions\": [" + parts + "\n ]\n}";
 }
 
 Manifest Manifest::from_json(const std::string& text) {

@@ -140,16 +140,18 @@ std::string DatasetWriter::keep() {
 }
 
 Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_key) {
-  const auto all = comm_.gather(keep());
+  end_part();
+  const auto all = comm_.gather(comm_.rank() == 0 ? "" : keep());
+  Manifest whole;
   std::string text;
   if (comm_.rank() == 0) {
-    Manifest whole;
     whole.schema = schema_;
     whole.step_key = step_key;
     whole.gzip = storage_.gzip_level > 0;
     whole.partitions.resize(size_t(num_partitions));
-    for (const auto& one : all)
-      for (auto& [partition, place] : places_from(one)) whole.partitions.at(size_t(partition)) = std::move(place);
+    for (auto& [partition, place] : places_) whole.partitions.at(size_t(partition)) = place;
+    for (size_t r = 1; r < all.size(); ++r)
+      for (auto& [partition, place] : places_from(all[r])) whole.partitions.at(size_t(partition)) = std::move(place);
     write_virtual(whole);
     fsync_path(folder_ / "dataset.h5");
     text = whole.to_json();
@@ -157,7 +159,7 @@ Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_k
     fsync_path(folder_);
   }
   comm_.broadcast(text);
-  return Manifest::from_json(text);
+  return comm_.rank() == 0 ? whole : Manifest::from_json(text);
 }
 
 namespace {

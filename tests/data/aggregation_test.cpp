@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <cmath>
 
 #include "framework/base/random.h"
@@ -30,7 +32,7 @@ TEST(Aggregate, CountsAndSumsAreThoseOfALoop) {
   for (Type type : {Type::kInt32, Type::kInt64, Type::kFloat32, Type::kFloat64})
     for (bool nulls : {false, true})
       for (int64_t n : {0, 1, 5, 3000})
-        for (uint32_t num_groups : {1u, 3u, 700u}) {
+        for (uint32_t num_groups : {1u, 3u, 700u, 1024u, 1025u}) {
           const Schema schema{{"x", type}};
           const Column x = random_numbers(type, n, nulls, uint64_t(n));
           Random random(num_groups, 1, 0);
@@ -38,13 +40,19 @@ TEST(Aggregate, CountsAndSumsAreThoseOfALoop) {
           for (int64_t r = 0; r < n; ++r) group_of.push_back(uint32_t(random.below(num_groups)));
           std::vector<int64_t> rows(num_groups), counts(num_groups), whole(num_groups);
           std::vector<double> floats(num_groups);
+          std::vector<std::array<double, 4>> side_by_side(num_groups);
           for (int64_t r = 0; r < n; ++r) {
             const uint32_t g = group_of[size_t(r)];
             ++rows[g];
             if (!x.is_valid(r)) continue;
             ++counts[g];
             floats[g] += x.as_double(r);  // in order of rows: the bits must be the same
+            side_by_side[g][size_t(r) % 4] += x.as_double(r);
             if (is_integer(type)) whole[g] += x.as_int64(r);
+          }
+          for (uint32_t g = 0; g < num_groups && num_groups <= 1024; ++g) {
+            const auto& lanes = side_by_side[g];
+            floats[g] = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
           }
           const Batch batch(schema, std::vector<Column>{x});
           const auto sizes = Groups::sizes(group_of, num_groups);

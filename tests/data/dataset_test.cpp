@@ -130,9 +130,9 @@ TEST(Dataset, DamageIsFoundAndNamed) {
   std::string manifest = read_file(folder / "d/manifest.json");
   folder.write("d/manifest.json", manifest.substr(0, 100));
   EXPECT_THAT(error_of([&] { DatasetReader(folder / "d"); }).message(), HasSubstr("damaged manifest"));
-  size_t rows = manifest.find("\"rows\": 5");
+  size_t rows = manifest.find("\"rows\":5");
   ASSERT_NE(rows, std::string::npos);
-  folder.write("d/manifest.json", manifest.replace(rows, 9, "\"rows\": 6"));
+  folder.write("d/manifest.json", manifest.replace(rows, 8, "\"rows\":6"));
   EXPECT_THAT(error_of([&] { DatasetReader(folder / "d"); }).message(), HasSubstr("content_hash"));
 }
 
