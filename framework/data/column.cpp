@@ -1,5 +1,6 @@
 #include "framework/data/column.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>

@@ -132,6 +132,41 @@ TEST(Over, PlacesAndNeighbours) {
   EXPECT_EQ(texts("lead(s, 9223372036854775807)"), "--------");
 }
 
+TEST(Over, ShiftsOfEveryTypeStayInTheirPartition) {
+  const Rows rows = made_up(11);
+  const Column& i = rows.batch.column("i");
+  for (Type type : {Type::kBool, Type::kInt32, Type::kInt64, Type::kFloat32, Type::kFloat64, Type::kTimestamp, Type::kString})
+    for (bool nulls : {false, true}) {
+      Column x(type);
+      for (int64_t r = 0; r < i.size(); ++r) {
+        const int64_t v = i.as_int64(r);
+        if (nulls && !i.is_valid(r)) x.append_null();
+        else if (type == Type::kBool) x.append(uint8_t(v > 3));
+        else if (type == Type::kInt32) x.append(int32_t(v));
+        else if (type == Type::kFloat32) x.append(float(v));
+        else if (type == Type::kFloat64) x.append(double(v));
+        else if (type == Type::kString) x.append_string(std::to_string(v));
+        else x.append(v);
+      }
+      const data::Batch batch({{"v", type}}, {x});
+      const OrderedRows in{batch, rows.partitions, rows.ties, {}, {}};
+      for (const char* f : {"lag", "lead"})
+        for (int64_t by : {0, 1, 2, 49, 116, 200, 1000}) {
+          const Column got = WindowFunction("c", fmt::format("{}(v, {})", f, by), batch.schema()).evaluate(in);
+          Column want(type);
+          for (size_t p = 0; p + 1 < rows.partitions.size(); ++p)
+            for (int64_t r = rows.partitions[p]; r < rows.partitions[p + 1]; ++r) {
+              const int64_t from = f == std::string("lag") ? r - by : r + by;
+              if (from < rows.partitions[p] || from >= rows.partitions[p + 1]) want.append_null();
+              else want.append_row(x, from);
+            }
+          ASSERT_EQ(got.size(), want.size());
+          for (int64_t r = 0; r < got.size(); ++r) ASSERT_EQ(Column::compare(got, r, want, r), 0) << f << " " << by << ", row " << r << ", type " << data::type_name(type);
+          ASSERT_TRUE(std::equal(got.bytes().begin(), got.bytes().end(), want.bytes().begin(), want.bytes().end())) << "a null holds zero";
+        }
+    }
+}
+
 // What leaves a frame leaves nothing behind: no rounding of a large number, no infinity, no NaN.
 TEST(Over, FloatFramesKeepNothingOfWhatLeft) {
   const double inf = std::numeric_limits<double>::infinity();

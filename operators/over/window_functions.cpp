@@ -1,6 +1,7 @@
 #include "operators/over/window_functions.h"
 
 #include <charconv>
+#include <cstdlib>
 
 #include "framework/base/suggest.h"
 #include "framework/data/function_call.h"
@@ -56,7 +57,25 @@ Column take(const Column& column, std::vector<int64_t> rows) {
   return with_null.take(rows);
 }
 
+// All values move by as many rows; those at the edge of a partition have none to come from.
+Column shifted_fixed(const OrderedRows& rows, const Column& x, int64_t by) {
+  const int64_t n = x.size(), distance = std::min(std::abs(by), n);
+  Column out = Column::zeros(x.type(), n);
+  const size_t edge_bytes = size_t(distance) * data::value_bytes(x.type());
+  const auto from = x.values<std::byte>();
+  const auto to = out.mutable_values<std::byte>();
+  std::copy(from.begin() + ptrdiff_t(by < 0 ? 0 : edge_bytes), from.end() - ptrdiff_t(by < 0 ? edge_bytes : 0), to.begin() + ptrdiff_t(by < 0 ? edge_bytes : 0));
+  rows.for_each_partition([&](int64_t first, int64_t end) {
+    const int64_t edge = std::min(distance, end - first), begin = by < 0 ? first : end - edge;
+    for (int64_t r = begin; r < begin + edge; ++r) out.set_null(r);
+  });
+  for (int64_t r = 0; x.has_nulls() && r < n; ++r)
+    if (r + by >= 0 && r + by < n && !x.is_valid(r + by)) out.set_null(r);
+  return out;
+}
+
 Column shifted(const OrderedRows& rows, const Column& x, int64_t by) {
+  if (data::is_fixed(x.type())) return shifted_fixed(rows, x, by);
   std::vector<int64_t> take_from(size_t(x.size()));
   rows.for_each_partition([&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; ++r) take_from[size_t(r)] = r + by >= first && r + by < end ? r + by : kNone;
