@@ -107,9 +107,10 @@ class TokenizeOperator : public graph::MapOperator {
     const data::Column& texts = batch.column(params_.column);
     data::Column tokens(data::Type::kListString);
     std::vector<std::string> words;
+    const bool unchanged = as_they_stand();
     int64_t cut = 0;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
-      if (as_they_stand()) {
+      if (unchanged) {
         cut += !take_words(texts.string(r), tokens);
         continue;
       }

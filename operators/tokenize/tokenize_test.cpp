@@ -43,6 +43,18 @@ TEST(Tokenize, WordsBetweenSpaces) {
   EXPECT_THAT(tokens(" \n ", "split: whitespace"), ElementsAre());
 }
 
+// Words that nothing changes are taken as they stand; a stop word that does not occur has them read the other way.
+TEST(Tokenize, WordsAsTheyStand) {
+  const std::string as_they_stand = "split: whitespace, lowercase: false, fold_width: false, stop_words: none";
+  EXPECT_THAT(tokens(" The  #Cat's\tＡＢ,\r\n北京大学 The\n", as_they_stand), ElementsAre("The", "#Cat's", "ＡＢ,", "北京大学", "The"));
+  EXPECT_THAT(tokens("a b c", as_they_stand + ", max_tokens: 2"), ElementsAre("a", "b"));
+  for (const char* text : {"", " ", "\n\t", "one", " one ", "a b  c\td\re", "三 个 词", "x  "})
+    for (int most : {1, 2, 3, 512}) {
+      const std::string params = as_they_stand + ", max_tokens: " + std::to_string(most);
+      EXPECT_EQ(tokens(text, params), tokens(text, params + ", extra_stop_words: [zzz]")) << "'" << text << "', " << most;
+    }
+}
+
 TEST(Tokenize, Chinese) {
   EXPECT_THAT(tokens("我们在北京大学学习"), ElementsAre("北京", "大学", "学习"));
   EXPECT_THAT(tokens("上海外滩很美", "dictionary_file: words.txt"), ElementsAre("上海外滩", "很美"));
@@ -93,7 +105,8 @@ TEST(Tokenize, NullTextGivesAnEmptyListAndOtherColumnsStay) {
   for (int i = 0; i < 2000; ++i)
     text += i % 3 ? fmt::format("{{\"ts\":{},\"text\":\"word{} 北京 #tag\",\"n\":{}}}\n", i, i, i) : fmt::format("{{\"ts\":{},\"n\":{}}}\n", i, i);
   folder.write("e.jsonl", text);
-  auto run = testing::run_on_all_rank_counts("job: j\nsteps:\n  e: { op: read_events, path: e.jsonl }\n  t: { op: tokenize, from: e, into: words, max_tokens: 2 }\n", folder);
+  auto run = testing::run_on_all_rank_counts("job: j\nsteps:\n  e: { op: read_events, path: e.jsonl }\n  t: { op: tokenize, from: e, into: words, max_tokens: 2 }\n"
+                                           "  u: { op: tokenize, from: e, into: words, max_tokens: 2, split: whitespace, lowercase: false, fold_width: false, stop_words: none }\n", folder);
   auto rows = run.rows("t");
   ASSERT_EQ(rows.num_rows(), 2000);
   EXPECT_EQ(rows.column("words").list_size(0), 0);
@@ -102,6 +115,8 @@ TEST(Tokenize, NullTextGivesAnEmptyListAndOtherColumnsStay) {
   EXPECT_EQ(rows.column("words").list_string(1, 0), "word1");
   EXPECT_EQ(rows.column("n").as_int64(1999), 1999);
   EXPECT_EQ(run.steps["t"].nodes["t"]["counters"]["rows_cut"], 1333);
+  EXPECT_EQ(run.steps["u"].nodes["u"]["counters"]["rows_cut"], 1333);
+  EXPECT_EQ(run.rows("u").column("words").list_size(0), 0);
 }
 
 TEST(Tokenize, NeedsATextColumn) {
