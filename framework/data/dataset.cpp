@@ -64,7 +64,7 @@ std::string Manifest::content_hash() const {
 }
 
 std::string Manifest::to_json() const {
-  std::string parts;  // a line for each partition: of many small ones it is as long as their rows
+  std::string parts;  // a line for each partition: a value a line would triple the text
   for (const auto& p : partitions) {
     json pieces = json::array();
     for (const auto& piece : p.pieces) {
@@ -78,7 +78,7 @@ std::string Manifest::to_json() const {
            {"content_hash", content_hash()}, {"step_key", step_key}};
   if (gzip) all["compression"] = "gzip";
   std::string text = all.dump(1);
-  text.resize(text.size() - 2);  // "\n}"
+  text.resize(text.size() - 2);  // the closing line
   return text + ",\n \"partitions\": [" + parts + "\n ]\n}";
 }
 

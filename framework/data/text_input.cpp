@@ -45,8 +45,8 @@ struct TextWindow::State {
   Compression compression = Compression::kNone;
   FileDescriptor file;
   AlignedVector<char> text;  // the window, after a part already given up
-  size_t dropped = 0;   // bytes of `text` given up
-  uint64_t base = 0;    // offset of text[0]
+  size_t dropped = 0;        // bytes of `text` given up
+  uint64_t base = 0;         // offset of text[0]
   bool ended = false;
 
   std::string input;    // compressed bytes not yet used

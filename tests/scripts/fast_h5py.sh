@@ -1,6 +1,6 @@
 #!/bin/bash
 # Another program's reader: h5py reads dataset.h5 of a small run, every column type with nulls, from several part files.
-. "$SOURCE/tests/support/with_h5py.sh"
+. "$SOURCE/tests/support/with_python.sh" h5py numpy
 
 $python - > events.jsonl <<'PY'
 import json

@@ -1,11 +1,6 @@
 #!/bin/bash
 # word2vec against gensim and topics against scikit-learn: on posts with planted subjects each finds them as well as its peer.
-set -eu
-python=/usr/bin/python3
-$python -c 'import gensim, sklearn' 2>/dev/null || { echo "skipped: $python has no gensim or no scikit-learn"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$SOURCE/tests/support/with_python.sh" gensim sklearn
 "$THRONG" generate behaviour --users 300 --events 12000 --seed 21 --out events.jsonl > /dev/null
 cat > job.yaml <<'YAML'
 job: peers

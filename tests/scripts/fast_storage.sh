@@ -1,6 +1,6 @@
 #!/bin/bash
 # How datasets are stored, read by h5py: strings as codes of a dictionary, gzip, chunks by size, in part files and in dataset.h5.
-. "$SOURCE/tests/support/with_h5py.sh"
+. "$SOURCE/tests/support/with_python.sh" h5py numpy
 
 $python - > events.jsonl <<'PY'
 import json

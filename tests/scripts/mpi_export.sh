@@ -1,11 +1,6 @@
 #!/bin/bash
 # One HDF5 file written by several ranks together (collective parallel HDF5) holds what the dataset holds; a failure leaves nothing.
-set -eu
-python=/usr/bin/python3
-$python -c 'import h5py' 2>/dev/null || { echo "skipped: $python has no h5py"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$SOURCE/tests/support/with_python.sh" h5py
 "$THRONG" generate behaviour --users 100 --events 4000 --out events.jsonl > /dev/null
 cat > job.yaml <<'YAML'
 job: export
