@@ -47,6 +47,8 @@ class Expression {
   struct Node;
 
  private:
+  int column_of(const Batch& batch) const;  // -1: not just a column
+
   std::unique_ptr<Node> root_;
   std::string text_;
 };

@@ -23,9 +23,10 @@ class ExpressionArray {
     return *this;
   }
   ~ExpressionArray() = default;
-  static ExpressionArray of(ColumnPtr column) {
+  /// `count` values of a column, from the one at `first`.
+  static ExpressionArray of(ColumnPtr column, size_t first, size_t count) {
     ExpressionArray a;
-    const auto values = column->values<T>();
+    const auto values = column->values<T>().subspan(first, count);
     a.data_ = const_cast<T*>(values.data()), a.size_ = values.size();  // never written to
     a.lent_by_ = std::move(column);
     return a;
@@ -50,12 +51,6 @@ class ExpressionArray {
   void assign(Iterator begin, Iterator end) {
     resize(size_t(end - begin));
     std::copy(begin, end, data_);
-  }
-  /// The values as bytes: the array's own, or a copy of the column's. Leaves nothing behind.
-  Buffer take_bytes() {
-    if (lent_by_) own_ = lent_by_->bytes();
-    size_ = 0, data_ = nullptr, lent_by_.reset();
-    return std::exchange(own_, {});
   }
 
  private:

@@ -9,25 +9,32 @@ using namespace expression;  // NOLINT: what operators make of values
 using Node = Expression::Node;
 using Values = ExpressionValues;
 
-Values from_column(ColumnPtr column) {
+Values from_column(ColumnPtr column, size_t first, size_t n) {
   Values v;
   const Column& c = *column;
-  size_t n = size_t(c.size());
-  v.valid = c.valid();
   v.type = is_integer(c.type()) ? Type::kInt64 : is_float(c.type()) ? Type::kFloat64 : c.type();
+  if (!c.valid().empty()) {
+    const uint8_t* valid = c.valid().data() + first;
+    if (n > 0 && std::memchr(valid, 0, n)) {
+      v.valid.resize(n);
+      std::memcpy(v.valid.data(), valid, n);
+    }
+  }
   if (!is_fixed(c.type())) {
-    v.s = std::move(column);
+    v.s = std::move(column), v.first_string = first;
     return v;
   }
-  auto copy = [&](auto values, auto& into) { into.assign(values.begin(), values.end()); };
+  auto copy = [&](auto values, auto& into) {
+    const auto some = values.subspan(first, n);
+    into.assign(some.begin(), some.end());
+  };
   switch (c.type()) {
     case Type::kBool: copy(c.values<uint8_t>(), v.i); break;
     case Type::kInt32: copy(c.values<int32_t>(), v.i); break;
     case Type::kFloat32: copy(c.values<float>(), v.f); break;
-    case Type::kFloat64: v.f = ExpressionArray<double>::of(std::move(column)); break;
-    default: v.i = ExpressionArray<int64_t>::of(std::move(column)); break;
+    case Type::kFloat64: v.f = ExpressionArray<double>::of(std::move(column), first, n); break;
+    default: v.i = ExpressionArray<int64_t>::of(std::move(column), first, n); break;
   }
-  THRONG_CHECK(v.i.size() + v.f.size() == n, "{} values of {}", v.i.size() + v.f.size(), n);
   return v;
 }
 
@@ -48,7 +55,7 @@ Values call(const Node& node, const std::vector<Values>& args, size_t n) {
   if (node.type == Type::kString) strings = std::make_shared<Column>(Type::kString);
   else if (is_float(node.type)) out.f.resize(n);
   else out.i.resize(n);
-  out.valid.assign(n, 1);
+  set_all(out.valid, n, true);
   bool nulls = false;
   ExpressionFunction::Row row;
   for (size_t r = 0; r < n; ++r) {
@@ -75,16 +82,15 @@ Values call(const Node& node, const std::vector<Values>& args, size_t n) {
 
 }  // namespace
 
-ExpressionValues evaluate_expression(const Node& node, const Batch& batch) {
-  const size_t n = size_t(batch.num_rows());
+ExpressionValues evaluate_expression(const Node& node, const Batch& batch, size_t first, size_t n) {
   if (node.kind == Node::Kind::kLiteral) return node.literal;
   if (node.kind == Node::Kind::kColumn) {
     int i = batch.schema().find(node.name);
     THRONG_CHECK(i >= 0, "column '{}' was pruned away", node.name);
-    return from_column(batch.column_ptr(size_t(i)));
+    return from_column(batch.column_ptr(size_t(i)), first, n);
   }
   std::vector<Values> args;
-  for (const auto& a : node.args) args.push_back(evaluate_expression(*a, batch));
+  for (const auto& a : node.args) args.push_back(evaluate_expression(*a, batch, first, n));
   Values out;
   out.type = node.type;
   switch (node.kind) {
@@ -92,7 +98,7 @@ ExpressionValues evaluate_expression(const Node& node, const Batch& batch) {
     case Node::Kind::kIsNull:
       out.i.resize(n);
       if (args[0].constant || args[0].valid.empty()) std::fill_n(out.i.span().data(), n, !args[0].ok(0));
-      else for (size_t r = 0; r < n; ++r) out.i[r] = !args[0].valid[r];
+      else with_valid(args[0], [to = out.i.span()](auto there) { for (size_t r = 0; r < to.size(); ++r) to[r] = there(r) ^ 1; });
       return out;
     case Node::Kind::kIn: {
       out.i.resize(n);
@@ -128,10 +134,10 @@ std::optional<GroupKey> code_expression(const Node& node, const Batch& batch) {
   if (node.kind != Node::Kind::kCall || !node.function->codes) return {};
   std::vector<Values> args;
   std::vector<const Values*> pointers;
-  for (const auto& a : node.args) args.push_back(evaluate_expression(*a, batch));
+  const size_t n = size_t(batch.num_rows());
+  for (const auto& a : node.args) args.push_back(evaluate_expression(*a, batch, 0, n));
   for (const auto& a : args) pointers.push_back(&a);
   ExpressionCodes codes;
-  const size_t n = size_t(batch.num_rows());
   if (!node.function->codes(pointers, n, node.zone, codes)) return {};
   Column values(node.type);
   for (int64_t v : codes.values) node.type == Type::kBool ? values.append(uint8_t(v)) : values.append(v);

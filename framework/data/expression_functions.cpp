@@ -1,6 +1,7 @@
 #include "framework/data/expression_functions.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 
@@ -31,13 +32,14 @@ void add_float_function(const Adder& add, const char* name, const char* meaning,
 // if, for numbers, times and bools: all rows at once.
 bool choose(const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
   if (out.type == Type::kString) return false;
-  AlignedVector<uint8_t> first(n);
-  for (size_t r = 0; r < n; ++r) first[r] = a[0]->ok(r) && a[0]->whole(r);
-  auto loop = [&](auto x, auto y, auto to) {
-    for (size_t r = 0; r < n; ++r) {
-      const auto then = x(r), otherwise = y(r);  // both are read: a jump could not be foretold
-      to[r] = first[r] ? then : otherwise;
-    }
+  AlignedVector<int64_t> first(n);  // all bits of a row that takes `then`; a condition that is null is 0
+  with_whole(*a[0], [n, to = first.data()](auto holds) {
+    for (size_t r = 0; r < n; ++r) to[r] = -int64_t(holds(r) != 0);
+  });
+  // Both values are read and one is masked out: a jump could not be foretold.
+  auto loop = [n, mask = first.data()](auto x, auto y, auto to) {
+    using Value = std::decay_t<decltype(to[0])>;
+    for (size_t r = 0; r < n; ++r) to[r] = std::bit_cast<Value>((std::bit_cast<int64_t>(Value(x(r))) & mask[r]) | (std::bit_cast<int64_t>(Value(y(r))) & ~mask[r]));
   };
   if (is_float(out.type)) {
     out.f.resize(n);
@@ -47,8 +49,10 @@ bool choose(const Args& a, size_t n, const TimeZone&, ExpressionValues& out) {
     with_whole(*a[1], [&](auto x) { with_whole(*a[2], [&](auto y) { loop(x, y, out.i.span()); }); });
   }
   if (a[1]->valid.empty() && a[2]->valid.empty()) return true;
-  for (size_t r = 0; r < n; ++r)
-    if (!(first[r] ? a[1] : a[2])->ok(r)) set_null(r, n, out.valid);
+  out.valid.resize(n);
+  with_valid(*a[1], [&](auto x) { with_valid(*a[2], [&, mask = first.data(), to = out.valid.data()](auto y) {
+    for (size_t r = 0; r < n; ++r) to[r] = mask[r] ? x(r) : y(r);
+  }); });
   return true;
 }
 

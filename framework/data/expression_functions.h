@@ -11,20 +11,23 @@
 namespace throng::data {
 
 /// Values of an expression while it is evaluated: whole numbers, bools and timestamps in `i`, floats in `f`, text in
-/// `s`. A constant has one value that stands for every row.
+/// `s` from its row `first_string` on. A constant has one value that stands for every row. A bool that is
+/// null is 0.
 struct ExpressionValues {
   Type type = Type::kInt64;
   bool constant = false;
   ExpressionArray<int64_t> i;
   ExpressionArray<double> f;
   std::shared_ptr<const Column> s;   // strings and lists
+  size_t first_string = 0;
   AlignedVector<uint8_t> valid;      // empty: all valid
 
   size_t at(size_t row) const { return constant ? 0 : row; }
   bool ok(size_t row) const { return valid.empty() || valid[at(row)]; }
   int64_t whole(size_t row) const { return i[at(row)]; }
   double number(size_t row) const { return is_float(type) ? f[at(row)] : double(i[at(row)]); }
-  std::string_view text(size_t row) const { return s->string(int64_t(at(row))); }
+  int64_t row_of_s(size_t row) const { return int64_t(first_string + at(row)); }
+  std::string_view text(size_t row) const { return s->string(row_of_s(row)); }
 };
 
 /// Whole numbers, bools or timestamps as numbers into a list of them, each of which is there once: row r has values[of_row[r]].

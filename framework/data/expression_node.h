@@ -26,8 +26,8 @@ struct Expression::Node {
 std::unique_ptr<Expression::Node> parse_expression(const std::string& text);
 /// Finds columns and functions, gives every node its type, and reads texts that stand for times.
 void check_expression(const std::string& text, Expression::Node& root, const Schema& schema);
-/// The values of all rows of a batch, or one constant.
-ExpressionValues evaluate_expression(const Expression::Node& node, const Batch& batch);
+/// The values of `count` rows of a batch from `first` on, or one constant.
+ExpressionValues evaluate_expression(const Expression::Node& node, const Batch& batch, size_t first, size_t count);
 /// The same as codes, and a list of values that may end with a null; nullopt where values are the shorter way.
 std::optional<GroupKey> code_expression(const Expression::Node& node, const Batch& batch);
 

@@ -1,5 +1,6 @@
 #include "framework/data/expression_operators.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -33,19 +34,18 @@ void compare_rows(const Values& a, const Values& b, bool negate, std::span<int64
 }
 
 void clear_nulls(Values& v) {
-  for (size_t r = 0; r < v.valid.size(); ++r)
-    if (!v.valid[r]) v.i[r] = 0;
+  if (v.valid.empty()) return;
+  with_valid(v, [to = v.i.span()](auto there) {
+    for (size_t r = 0; r < to.size(); ++r) to[r] &= -int64_t{there(r)};
+  });
 }
 
 // 0 for false, 1 for true, 2 for null.
 AlignedVector<uint8_t> truths(const Values& v, size_t n) {
   AlignedVector<uint8_t> out(n);
-  with_whole(v, [&, to = out.data()](auto x) {
-    for (size_t r = 0; r < n; ++r) to[r] = x(r) != 0;
-  });
-  if (v.constant && !v.ok(0)) out.assign(n, 2);
-  for (size_t r = 0; !v.constant && r < v.valid.size(); ++r)
-    if (!v.valid[r]) out[r] = 2;
+  with_whole(v, [&](auto x) { with_valid(v, [&, to = out.data()](auto there) {
+    for (size_t r = 0; r < n; ++r) to[r] = uint8_t((there(r) ^ 1) << 1 | (there(r) & uint8_t(x(r) != 0)));
+  }); });
   return out;
 }
 
@@ -158,14 +158,15 @@ Values logic(const std::string& op, const Values& a, const Values& b, size_t n) 
   const auto x = truths(a, n), y = truths(b, n);
   const uint8_t stop = op == "or";  // what decides alone
   out.valid.resize(n);
-  bool nulls = false;
-  for (size_t r = 0; r < n; ++r) {
-    const bool decided = x[r] == stop || y[r] == stop, null = !decided && (x[r] | y[r]) > 1;
-    to[r] = null ? 0 : decided ? stop : !stop;
-    out.valid[r] = !null;
-    nulls = nulls || null;
-  }
-  if (!nulls) out.valid.clear();
+  const auto join = [&, rows = n, left = x.data(), right = y.data(), valid = out.valid.data()] {
+    for (size_t r = 0; r < rows; ++r) {
+      const uint8_t decided = uint8_t(left[r] == stop) | uint8_t(right[r] == stop), known = decided | uint8_t((left[r] | right[r]) < 2);
+      to[r] = known & (decided ^ stop ^ 1);
+      valid[r] = known;
+    }
+  };
+  join();
+  if (std::find(out.valid.begin(), out.valid.end(), 0) == out.valid.end()) out.valid.clear();
   return out;
 }
 
@@ -197,6 +198,7 @@ Values unary(const Expression::Node& node, const Values& a, size_t n) {
     if (!negate && x == INT64_MIN) throw data_error("-({}) does not fit a 64-bit whole number", x);
     out.i[r] = negate ? !x : -x;
   }
+  clear_nulls(out);
   return out;
 }
 

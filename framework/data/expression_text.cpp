@@ -26,7 +26,7 @@ void add_text_functions(std::vector<ExpressionFunction>& f) {
   });
   add("length", "length(text or list)", "number of characters, or of elements", takes("l", I),
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        out.i = is_list(a[0]->type) ? a[0]->s->list_size(int64_t(a[0]->at(r))) : text::length(a[0]->text(r));
+        out.i = is_list(a[0]->type) ? a[0]->s->list_size(a[0]->row_of_s(r)) : text::length(a[0]->text(r));
         return true;
       });
   add("substr", "substr(text, first [, count])", "characters from position `first` (1 is the first)", takes("snn", S, 1),
@@ -100,7 +100,7 @@ void add_text_functions(std::vector<ExpressionFunction>& f) {
   add("element", "element(list, n)", "the n-th element of a list of texts (1 is the first, -1 the last); null where there is none",
       [](const Types& t) -> std::optional<Type> { return t.size() == 2 && t[0] == Type::kListString && is_number(t[1]) ? std::optional(S) : std::nullopt; },
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        const int64_t row = int64_t(a[0]->at(r)), size = a[0]->s->list_size(row);
+        const int64_t row = a[0]->row_of_s(r), size = a[0]->s->list_size(row);
         int64_t n = clamped(a[1]->number(r));
         n = n < 0 ? size + n : n - 1;
         if (n < 0 || n >= size) return false;
@@ -109,7 +109,7 @@ void add_text_functions(std::vector<ExpressionFunction>& f) {
   add("list_contains", "list_contains(list, text)", "true where an element of a list of texts is equal",
       [](const Types& t) -> std::optional<Type> { return t.size() == 2 && t[0] == Type::kListString && t[1] == S ? std::optional(B) : std::nullopt; },
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        const int64_t row = int64_t(a[0]->at(r));
+        const int64_t row = a[0]->row_of_s(r);
         out.i = 0;
         for (int64_t i = 0; i < a[0]->s->list_size(row) && !out.i; ++i) out.i = a[0]->s->list_string(row, i) == a[1]->text(r);
         return true;
@@ -117,7 +117,7 @@ void add_text_functions(std::vector<ExpressionFunction>& f) {
   add("list_join", "list_join(list, separator)", "the elements of a list of texts as one text",
       [](const Types& t) -> std::optional<Type> { return t.size() == 2 && t[0] == Type::kListString && t[1] == S ? std::optional(S) : std::nullopt; },
       [](const Args& a, size_t r, const TimeZone&, Row& out) {
-        const int64_t row = int64_t(a[0]->at(r));
+        const int64_t row = a[0]->row_of_s(r);
         out.s.clear();
         for (int64_t i = 0; i < a[0]->s->list_size(row); ++i) out.s.append(i ? a[1]->text(r) : "").append(a[0]->s->list_string(row, i));
         return true;

@@ -251,6 +251,46 @@ TEST(Expression, NamesTheColumnsItReads) {
   EXPECT_EQ(e.evaluate(none).size(), 0);
 }
 
+// Rows go through an expression some thousand at a time; nobody sees where one ends.
+TEST(Expression, RowsDoNotDependOnWhatIsBesideThem) {
+  constexpr int64_t kRows = 5000;
+  const Schema schema{{"n", Type::kInt64}, {"i", Type::kInt32}, {"f", Type::kFloat32}, {"d", Type::kFloat64}, {"b", Type::kBool}, {"ts", Type::kTimestamp}, {"s", Type::kString}, {"tags", Type::kListString}};
+  Random random(8, 0, 0);
+  std::vector<Column> c;
+  for (const auto& f : schema.fields()) c.emplace_back(f.type);
+  for (int64_t r = 0; r < kRows; ++r) {
+    const auto v = int64_t(random.below(2000)) - 1000;
+    for (size_t k = 0; k < c.size(); ++k) {
+      // No null in the second thousand rows, and only nulls near row 4096.
+      if ((r / 1000 != 1 && random.below(4) == 0) || r / 64 == 64) c[k].append_null();
+      else if (k == 0 || k == 5) c[k].append(v * 1'000'003);
+      else if (k == 1) c[k].append(int32_t(v));
+      else if (k == 2) c[k].append(float(v) / 8);
+      else if (k == 3) c[k].append(double(v) / 3);
+      else if (k == 4) c[k].append(uint8_t(v > 0));
+      else if (k == 6) c[k].append_string(std::string(size_t(v & 7), char('a' + (v & 15))));
+      else {
+        for (int64_t i = 0; i < (v & 3); ++i) c[k].add_list_string(std::to_string(v + i));
+        c[k].end_list();
+      }
+    }
+  }
+  const Batch batch(schema, std::move(c));
+  for (const char* text : {"n", "i", "f", "d", "b", "ts", "s", "tags", "i + n", "f * d", "ts - ts", "ts + i", "-i", "not b", "b and i > 0", "b or d < 1", "n is null", "s is not null", "i in (1, 2, n)",
+                           "i between -5 and d", "round(d)", "int(d)", "if(b, i, n)", "if(not b, d, f)", "if(i > 3, s, 'none')", "coalesce(s, string(i))", "upper(s)", "s < 'c'", "length(tags)", "list_join(tags, '+')",
+                           "list_contains(tags, string(i))", "date_trunc('day', ts)", "case when i > 5 then s when b then 'b' end", "7", "'text'", "float(null)"}) {
+    const Expression e(text, schema);
+    const Column whole = e.evaluate(batch);
+    ASSERT_EQ(whole.size(), kRows) << text;
+    Column parts(whole.type());
+    for (int64_t first = 0, n = 1; first < kRows; first += n, n = std::min<int64_t>(n % 700 + 41, kRows - first)) parts.append_slice(e.evaluate(batch.slice(first, n)), 0, n);
+    EXPECT_TRUE(testing::same(parts, whole)) << text;
+    if (is_fixed(whole.type())) {
+      EXPECT_EQ(parts.bytes(), whole.bytes()) << text << ": a null row holds zero";
+    }
+  }
+}
+
 // Each value of a key, coded or not, is the expression's.
 TEST(Expression, KeysAreItsValues) {
   const Schema schema{{"ts", Type::kTimestamp}, {"k", Type::kInt32}, {"b", Type::kBool}, {"x", Type::kFloat32}};
