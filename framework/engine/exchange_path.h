@@ -18,7 +18,8 @@ class ExchangePath {
 };
 
 /// Bytes reserved for what is under way, in shares of one size: on the way here, being put together, waiting to be sent, and sent.
-/// A share is at most 16 MiB and 1/32 of the budget, and the same on all ranks, since a sender counts on its receivers' shares.
+/// A share is at most 1/32 of the budget and 16 MiB (on more than 64 ranks 256 KiB for each), and the same on all ranks, since a
+/// sender counts on its receivers' shares.
 /// Where the budget has no room left, shares are small and not counted: an exchange can always finish.
 class ExchangeMemory {
  public:

@@ -9,11 +9,21 @@ namespace {
 constexpr size_t kMostMessageBytes = size_t{4} << 20;
 constexpr size_t kMostBatchBytes = size_t{1} << 20, kMostBatchedBytes = size_t{32} << 10;  // a block beyond that is not copied into a message
 constexpr size_t kMessagesInWindow = 4, kBatchedInMessage = 4;
+constexpr size_t kSmallMessageBytes = size_t{64} << 10;  // below it, two in a window: a message costs more than its bytes
 constexpr uint64_t kBlocksBetweenPolls = 64;  // small ones, which only fill a message
 struct BatchEntry {
   int64_t partition;
   uint64_t length;
 };
+
+// The tree that counts go up and sums go down.
+int parent_of(int rank) { return (rank - 1) / 2; }
+template <class F>
+int for_children(int rank, int size, F&& f) {
+  int n = 0;
+  for (int child = 2 * rank + 1; child <= 2 * rank + 2 && child < size; ++child, ++n) f(child);
+  return n;
+}
 
 comm::Channel channel_of(uint64_t exchange) { return exchange % 2 ? comm::Channel::kExchangeOdd : comm::Channel::kExchangeEven; }
 
@@ -25,11 +35,21 @@ StreamPath::StreamPath(comm::Communicator& comm, uint64_t sequence, Buckets& buc
       buckets_(buckets),
       memory_(comm, buckets.resources().memory),
       window_(memory_.share_bytes() / uint64_t(std::max(1, comm.size() - 1))),
-      message_bytes_(std::min(size_t(window_) / kMessagesInWindow, kMostMessageBytes)),
+      message_bytes_(std::min(std::max(size_t(window_) / kMessagesInWindow, std::min(size_t(window_) / 2, kSmallMessageBytes)), kMostMessageBytes)),
       batch_bytes_(std::min(message_bytes_, kMostBatchBytes)),
-      peers_(size_t(comm.size())),
-      open_streams_(comm.size() - 1) {
-  for (auto& peer : peers_) peer.credit = window_;
+      peers_(size_t(comm.size())) {
+  begin_round();
+}
+
+void StreamPath::begin_round() {
+  for (auto& peer : peers_) {
+    peer.credit = window_;
+    peer.owed = peer.uncredited = peer.to_grant = 0;
+  }
+  owed_ = expected_ = received_ = 0;
+  counts_.assign(peers_.size(), 0);
+  awaited_counts_ = for_children(comm_.rank(), comm_.size(), [](int) {});
+  counts_sent_ = sums_known_ = false;
 }
 
 void StreamPath::send(int to, int64_t partition, Buffer block) {
@@ -72,8 +92,7 @@ void StreamPath::push(int to) {
   while (!peer.queue.empty()) {
     Outgoing& out = peer.queue.front();
     const size_t n = std::min(out.bytes.size() - out.sent, message_bytes_ - sizeof(Trailer)), cost = n + sizeof(Trailer);
-    const bool ends = out.kind == Kind::kRoundEnd;
-    if (!ends && cost > peer.credit) return;
+    if (cost > peer.credit) return;
     const bool whole = n == out.bytes.size();
     Trailer trailer{.partition = out.partition, .length = out.bytes.size(), .kind = whole ? out.kind : Kind::kPart};
     Buffer message;
@@ -86,9 +105,17 @@ void StreamPath::push(int to) {
     out.sent += n;
     queued_ -= n;
     if (whole || out.sent == trailer.length) peer.queue.pop_front();
-    if (!ends) peer.credit -= cost, peer.owed += cost, owed_ += cost, since_reaped_ += cost;
+    peer.credit -= cost, peer.owed += cost, owed_ += cost, since_reaped_ += cost;
+    if (asks_for_credit(peer.uncredited, cost)) peer.uncredited = 0, ++credits_to_come_;
+    ++counts_[size_t(to)];
     post(to, std::move(message), trailer);
   }
+}
+
+// Whether a message is one that brings a credit: the same rule on either side.
+bool StreamPath::asks_for_credit(uint64_t& since, uint64_t cost) const {
+  since += cost;
+  return since >= window_ / 2;
 }
 
 void StreamPath::post(int to, Buffer message, Trailer trailer) {
@@ -113,13 +140,8 @@ bool StreamPath::progress() {
   THRONG_CHECK(incoming.trailer.number == peer.next_from, "rank {} sent message {} of exchange {} where message {} is next: one was lost, or they changed places", from,
                incoming.trailer.number, exchange_, peer.next_from);
   ++peer.next_from;
-  if (incoming.trailer.kind == Kind::kCredit) {
-    const uint64_t granted = incoming.trailer.length;
-    THRONG_CHECK(granted <= peer.owed, "rank {} granted {} bytes of {} sent", from, granted, peer.owed);
-    peer.credit += granted, peer.owed -= granted, owed_ -= granted;
-    push(from);
-    return true;
-  }
+  if (control(from, incoming)) return true;
+  ++received_;
   if (!peer.held.empty() || !consume(from, incoming)) {
     held_ += incoming.cost;
     peer.held.push_back(std::move(incoming));
@@ -129,12 +151,64 @@ bool StreamPath::progress() {
   return true;
 }
 
+// Takes a message that brings no rows; false of others.
+bool StreamPath::control(int from, const Incoming& incoming) {
+  Peer& peer = peers_[size_t(from)];
+  switch (incoming.trailer.kind) {
+    case Kind::kBatch:
+    case Kind::kBlock:
+    case Kind::kPart: return false;
+    case Kind::kCredit: {
+      const uint64_t granted = incoming.trailer.length;
+      THRONG_CHECK(granted <= peer.owed && credits_to_come_ > 0, "rank {} granted {} bytes of {} sent", from, granted, peer.owed);
+      peer.credit += granted, peer.owed -= granted, owed_ -= granted;
+      --credits_to_come_;
+      push(from);
+      return true;
+    }
+    case Kind::kCounts:
+    case Kind::kSums: {
+      std::vector<uint64_t> numbers(counts_.size());
+      THRONG_CHECK(incoming.bytes.size() == numbers.size() * sizeof(uint64_t), "rank {} sent {} bytes as counts of {} ranks", from, incoming.bytes.size(), numbers.size());
+      std::memcpy(numbers.data(), incoming.bytes.data(), incoming.bytes.size());
+      if (incoming.trailer.kind == Kind::kSums) {
+        take_sums(numbers);
+      } else {
+        THRONG_CHECK(awaited_counts_ > 0, "rank {} sent its counts of exchange {} twice", from, exchange_);
+        for (size_t r = 0; r < numbers.size(); ++r) counts_[r] += numbers[r];
+        --awaited_counts_;
+      }
+      return true;
+    }
+  }
+  throw bug("a message of kind {}", int(incoming.trailer.kind));
+}
+
+// Once this rank has posted all it has and the ranks below in the tree have said their counts.
+void StreamPath::send_counts() {
+  counts_sent_ = true;
+  if (comm_.rank() == 0) return take_sums(counts_);
+  Buffer message;
+  append_bytes(message, counts_.data(), counts_.size() * sizeof(uint64_t));
+  post(parent_of(comm_.rank()), std::move(message), {.kind = Kind::kCounts});
+}
+
+void StreamPath::take_sums(const std::vector<uint64_t>& sums) {
+  THRONG_CHECK(counts_sent_ && !sums_known_, "sums of exchange {} came before all counts, or twice", exchange_);
+  sums_known_ = true;
+  expected_ = sums[size_t(comm_.rank())];
+  for_children(comm_.rank(), comm_.size(), [&](int child) {
+    Buffer message;
+    append_bytes(message, sums.data(), sums.size() * sizeof(uint64_t));
+    post(child, std::move(message), {.kind = Kind::kSums});
+  });
+}
+
 // Moves what a message brings to the buckets; false where it must wait for its turn.
 bool StreamPath::consume(int from, Incoming& incoming) {
   Peer& peer = peers_[size_t(from)];
   const Trailer& trailer = incoming.trailer;
   Buffer& bytes = incoming.bytes;
-  bool grant_all = false;
   switch (trailer.kind) {
     case Kind::kBatch:
       for (size_t at = 0; at < bytes.size();) {
@@ -169,16 +243,11 @@ bool StreamPath::consume(int from, Incoming& incoming) {
         buckets_.add(trailer.partition, std::exchange(peer.block, Buffer()));
       }
       break;
-    case Kind::kRoundEnd:
-      THRONG_CHECK(!peer.ended && peer.filled == 0, "rank {} ended a round of exchange {} within a block", from, exchange_);
-      peer.ended = grant_all = true;
-      --open_streams_;
-      incoming.cost = 0;
-      break;
-    case Kind::kCredit: throw bug("a credit of exchange {} waited behind rows", exchange_);
+    case Kind::kCredit:
+    case Kind::kCounts:
+    case Kind::kSums: throw bug("a message of exchange {} without rows waited behind rows", exchange_);
   }
-  peer.to_grant += incoming.cost;
-  if (peer.to_grant >= window_ / 2 || (grant_all && peer.to_grant > 0)) grant(from);
+  if (asks_for_credit(peer.to_grant, incoming.cost)) post(from, Buffer(), {.length = std::exchange(peer.to_grant, 0), .kind = Kind::kCredit});
   return true;
 }
 
@@ -198,29 +267,26 @@ void StreamPath::serve_waiting() {
   }
 }
 
-void StreamPath::grant(int to) {
-  Peer& peer = peers_[size_t(to)];
-  post(to, Buffer(), {.length = std::exchange(peer.to_grant, 0), .kind = Kind::kCredit});
-}
-
 void StreamPath::note_peak() { peak_ = std::max(peak_, queued_ + owed_ + held_ + assembling_); }
 
 bool StreamPath::drain(bool done) {
   for (int d = 1; d < comm_.size(); ++d) {
     const int to = (comm_.rank() + d) % comm_.size();
     Peer& peer = peers_[size_t(to)];
-    if (!peer.batch.empty()) peer.queue.push_back({Kind::kBatch, 0, std::exchange(peer.batch, Buffer())});
-    peer.queue.push_back({Kind::kRoundEnd, 0, {}});
+    if (peer.batch.empty()) continue;
+    peer.queue.push_back({Kind::kBatch, 0, std::exchange(peer.batch, Buffer())});
     push(to);
   }
-  // Credits come back for all that was sent: no message of this round is left in the network.
-  while (open_streams_ > 0 || queued_ > 0 || owed_ > 0 || !waiting_.empty())
+  for (;;) {
+    if (queued_ == 0 && awaited_counts_ == 0 && !counts_sent_) send_counts();
+    if (sums_known_ && received_ == expected_ && credits_to_come_ == 0 && waiting_.empty()) break;
     if (!progress()) comm_.transport().idle();
+  }
+  // Blocks of the next round wait until every rank has those of this one: no message is left in the network.
+  const bool all_done = comm_.allreduce(done ? 1 : 0, comm::Op::kMin) == 1;
   comm_.transport().bytes_in_flight();
-  for (auto& peer : peers_) peer.ended = false;
-  open_streams_ = comm_.size() - 1;
-  // Blocks of the next round wait until every rank has those of this one.
-  return comm_.allreduce(done ? 1 : 0, comm::Op::kMin) == 1;
+  begin_round();
+  return all_done;
 }
 
 }  // namespace throng::engine

@@ -1,5 +1,5 @@
 """Dataflow cases of the comparison kit against DuckDB, Polars, Dask and bare loops: 2 threads each, own formats, median of three runs (one where
-small). Every answer is compared value by value with DuckDB's and, on the kit's full data, with the answers it expects. Throng runs as
+small), Throng and DuckDB in turns. Every answer is compared value by value with DuckDB's and, on the kit's full data, with the answers it expects. Throng runs as
 1 rank x 2 threads, and once more as 2 ranks x 1 thread. usage: flow.py THRONG WORK SMALL OUT CASE KIT"""
 import concurrent.futures
 import csv
@@ -47,6 +47,31 @@ def peer(known, command):
     return {c: {"missing": lines[-1].strip()[:200]} for c in mine}
 
 
+class DuckDb:
+    """A process that runs a case when it is told one. Its answers, which the others' are compared with, are those of its last run."""
+
+    def __init__(self):
+        tables = "load" if set(chosen) & set(QUERIES) - {"wordcount"} else "none"
+        self.process = subprocess.Popen(["node", f"{here}/flow.mjs", os.path.abspath(work), data, kit, text, tables], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.times, self.answers = {}, {}
+        self.read("start")
+
+    def read(self, name):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"DuckDB, whose answers the others' are compared with, did not run {name}")
+        return line
+
+    def run(self, name):
+        print(name, file=self.process.stdin, flush=True)
+        self.answers[name] = json.loads(self.read(name))
+        self.times.setdefault(name, []).append(self.answers[name]["seconds"])
+
+    def answer(self, name):
+        times = sorted(self.times[name])
+        return {**self.answers[name], "seconds": times[len(times) // 2]}
+
+
 def bare_loops():
     """Medians of the kit's loops over columns in memory, and the numbers they print of their answers."""
     out = ""
@@ -69,12 +94,9 @@ def bare_numbers(name, answer):
     return {"groups": len(answer)} if name == "q4" else {"distinct": len(answer), "total": sum(r[1] for r in answer)}
 
 
-duck = peer(QUERIES, ["node", f"{here}/flow.mjs", os.path.abspath(work), data, kit, text, str(repeats)])
-peers = {"duckdb": duck, "polars": peer(["q1", "q2", "q3", "q4", "sort"], ["node", f"{here}/flow_polars.mjs", os.path.abspath(work), data, str(repeats)]),
+peers = {"polars": peer(["q1", "q2", "q3", "q4", "sort"], ["node", f"{here}/flow_polars.mjs", os.path.abspath(work), data, str(repeats)]),
          "dask": peer(["q1", "q3", "q4", "wordcount"], [sys.executable, f"{here}/flow_dask.py", data, text, str(repeats)]), "bare loop": bare_loops()}
-for name, answer in duck.items():
-    if "missing" in answer:
-        sys.exit(f"DuckDB, whose answers the others' are compared with, did not run {name}: {answer['missing']}")
+duck = DuckDb() if set(chosen) & set(QUERIES) else None
 
 
 # ---------------------------------------------------------------------------------------------------------------- answers
@@ -107,7 +129,7 @@ def record(name, ours, conditions):
     base = ours[next(iter(LAYOUTS))][0]
     for layout, (seconds, equal) in ours.items():
         entry(name, "throng", seconds, seconds / base, equal, f"{conditions}; {layout}")
-    for system, answers in peers.items():
+    for system, answers in {"duckdb": {name: duck.answer(name)}, **peers}.items():
         if name not in answers:
             continue
         a = answers[name]
@@ -115,9 +137,9 @@ def record(name, ours, conditions):
             entry(name, system, None, None, None, f"{conditions}; not measured: {a['missing']}")
             continue
         if "numbers" in a:
-            equal = a["numbers"] == bare_numbers(name, duck[name]["rows"])
+            equal = a["numbers"] == bare_numbers(name, duck.answers[name]["rows"])
         else:
-            equal = a["check"] == duck[name]["check"] if "check" in a else is_right(name, a["rows"])
+            equal = a["check"] == duck.answers[name]["check"] if "check" in a else is_right(name, a["rows"])
         entry(name, system, a["seconds"], a["seconds"] / base, equal, f"{conditions}; {how(system, name)}")
 
 
@@ -130,33 +152,39 @@ def how(system, name):
 
 def is_right(name, answer):
     wanted = of_kit(name)
-    return same(name, answer, duck[name]["rows"]) and (wanted is None or same(name, answer, wanted))
+    return same(name, answer, duck.answers[name]["rows"]) and (wanted is None or same(name, answer, wanted))
 
 
 # ---------------------------------------------------------------------------------------------------------------- cases
+def in_turns(name, once, right):
+    """Each layout of Throng's, then DuckDB, as often as there are repeats: layout -> (median of seconds, whether all answers are right)."""
+    seconds, equal = {k: [] for k in LAYOUTS}, dict.fromkeys(LAYOUTS, True)
+    for _ in range(repeats):
+        duck.run(name)
+        for layout, flags in reversed(LAYOUTS.items()):  # the last one's files stay
+            seconds[layout].append(once(flags))
+            equal[layout] = right() and equal[layout]
+    return {k: (sorted(v)[repeats // 2], equal[k]) for k, v in seconds.items()}
+
+
 def measure(name, steps, rows_of, conditions):
-    """Median of some runs of a job, all of its steps; `rows_of` turns a row of its last step into one of the query's."""
-    ours = {}
-    for layout, flags in LAYOUTS.items():
-        times = sorted(sum(run(f"flow_{name}", steps, flags)[0].values()) for _ in range(repeats))
-        answer = [rows_of(r) for r in export(f"flow_{name}", f"{name}/data")[0]]
-        ours[layout] = times[repeats // 2], is_right(name, answer)
+    """A job, all of its steps; `rows_of` turns a row of its last step into one of the query's."""
+    ours = in_turns(name, lambda flags: sum(run(f"flow_{name}", steps, flags)[0].values()), lambda: is_right(name, [rows_of(r) for r in export(f"flow_{name}", f"{name}/data")[0]]))
     record(name, ours, conditions)
 
 
-def load():
+def load_events(flags):
     types = "types: { user_id: int32, item_id: int32, action: int32, value: float32 }"
-    ours = {}
-    for layout, flags in reversed(LAYOUTS.items()):  # the other cases read what the last one leaves
-        if layout != next(iter(LAYOUTS)) and "load" not in chosen:
-            continue
-        seconds, _ = run("flow_load", [f"events: {{ op: read_events, path: flow_data/events.csv, {types} }}",
-                                       "items: { op: read_events, path: flow_data/items.csv, timeless: true, types: { item_id: int32, category: int32 } }"], flags)
+    return run("flow_load", [f"events: {{ op: read_events, path: flow_data/events.csv, {types} }}",
+                             "items: { op: read_events, path: flow_data/items.csv, timeless: true, types: { item_id: int32, category: int32 } }"], flags)[0]["events"]
+
+
+def load():
+    def right():
         run("flow_sums", [EVENTS, "sums: { op: aggregate, from: events, aggregates: { n: count(), u: sum(user_id), i: sum(item_id), t: \"sum(int(round((epoch(ts) - 1704067200) * 1000)))\", a: sum(action), v: sum(value) } }"])
-        sums = export("flow_sums", "sums/data")[0][0]
-        ours[layout] = seconds["events"], "load" in duck and [v if isinstance(v, float) else str(v) for v in sums.values()] == duck["load"]["check"]
-    if "load" in chosen:
-        record("load", dict(reversed(ours.items())), f"{rows} events, {os.path.getsize(data + '/events.csv') >> 20} MiB of CSV to own format, ours with fsync; one run")
+        return [v if isinstance(v, float) else str(v) for v in export("flow_sums", "sums/data")[0][0].values()] == duck.answers["load"]["check"]
+
+    record("load", in_turns("load", load_events, right), f"{rows} events, {os.path.getsize(data + '/events.csv') >> 20} MiB of CSV to own format, ours with fsync")
 
 
 def q1():
@@ -197,14 +225,13 @@ def q5():
 
 
 def sort():
-    ours = {}
-    for layout, flags in LAYOUTS.items():
-        times = sorted(sum(run("flow_sort", [EVENTS, "sorted: { op: sort, from: events, by: [user_id, ts] }"], flags)[0].values()) for _ in range(repeats))
+    def right():
         with h5py.File(f"{work}/flow_sort/steps/sorted/data/dataset.h5") as f:
             user, ts = f["user_id"][:].astype(np.int64), f["ts"][:]
         ordered = bool(np.all((user[1:] > user[:-1]) | ((user[1:] == user[:-1]) & (ts[1:] > ts[:-1]))))
-        check = [len(user), int(np.sum((np.arange(len(user)) % 1000003) * (user % 1009)))]
-        ours[layout] = times[repeats // 2], ordered and check == duck["sort"]["check"]
+        return ordered and [len(user), int(np.sum((np.arange(len(user)) % 1000003) * (user % 1009)))] == duck.answers["sort"]["check"]
+
+    ours = in_turns("sort", lambda flags: sum(run("flow_sort", [EVENTS, "sorted: { op: sort, from: events, by: [user_id, ts] }"], flags)[0].values()), right)
     record("sort", ours, f"{rows} events by user and time; Throng and DuckDB write their own format, Throng with fsync")
 
 
@@ -303,9 +330,11 @@ def start():
     entry("start", "mpirun", bare, bare / sorted(ours)[2], True, "2 processes that do nothing, without MPI_Init; median of five")
 
 
-if set(chosen) - {"wordcount", "start"}:
-    load()
+if "load" not in chosen and set(chosen) - {"wordcount", "start"}:
+    load_events(LAYOUTS["1 rank x 2 threads"])
 for name in chosen:
-    if name != "load":
-        globals()[name]()
+    globals()[name]()
+if duck:
+    duck.process.stdin.close()
+    duck.process.wait()
 write_results()
