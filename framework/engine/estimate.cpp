@@ -12,45 +12,83 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kFewestRows = 500;   // a smaller job is not worth a trial
-constexpr double kLongestTrial = 3;    // seconds, of one sample
-constexpr double kTrialShare = 0.02;   // of the run, as long as the sample's rows are of all
+constexpr int64_t kFewestRows = 500;  // a smaller job is not worth a trial
+constexpr double kLongestTrial = 3;   // seconds, of one sample
+constexpr double kTrialShare = 0.02;  // of the run, were it as long as the sample's rows are of all
+constexpr double kForetoldShare = 0.1, kShortTrial = 0.25;  // of the run as foretold; seconds that are worth a better estimate in any case
+constexpr double kRowsWorthTrying = 1000;                   // of samples that take no longer than that
 
-// From two samples to the whole: bytes in a straight line; rows as `grown` says.
-double straight(double small, double large, double f1, double f2) { return std::max(large, large + (large - small) / (f2 - f1) * (1 - f2)); }
-// Times in a straight line, too, but at least half of what the larger sample took by its share: two short times differ by chance.
-double lasting(double small, double large, double f1, double f2) { return std::max(straight(small, large, f1, f2), large / f2 / 2); }
+// Rows of nodes, of the samples and of all.
+struct Rows {
+  double small = 0, large = 0, all = 0;
+  void operator+=(const Rows& o) { small += o.small, large += o.large, all += o.all; }
+};
 
-void add_exchanges(Estimate& e, const json& small, const json& large, double f1, double f2) {
+// Bytes and times in a straight line of the rows that they are of, which may be as many of a sample as of all (a grid of hours).
+double straight(double small, double large, const Rows& rows) {
+  if (rows.large <= rows.small) return rows.large > 0 ? std::max(large, large * rows.all / rows.large) : large;
+  return std::max(large, large + (large - small) / (rows.large - rows.small) * (rows.all - rows.large));
+}
+// Times at least half of what the larger sample took by its share of the rows: two short times differ by chance.
+double lasting(double small, double large, const Rows& work) { return std::max(straight(small, large, work), work.large > 0 ? large * work.all / work.large / 2 : 0); }
+
+void add_exchanges(Estimate& e, const json& small, const json& large, const Rows& work) {
   const auto few = small.value("shuffled", std::vector<double>()), more = large.value("shuffled", std::vector<double>());
-  for (size_t k = 0; k < std::min(few.size(), more.size()); ++k) e.sent.push_back(straight(few[k], more[k], f1, f2));
+  for (size_t k = 0; k < std::min(few.size(), more.size()); ++k) e.sent.push_back(straight(few[k], more[k], work));
   if (!large.contains("hottest")) return;
   e.hottest = large["hottest"]["key"], e.hottest_share = large["hottest"]["share"];
 }
 
-void fill(Estimates& result, const Trial& small, const Trial& large) {
+double rows_of(const StepRecord& record, const std::string& node) { return node == record.id ? double(record.rows) : record.nodes[node]["rows"].get<double>(); }
+
+void fill(Estimates& result, const Plan& plan, const Trial& small, const Trial& large) {
   const double f1 = small.fraction, f2 = large.fraction;
   result.steps.clear();
   result.trouble = large.trouble;
+  std::map<std::string, Rows> rows;
   for (const auto& [id, record] : large.records) {
     auto it = small.records.find(id);
     if (it == small.records.end()) continue;
     const StepRecord& before = it->second;
+    auto add = [&](const std::string& node) {
+      Rows& r = rows[node];
+      r = {rows_of(before, node), rows_of(record, node), 0};
+      r.all = grown(r.small, r.large, f1, f2);
+    };
+    for (const auto& [name, node] : record.nodes.items())
+      if (name != id && before.nodes.contains(name)) add(name);
+    add(id);
+  }
+  // What goes in and what comes out.
+  auto through = [&](const std::string& name) {
+    Rows work = rows[name];
+    for (const auto& node : plan.graph.nodes)
+      if (node.step.id == name)
+        for (const auto& input : node.step.inputs) work += rows[input.step];
+    return work;
+  };
+  for (const auto& [id, record] : large.records) {
+    auto it = small.records.find(id);
+    if (it == small.records.end()) continue;
+    const StepRecord& before = it->second;
+    Rows work = through(id);
     for (const auto& [name, node] : record.nodes.items()) {
       if (name == id || !before.nodes.contains(name)) continue;
+      const Rows its = through(name);
+      work += its;
       Estimate e;
       e.fused = true;
-      e.rows = grown(before.nodes[name]["rows"].get<double>(), node["rows"].get<double>(), f1, f2);
-      e.seconds = lasting(before.nodes[name]["seconds"].get<double>(), node["seconds"].get<double>(), f1, f2);
-      add_exchanges(e, before.nodes[name], node, f1, f2);
+      e.rows = rows[name].all;
+      e.seconds = lasting(before.nodes[name]["seconds"].get<double>(), node["seconds"].get<double>(), its);
+      add_exchanges(e, before.nodes[name], node, its);
       result.steps[name] = e;
     }
     Estimate e;
-    if (record.nodes.contains(id) && before.nodes.contains(id)) add_exchanges(e, before.nodes[id], record.nodes[id], f1, f2);
-    e.rows = grown(double(before.rows), double(record.rows), f1, f2);
-    e.bytes = straight(double(before.bytes), double(record.bytes), f1, f2);
-    e.shuffled = straight(double(before.bytes_shuffled), double(record.bytes_shuffled), f1, f2);
-    e.seconds = lasting(before.seconds, record.seconds, f1, f2);
+    if (record.nodes.contains(id) && before.nodes.contains(id)) add_exchanges(e, before.nodes[id], record.nodes[id], through(id));
+    e.rows = rows[id].all;
+    e.bytes = straight(double(before.bytes), double(record.bytes), rows[id]);
+    e.shuffled = straight(double(before.bytes_shuffled), double(record.bytes_shuffled), work);
+    e.seconds = lasting(before.seconds, record.seconds, work);
     result.steps[id] = e;
   }
 }
@@ -116,16 +154,23 @@ Estimates estimate(const graph::Job& job, const Plan& plan) {
   const double total = double(result.total_rows);
   auto trial = [&](double rows) { return run_trial(job, plan.discovered, plan.choices, rows / total, folder.path() / "run"); };
 
-  double rows = std::clamp(total / 80, 50.0, 250.0);
+  double rows = std::clamp(total / 80, 50.0, 62.0);
   Trial small = trial(rows), large = trial(4 * rows);
   rows *= 4;
-  fill(result, small, large);
-  // The time foretold is too short where a sample takes hardly longer than a smaller one, so it does not say when to end.
-  while (result.seconds() >= 0 && 4 * large.seconds < std::min(kLongestTrial, kTrialShare * large.seconds / large.fraction) && 4 * rows < total / 4) {
+  fill(result, plan, small, large);
+  auto goes_on = [&] {
+    const double next = 4 * large.seconds;
+    if (result.seconds() < 0) return false;
+    if (4 * rows <= std::min(kRowsWorthTrying, total / 20)) return next < kShortTrial;
+    // A step may make as much of few rows as of all (a grid of hours), and then the time foretold is short. It alone does not say when to end: it
+    // is also too short where a sample takes hardly longer than a smaller one.
+    return 4 * rows < total / 4 && next < std::min({kLongestTrial, kTrialShare * large.seconds / large.fraction, std::max(kShortTrial, kForetoldShare * result.seconds())});
+  };
+  while (goes_on()) {
     rows *= 4;
     small = std::move(large);
     large = trial(rows);
-    fill(result, small, large);
+    fill(result, plan, small, large);
   }
   result.small_rows = std::llround(rows / 4), result.large_rows = std::llround(rows);
   return result;

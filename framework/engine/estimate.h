@@ -35,8 +35,8 @@ struct Estimates {
   std::string text(const Plan& plan, int workers) const;
 };
 
-/// Local, on one thread. The samples are the first rows of each source; they grow until the trial has taken a fiftieth of the time
-/// it foretells, or some seconds. Nothing is written but a folder under TMPDIR, which is removed. Errors in a sample end the
+/// Local, on one thread. The samples are the first rows of each source; they grow until the trial has taken a small part of the
+/// time it foretells, or some seconds. Nothing is written but a folder under TMPDIR, which is removed. Errors in a sample end the
 /// trial, not the run: what they are about is told when all rows are read.
 Estimates estimate(const graph::Job& job, const Plan& plan);
 
