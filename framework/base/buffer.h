@@ -1,7 +1,10 @@
 // Arrays aligned to 64 bytes whose elements are not zeroed on resize.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -10,7 +13,7 @@
 
 namespace throng {
 
-/// Allocates at cache-line alignment; `resize` leaves new elements of trivial types uninitialised.
+/// Allocates at cache-line alignment; new elements of trivial types are left uninitialised.
 template <class T>
 struct AlignedAllocator {
   using value_type = T;
@@ -32,16 +35,73 @@ struct AlignedAllocator {
   }
 };
 
+/// A vector of values that are copied as bytes. std::vector moves and copies them one by one through an allocator that constructs, which for bytes
+/// costs more than what is done with them; here they go by memcpy wherever it grows, is copied or added to.
 template <class T>
-using AlignedVector = std::vector<T, AlignedAllocator<T>>;
+class AlignedVector : public std::vector<T, AlignedAllocator<T>> {
+  static_assert(std::is_trivially_copyable_v<T>);
+  using Base = std::vector<T, AlignedAllocator<T>>;
+
+ public:
+  AlignedVector() = default;
+  explicit AlignedVector(size_t n) { resize(n); }
+  AlignedVector(size_t n, T value) { resize(n, value); }
+  template <std::input_iterator Iterator>
+  AlignedVector(Iterator first, Iterator last) {
+    assign(first, last);
+  }
+  AlignedVector(std::initializer_list<T> values) { append(values.begin(), values.size()); }
+  AlignedVector(const AlignedVector& o) : Base() { append(o.data(), o.size()); }
+  AlignedVector(AlignedVector&&) noexcept = default;
+  AlignedVector& operator=(const AlignedVector& o) {
+    if (this != &o) assign(o.begin(), o.end());
+    return *this;
+  }
+  AlignedVector& operator=(AlignedVector&&) noexcept = default;
+  ~AlignedVector() = default;
+
+  void reserve(size_t n) {
+    if (n <= this->capacity()) return;
+    Base grown;
+    grown.reserve(n);
+    grown.resize(this->size());
+    if (!this->empty()) std::memcpy(grown.data(), this->data(), this->size() * sizeof(T));
+    this->swap(grown);
+  }
+  /// New elements have any value.
+  void resize(size_t n) {
+    if (n > this->capacity()) reserve(std::max(n, 2 * this->capacity()));
+    Base::resize(n);
+  }
+  void resize(size_t n, T value) {
+    const size_t before = this->size();
+    resize(n);
+    if (n > before) std::fill(this->begin() + std::ptrdiff_t(before), this->end(), value);
+  }
+  void push_back(T value) {
+    if (this->size() == this->capacity()) reserve(std::max(size_t{1}, 2 * this->capacity()));
+    Base::push_back(value);
+  }
+  /// Adds n values; they may not be this vector's own.
+  void append(const T* values, size_t n) {
+    const size_t before = this->size();
+    resize(before + n);
+    if (n > 0) std::memcpy(this->data() + before, values, n * sizeof(T));
+  }
+  void assign(size_t n, T value) {
+    this->clear();
+    resize(n, value);
+  }
+  template <std::input_iterator Iterator>
+  void assign(Iterator first, Iterator last) {
+    this->clear();
+    if constexpr (std::contiguous_iterator<Iterator> && std::is_same_v<std::iter_value_t<Iterator>, T>) append(std::to_address(first), size_t(last - first));
+    else Base::assign(first, last);
+  }
+};
 /// Raw bytes: messages, serialised batches, bulk reads.
 using Buffer = AlignedVector<std::byte>;
 
-/// Appends with one memcpy (vector::insert would copy element by element through the allocator).
-inline void append_bytes(Buffer& into, const void* data, size_t num_bytes) {
-  size_t at = into.size();
-  into.resize(at + num_bytes);
-  if (num_bytes) std::memcpy(into.data() + at, data, num_bytes);
-}
+inline void append_bytes(Buffer& into, const void* data, size_t num_bytes) { into.append(static_cast<const std::byte*>(data), num_bytes); }
 
 }  // namespace throng

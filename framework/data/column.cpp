@@ -48,7 +48,7 @@ void Column::append_strings(std::span<const std::string_view> texts, std::span<c
 void Column::append_null() {
   make_valid();
   if (is_fixed(type_))
-    bytes_.insert(bytes_.end(), value_bytes(type_), std::byte{0});
+    bytes_.resize(bytes_.size() + value_bytes(type_), std::byte{0});
   else
     offsets_.push_back(offsets_.back());
   valid_.push_back(0);
@@ -69,9 +69,9 @@ void Column::append_slice(const Column& other, int64_t first, int64_t count) {
   if (!valid_.empty() || other.has_nulls()) {
     valid_.resize(size_t(rows_), 1);  // also where this column is still empty
     if (other.has_nulls())
-      valid_.insert(valid_.end(), other.valid_.begin() + first, other.valid_.begin() + first + count);
+      valid_.append(other.valid_.data() + first, size_t(count));
     else
-      valid_.insert(valid_.end(), size_t(count), 1);
+      valid_.resize(valid_.size() + size_t(count), 1);
   }
   rows_ += count;
   const size_t width = value_bytes(type_);
@@ -282,9 +282,9 @@ void Column::append_parts(const PartsView& parts) {
   if (!parts.valid.empty()) {
     make_valid();
     const auto* valid = reinterpret_cast<const uint8_t*>(parts.valid.data());
-    valid_.insert(valid_.end(), valid, valid + parts.valid.size());
+    valid_.append(valid, parts.valid.size());
   } else if (!valid_.empty()) {
-    valid_.insert(valid_.end(), size_t(parts.rows), 1);
+    valid_.resize(valid_.size() + size_t(parts.rows), 1);
   }
   append_bytes(bytes_, parts.bytes.data(), parts.bytes.size());
   rows_ += parts.rows;

@@ -33,7 +33,7 @@ class Result {
     else if (is_float(type_)) put(v.f.span(), v.valid, reinterpret_cast<double*>(parts_.bytes.data()) + first);
     else put(v.i.span(), v.valid, reinterpret_cast<int64_t*>(parts_.bytes.data()) + first);
     if (v.valid.empty() || !std::memchr(v.valid.data(), 0, n)) return;
-    if (parts_.valid.empty()) expression::set_all(parts_.valid, rows_, true);
+    if (parts_.valid.empty()) parts_.valid.assign(rows_, 1);
     std::memcpy(parts_.valid.data() + first, v.valid.data(), n);
   }
   Column column() {

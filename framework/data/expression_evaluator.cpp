@@ -15,10 +15,7 @@ Values from_column(ColumnPtr column, size_t first, size_t n) {
   v.type = is_integer(c.type()) ? Type::kInt64 : is_float(c.type()) ? Type::kFloat64 : c.type();
   if (!c.valid().empty()) {
     const uint8_t* valid = c.valid().data() + first;
-    if (n > 0 && std::memchr(valid, 0, n)) {
-      v.valid.resize(n);
-      std::memcpy(v.valid.data(), valid, n);
-    }
+    if (n > 0 && std::memchr(valid, 0, n)) v.valid.assign(valid, valid + n);
   }
   if (!is_fixed(c.type())) {
     v.s = std::move(column), v.first_string = first;
@@ -55,7 +52,7 @@ Values call(const Node& node, const std::vector<Values>& args, size_t n) {
   if (node.type == Type::kString) strings = std::make_shared<Column>(Type::kString);
   else if (is_float(node.type)) out.f.resize(n);
   else out.i.resize(n);
-  set_all(out.valid, n, true);
+  out.valid.assign(n, 1);
   bool nulls = false;
   ExpressionFunction::Row row;
   for (size_t r = 0; r < n; ++r) {

@@ -24,11 +24,6 @@ void with_numbers(const ExpressionValues& v, const Body& body) {
   with_array(v.i, v.constant, [&](auto value_of) { body([value_of](size_t r) { return double(value_of(r)); }); });
 }
 
-/// A byte a row. (vector::assign would set them one by one, through the allocator.)
-inline void set_all(AlignedVector<uint8_t>& valid, size_t n, bool there) {
-  valid.resize(n);
-  if (n > 0) std::memset(valid.data(), there, n);
-}
 /// Calls body(there), where there(r) is 1 where row r is no null, else 0.
 template <class Body>
 void with_valid(const ExpressionValues& v, const Body& body) {
@@ -38,15 +33,15 @@ void with_valid(const ExpressionValues& v, const Body& body) {
 /// Takes from `valid` (of n rows; empty: all) the rows that are null in v.
 inline void keep_valid(const ExpressionValues& v, size_t n, AlignedVector<uint8_t>& valid) {
   if (v.valid.empty() || (v.constant && v.valid[0])) return;
-  if (v.constant) return set_all(valid, n, false);
-  if (valid.empty()) set_all(valid, n, true);
+  if (v.constant) return valid.assign(n, 0);
+  if (valid.empty()) valid.assign(n, 1);
   with_valid(v, [to = valid.data(), n](auto there) {
     for (size_t r = 0; r < n; ++r) to[r] = to[r] & there(r);
   });
 }
 /// Takes one row from it.
 inline void set_null(size_t row, size_t n, AlignedVector<uint8_t>& valid) {
-  if (valid.empty()) set_all(valid, n, true);
+  if (valid.empty()) valid.assign(n, 1);
   valid[row] = 0;
 }
 

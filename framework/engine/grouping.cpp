@@ -24,12 +24,11 @@ std::vector<int64_t> Grouping::starts_of(const Batch& rows) const {
 
 // States of the same groups from many pieces: fewer rows are left to be sorted.
 std::optional<Batch> Grouping::combined(const Batch& rows) const {
-  if (!op_.combines() || op_.key().empty()) return {};
+  if (!op_.combines_unsorted() || op_.key().empty()) return {};
   const auto groups = data::Groups::of(rows, op_.key());
   if (int64_t(groups.size()) > rows.num_rows() / 2) return {};
-  auto few = op_.combine_unsorted(without_place(rows), groups);
-  if (few) few = few->take(data::ordered_rows(*few, inputs_[0].order));
-  return few;
+  const Batch few = op_.combine_unsorted(without_place(rows), groups);
+  return few.take(data::ordered_rows(few, inputs_[0].order));
 }
 
 Batch Grouping::whole(int64_t partition, std::vector<std::vector<StoredBlock>> blocks) const {

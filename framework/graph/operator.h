@@ -129,8 +129,9 @@ class KeyedOperator : public Operator {
   /// first rows of a group and then these with the rest gives the same bits as doing nothing.
   virtual bool combines() const { return false; }
   virtual data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const { return (void)starts, rows; }
-  /// As `combine`, of rows in the order of their place, not sorted: row g of the result stands for group g. nullopt: they must be sorted.
-  virtual std::optional<data::Batch> combine_unsorted(const data::Batch& rows, const data::Groups& groups) const { return (void)rows, (void)groups, std::nullopt; }
+  /// As `combine`, of rows in the order of their place, not sorted: row g of the result stands for group g.
+  virtual bool combines_unsorted() const { return false; }
+  virtual data::Batch combine_unsorted(const data::Batch& rows, const data::Groups& groups) const { return (void)groups, rows; }
   /// Or `process_portion`: as `process`, but the first group may go on from the last call, which left `carry`, and the last one may go on
   /// in the next, where `unfinished`: then the operator leaves in `carry` what it must remember. Otherwise `carry` is to be reset.
   virtual bool takes_portions() const { return false; }

@@ -80,7 +80,8 @@ class AggregateOperator : public graph::KeyedOperator {
   // Floats are summed from the first state on, so that a sum of the first ones may stand for them.
   bool combines() const override { return true; }
   data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override { return merge(rows, starts, partial_, take_states); }
-  std::optional<data::Batch> combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override {
+  bool combines_unsorted() const override { return true; }
+  data::Batch combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override {
     return merge(rows, groups.of_row, groups.first_row, groups.size(), partial_, take_states);
   }
 

@@ -30,7 +30,8 @@ class DistinctOperator : public graph::KeyedOperator {
   }
   bool combines() const override { return true; }
   data::Batch combine(const data::Batch& rows, std::span<const int64_t> starts) const override { return process(rows, starts); }
-  std::optional<data::Batch> combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override { return kept(rows, groups); }
+  bool combines_unsorted() const override { return true; }
+  data::Batch combine_unsorted(const data::Batch& rows, const data::Groups& groups) const override { return kept(rows, groups); }
 
  private:
   data::Batch kept(const data::Batch& batch, const data::Groups& groups) const {
