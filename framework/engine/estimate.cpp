@@ -16,7 +16,7 @@ constexpr int64_t kFewestRows = 500;  // a smaller job is not worth a trial
 constexpr double kLongestTrial = 3;   // seconds, of one sample
 constexpr double kTrialShare = 0.02;  // of the run, were it as long as the sample's rows are of all
 constexpr double kForetoldShare = 0.1, kShortTrial = 0.25;  // of the run as foretold; seconds that are worth a better estimate in any case
-constexpr double kRowsWorthTrying = 1000;                   // of samples that take no longer than that
+constexpr double kRowsThatTell = 1000;  // smaller samples say too little of steps that make as much of few rows as of all (a grid of hours)
 
 // Rows of nodes, of the samples and of all.
 struct Rows {
@@ -141,7 +141,7 @@ std::string Estimates::text(const Plan& plan, int workers) const {
   return text;
 }
 
-Estimates estimate(const graph::Job& job, const Plan& plan) {
+Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted) {
   Estimates result;
   for (const auto& node : plan.graph.nodes) {
     const int64_t rows = estimated_rows(*node.op);
@@ -158,12 +158,12 @@ Estimates estimate(const graph::Job& job, const Plan& plan) {
   Trial small = trial(rows), large = trial(4 * rows);
   rows *= 4;
   fill(result, plan, small, large);
+  const double enough = std::min(kRowsThatTell, total / 20);
   auto goes_on = [&] {
     const double next = 4 * large.seconds;
     if (result.seconds() < 0) return false;
-    if (4 * rows <= std::min(kRowsWorthTrying, total / 20)) return next < kShortTrial;
-    // A step may make as much of few rows as of all (a grid of hours), and then the time foretold is short. It alone does not say when to end: it
-    // is also too short where a sample takes hardly longer than a smaller one.
+    if (4 * rows <= enough) return next < (wanted == Wanted::kForItself ? kLongestTrial : kShortTrial);
+    // The time foretold is too short where a sample takes hardly longer than a smaller one, so it does not say alone when to end.
     return 4 * rows < total / 4 && next < std::min({kLongestTrial, kTrialShare * large.seconds / large.fraction, std::max(kShortTrial, kForetoldShare * result.seconds())});
   };
   while (goes_on()) {
@@ -173,6 +173,10 @@ Estimates estimate(const graph::Job& job, const Plan& plan) {
     fill(result, plan, small, large);
   }
   result.small_rows = std::llround(rows / 4), result.large_rows = std::llround(rows);
+  if (4 * rows <= enough && result.trouble.empty()) {
+    result.steps.clear();
+    result.trouble = fmt::format("{} rows took {}, and say too little; `throng plan` tries more", result.large_rows, format_seconds(large.seconds));
+  }
   return result;
 }
 

@@ -35,10 +35,15 @@ struct Estimates {
   std::string text(const Plan& plan, int workers) const;
 };
 
+enum class Wanted {
+  kForItself,   ///< it may take seconds
+  kBeforeARun,  ///< it may not take longer than a short run does; then there is none, and why
+};
+
 /// Local, on one thread. The samples are the first rows of each source; they grow until the trial has taken a small part of the
 /// time it foretells, or some seconds. Nothing is written but a folder under TMPDIR, which is removed. Errors in a sample end the
 /// trial, not the run: what they are about is told when all rows are read.
-Estimates estimate(const graph::Job& job, const Plan& plan);
+Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted = Wanted::kForItself);
 
 /// What `predicted` (estimates as JSON, with "memory") says of one step on so many workers: rows, stored, shuffled, seconds, memory of a rank, as far
 /// as known; null where it says nothing. The seconds of a step fused into another are those of all workers.

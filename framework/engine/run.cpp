@@ -78,7 +78,8 @@ json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& direc
     return record && record->key == t.key;
   });
   if (done) return directory.state().value("predicted", json());
-  const Estimates estimates = estimate(job, plan);
+  const Estimates estimates = estimate(job, plan, Wanted::kBeforeARun);
+  if (estimates.steps.empty() && !estimates.trouble.empty()) directory.append_log("no estimate: " + estimates.trouble);
   json predicted = estimates.to_json();
   predicted["memory"] = forecast_memory(plan, estimates, {ranks, options.threads, options.memory_bytes, options.branches}).to_json(plan);
   for (const auto& warning : predicted["memory"]["warnings"]) {
