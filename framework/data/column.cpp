@@ -169,25 +169,32 @@ T representative(T value) {
 }  // namespace
 
 void Column::hash_rows(std::span<uint64_t> hashes, uint64_t seed) const {
-  for (int64_t r = 0; r < rows_; ++r) {
-    uint64_t& h = hashes[size_t(r)];
-    if (!is_valid(r)) {
-      h = mix64(h ^ 0x6e756c6cull);
-    } else if (type_ == Type::kString) {
-      h = mix64(h ^ hash64(string(r), seed));
-    } else if (type_ == Type::kListString) {
-      for (int64_t i = 0; i < list_size(r); ++i) h = mix64(h ^ hash64(list_string(r, i), seed));
-      h = mix64(h ^ uint64_t(list_size(r)));
-    } else if (is_list(type_)) {
-      auto raw = std::as_bytes(list<uint32_t>(r));
-      h = mix64(h ^ hash64(raw.data(), raw.size(), seed));
-    } else if (type_ == Type::kFloat64) {
-      h = mix64(h ^ std::bit_cast<uint64_t>(representative(values<double>()[size_t(r)])));
-    } else if (type_ == Type::kFloat32) {
-      h = mix64(h ^ std::bit_cast<uint32_t>(representative(values<float>()[size_t(r)])));
-    } else {
-      h = mix64(h ^ uint64_t(as_int64(r)));
-    }
+  auto each = [&](auto bits_of) {  // bits_of(h, r): what row r's value makes of h
+    if (has_nulls())
+      for (int64_t r = 0; r < rows_; ++r) hashes[size_t(r)] = is_valid(r) ? bits_of(hashes[size_t(r)], r) : mix64(hashes[size_t(r)] ^ 0x6e756c6cull);
+    else
+      for (int64_t r = 0; r < rows_; ++r) hashes[size_t(r)] = bits_of(hashes[size_t(r)], r);
+  };
+  auto numbers = [&]<class T>(T) { each([v = values<T>()](uint64_t h, int64_t r) { return mix64(h ^ uint64_t(int64_t{v[size_t(r)]})); }); };
+  switch (type_) {
+    case Type::kBool: return numbers(uint8_t{});
+    case Type::kInt32: return numbers(int32_t{});
+    case Type::kInt64:
+    case Type::kTimestamp: return numbers(int64_t{});
+    case Type::kFloat32: return each([v = values<float>()](uint64_t h, int64_t r) { return mix64(h ^ std::bit_cast<uint32_t>(representative(v[size_t(r)]))); });
+    case Type::kFloat64: return each([v = values<double>()](uint64_t h, int64_t r) { return mix64(h ^ std::bit_cast<uint64_t>(representative(v[size_t(r)]))); });
+    case Type::kString: return each([&](uint64_t h, int64_t r) { return mix64(h ^ hash64(string(r), seed)); });
+    case Type::kListInt32:
+    case Type::kListFloat32:
+      return each([&](uint64_t h, int64_t r) {
+        const auto raw = std::as_bytes(list<uint32_t>(r));
+        return mix64(h ^ hash64(raw.data(), raw.size(), seed));
+      });
+    case Type::kListString:
+      return each([&](uint64_t h, int64_t r) {
+        for (int64_t i = 0; i < list_size(r); ++i) h = mix64(h ^ hash64(list_string(r, i), seed));
+        return mix64(h ^ uint64_t(list_size(r)));
+      });
   }
 }
 

@@ -1,6 +1,7 @@
 #include "operators/join/join_table.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "framework/base/error.h"
@@ -9,6 +10,8 @@ namespace throng::op {
 namespace {
 
 using data::Type;
+
+constexpr uint64_t kSlotsInAnyCase = uint64_t{1} << 20;  // 4 MiB: quicker to look into than a hash table, however few rows there are
 
 std::vector<const data::Column*> keys_that_may_be_null(const data::Batch& rows, const std::vector<std::string>& key) {
   std::vector<const data::Column*> columns;
@@ -39,6 +42,7 @@ JoinTable::JoinTable(data::Batch rows, std::vector<std::string> key) : rows_(std
     if (any_null(null_keys, int64_t(r))) continue;
     int32_t& slot = slots_[by_value ? uint64_t(rows_.column(key_[0]).as_int64(int64_t(r))) - uint64_t(least_) : hashes_[r] & (slots_.size() - 1)];
     next_[r] = std::exchange(slot, int32_t(r));
+    unique_ = unique_ && next_[r] < 0;
   }
 }
 
@@ -50,7 +54,7 @@ bool JoinTable::make_slots_by_value() {
   for (int64_t r = 0; r < int64_t(n); ++r)
     if (key.is_valid(r)) least = std::min(least, key.as_int64(r)), greatest = std::max(greatest, key.as_int64(r));
   const uint64_t width = least > greatest ? 0 : uint64_t(greatest) - uint64_t(least);
-  if (width >= 8 * n + 1024) return false;
+  if (width >= std::max(8 * n, kSlotsInAnyCase)) return false;
   least_ = least > greatest ? 0 : least;
   slots_.assign(size_t(width) + 1, -1);
   return true;
@@ -70,9 +74,25 @@ void JoinTable::matches(const data::Batch& left, const std::vector<std::string>&
       }
     }
   };
+  // At most one match of each row: it is noted whether there is one or not, and counted if so, since a jump could not be foretold.
+  auto probe_unique = [&](const auto& first) {
+    constexpr int64_t kRows = 1024;
+    std::array<int64_t, kRows> of_left, of_right;
+    for (int64_t begin = 0; begin < left.num_rows(); begin += kRows) {
+      size_t n = 0;
+      for (int64_t l = begin; l < std::min(begin + kRows, left.num_rows()); ++l) {
+        const int32_t r = first(l);
+        of_left[n] = l, of_right[n] = r;
+        n += r >= 0;
+      }
+      left_rows.insert(left_rows.end(), of_left.begin(), of_left.begin() + n), right_rows.insert(right_rows.end(), of_right.begin(), of_right.begin() + n);
+    }
+  };
   if (hashes_.empty()) {  // by value
     auto by_value = [&](auto values) {
-      probe([&](int64_t l) { const uint64_t at = uint64_t(int64_t{values[size_t(l)]}) - uint64_t(least_); return at < slots_.size() ? slots_[at] : -1; }, [](int64_t, int32_t) { return true; });
+      auto first = [&](int64_t l) { const uint64_t at = uint64_t(int64_t{values[size_t(l)]}) - uint64_t(least_); return at < slots_.size() ? slots_[at] : -1; };
+      if ((once || unique_) && null_keys.empty()) probe_unique(first);
+      else probe(first, [](int64_t, int32_t) { return true; });
     };
     const data::Column& key = left.column(on[0]);
     if (key.type() == Type::kBool) by_value(key.values<uint8_t>());

@@ -25,6 +25,7 @@ class JoinTable {
   int64_t least_ = 0;                  // the value of the first slot, where slots are by value
   std::vector<int32_t> slots_, next_;  // first row of a chain, the row after
   std::vector<uint64_t> hashes_;       // of the rows; empty where slots are by value
+  bool unique_ = true;                 // each chain has one row
 };
 
 }  // namespace throng::op
