@@ -83,7 +83,7 @@ Codes codes_of_whole(const Column& c) {
   const auto range = n ? kernels::range_of(v) : kernels::Range<T>{};
   const uint64_t width = uint64_t(range.greatest) - uint64_t(range.least);
   const uint32_t nulls = c.has_nulls();
-  if (width < 2 * uint64_t(n) + 1024) {
+  if (width < 8 * uint64_t(n) + 1024) {
     Codes codes;
     codes.count = width + 1 + nulls;
     const auto of_row = codes.resize(n);
@@ -137,11 +137,26 @@ Groups numbered(Codes codes) {
   Groups g{std::move(codes.own), {}};  // in place, where the codes are no key's
   g.of_row.resize(n);
   std::vector<uint32_t> numbers(codes.count, kNone);
-  for (size_t r = 0; r < n; ++r) {
-    uint32_t& to = numbers[codes.of_row[r]];
-    if (to == kNone) to = uint32_t(g.first_row.size()), g.first_row.push_back(int64_t(r));
-    g.of_row[r] = to;
+  g.first_row.resize(std::min<size_t>(n, codes.count) + 1);
+  const uint32_t* from = codes.of_row.data();
+  uint32_t *to = g.of_row.data(), *number_of = numbers.data(), next = 0;
+  int64_t* first = g.first_row.data();
+  if (codes.count < n / 16) {  // new groups are rare
+    for (size_t r = 0; r < n; ++r) {
+      uint32_t number = number_of[from[r]];
+      if (number == kNone) first[next] = int64_t(r), number = number_of[from[r]] = next++;
+      to[r] = number;
+    }
+  } else {  // each row is noted as the first of a next group, and counted if it is: a jump could not be foretold
+    for (size_t r = 0; r < n; ++r) {
+      const uint32_t code = from[r], known = number_of[code];
+      const bool is_new = known == kNone;
+      first[next] = int64_t(r);
+      number_of[code] = to[r] = is_new ? next : known;
+      next += is_new;
+    }
   }
+  g.first_row.resize(next);
   return g;
 }
 
