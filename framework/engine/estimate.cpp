@@ -16,7 +16,8 @@ constexpr int64_t kFewestRows = 500;  // a smaller job is not worth a trial
 constexpr double kLongestTrial = 3;   // seconds, of one sample
 constexpr double kTrialShare = 0.02;  // of the run, were it as long as the sample's rows are of all
 constexpr double kForetoldShare = 0.1, kShortTrial = 0.25;  // of the run as foretold; seconds that are worth a better estimate in any case
-constexpr double kRowsThatTell = 1000;  // smaller samples say too little of steps that make as much of few rows as of all (a grid of hours)
+constexpr double kRowsThatTell = 1000;  // smaller samples say too little
+constexpr double kMostMade = 100;       // rows that steps make of one: beyond, they may make as much of few rows as of all (a grid of hours)
 
 // Rows of nodes, of the samples and of all.
 struct Rows {
@@ -40,6 +41,16 @@ void add_exchanges(Estimate& e, const json& small, const json& large, const Rows
 }
 
 double rows_of(const StepRecord& record, const std::string& node) { return node == record.id ? double(record.rows) : record.nodes[node]["rows"].get<double>(); }
+
+double rows_made(const Trial& trial) {
+  double rows = 0;
+  for (const auto& [id, record] : trial.records) {
+    rows += double(record.rows);
+    for (const auto& [name, node] : record.nodes.items())
+      if (name != id) rows += node["rows"].get<double>();
+  }
+  return rows;
+}
 
 void fill(Estimates& result, const Plan& plan, const Trial& small, const Trial& large) {
   const double f1 = small.fraction, f2 = large.fraction;
@@ -162,7 +173,7 @@ Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted) {
   auto goes_on = [&] {
     const double next = 4 * large.seconds;
     if (result.seconds() < 0) return false;
-    if (4 * rows <= enough) return next < (wanted == Wanted::kForItself ? kLongestTrial : kShortTrial);
+    if (4 * rows <= enough) return wanted == Wanted::kForItself || rows_made(large) < kMostMade * rows;  // whatever the clock says
     // The time foretold is too short where a sample takes hardly longer than a smaller one, so it does not say alone when to end.
     return 4 * rows < total / 4 && next < std::min({kLongestTrial, kTrialShare * large.seconds / large.fraction, std::max(kShortTrial, kForetoldShare * result.seconds())});
   };
@@ -175,7 +186,7 @@ Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted) {
   result.small_rows = std::llround(rows / 4), result.large_rows = std::llround(rows);
   if (4 * rows <= enough && result.trouble.empty()) {
     result.steps.clear();
-    result.trouble = fmt::format("{} rows took {}, and say too little; `throng plan` tries more", result.large_rows, format_seconds(large.seconds));
+    result.trouble = fmt::format("its steps make {} rows of {}, which say too little; `throng plan` tries more", format_count(uint64_t(rows_made(large))), result.large_rows);
   }
   return result;
 }

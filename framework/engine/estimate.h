@@ -37,7 +37,7 @@ struct Estimates {
 
 enum class Wanted {
   kForItself,   ///< it may take seconds
-  kBeforeARun,  ///< it may not take longer than a short run does; then there is none, and why
+  kBeforeARun,  ///< there is none, and why, where steps make so many rows of a small sample that a larger one might take longer than the run
 };
 
 /// Local, on one thread. The samples are the first rows of each source; they grow until the trial has taken a small part of the

@@ -24,6 +24,7 @@ struct Setting {
   testing::TemporaryFolder folder;
   graph::Job job;
   engine::Estimates estimates;
+  bool before_a_run = false;
 
   void run(const std::string& steps, bool estimated = true) {
     folder.write("job.yaml", "job: j\nsteps:\n" + steps);
@@ -34,7 +35,7 @@ struct Setting {
       job = spec::read_job(folder / "job.yaml", {}, faults);
       auto plan = engine::prepare(job, comm, std::move(faults));
       if (estimated) {
-        estimates = engine::estimate(job, plan);
+        estimates = engine::estimate(job, plan, before_a_run ? engine::Wanted::kBeforeARun : engine::Wanted::kForItself);
         text = estimates.text(plan, 4);
       }
     });
@@ -65,6 +66,25 @@ TEST(Estimate, RowsFollowFromTheSample) {
   EXPECT_THAT(s.text, ::testing::HasSubstr("4 workers"));
   auto again = engine::Estimates::from_json(s.estimates.to_json());
   EXPECT_EQ(again.to_json(), s.estimates.to_json());
+}
+
+// A grid of hours is as large of 248 rows as of all.
+TEST(Estimate, AGridIsNotTriedForLongBeforeARun) {
+  Setting s;
+  s.folder.write("e.jsonl", events(20'000));
+  s.before_a_run = true;
+  const std::string counts = "  e: { op: read_events, path: e.jsonl }\n  c: { op: aggregate, from: e, by: [\"n % 7 as k\", \"date_trunc('hour', ts) as hour\"], aggregates: { n: count() } }\n";
+  s.run(counts + "  g: { op: fill_gaps, from: c, by: [k], ts: hour, every: 1h, start: 2020-01-01, end: 2025-01-01 }\n");
+  EXPECT_TRUE(s.estimates.steps.empty());
+  EXPECT_THAT(s.estimates.trouble, ::testing::HasSubstr("rows of 248"));
+  s.before_a_run = false;
+  s.run(counts + "  g: { op: fill_gaps, from: c, by: [k], ts: hour, every: 1h, start: 2020-01-01, end: 2025-01-01 }\n");
+  EXPECT_EQ(s.estimates.trouble, "");
+  EXPECT_NEAR(s.estimates.steps.at("g").rows, 7 * 24 * 1827, 7 * 24);
+  s.before_a_run = true;
+  s.run(counts);
+  EXPECT_EQ(s.estimates.trouble, "");
+  EXPECT_GE(s.estimates.large_rows, 992);
 }
 
 TEST(Estimate, ABadSampleEndsTheTrialOnly) {
