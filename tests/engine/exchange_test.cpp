@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 
@@ -135,6 +136,47 @@ TEST(Exchange, DrainIsACutThatAllRanksAgreeOn) {
     last[size_t(rank)] = sent;
     return true;
   });
+}
+
+// Another transport, whose messages are counted.
+class Counting : public comm::Transport {
+ public:
+  Counting(comm::Transport& transport, std::atomic<int>& count) : transport_(transport), count_(count) {}
+  int rank() const override { return transport_.rank(); }
+  int size() const override { return transport_.size(); }
+  void post(int to, comm::Channel channel, Buffer message) override {
+    if (channel == comm::Channel::kExchangeEven || channel == comm::Channel::kExchangeOdd) ++count_;
+    transport_.post(to, channel, std::move(message));
+  }
+  size_t bytes_in_flight() override { return transport_.bytes_in_flight(); }
+  std::optional<comm::Incoming> poll(int from, comm::Channel channel) override { return transport_.poll(from, channel); }
+  void idle() override { transport_.idle(); }
+  void check() override { transport_.check(); }
+  void announce_failure(const Error& error) override { transport_.announce_failure(error); }
+
+ private:
+  comm::Transport& transport_;
+  std::atomic<int>& count_;
+};
+
+// The end of a round costs two messages for each rank but one, and each block that is sent one more, whatever pairs of ranks they go between.
+TEST(Exchange, RanksWithNothingForEachOtherSendEachOtherNothing) {
+  for (int ranks : {1, 2, 5, 8})
+    for (int senders : {0, 1, ranks}) {
+      std::atomic<int> count = 0;
+      testing::TemporaryFolder folder;
+      comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+        comm::Communicator counted(std::make_unique<Counting>(comm.transport(), count));
+        MemoryBudget budget(uint64_t{1} << 30);
+        SpillQuota quota;
+        Buckets buckets({budget, quota, folder / "spill"});
+        Exchange exchange(counted, ranks, 0, buckets);
+        if (comm.rank() < senders) exchange.send((comm.rank() + 1) % ranks, block_of(1, 100));
+        exchange.finish();
+        EXPECT_EQ(!buckets.take(comm.rank()).empty(), (comm.rank() + ranks - 1) % ranks < senders);
+      });
+      EXPECT_EQ(count, 2 * (ranks - 1) + (ranks > 1 ? senders : 0)) << ranks << " ranks, " << senders << " send";
+    }
 }
 
 }  // namespace
