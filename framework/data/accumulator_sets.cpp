@@ -53,6 +53,11 @@ class CountDistinct : public Accumulator {
   std::vector<Column> states(size_t n) override {
     return packed_lists(entries_, n, [](const Entry& e, std::vector<int32_t>& list) { add_halves(e.first, list), add_halves(e.second, list); });
   }
+  std::vector<Column> settled_states(size_t n) override {
+    std::vector<Column> out;
+    out.push_back(results(n));
+    return out;
+  }
   Column results(size_t n) override {
     entries_.compress();
     Column c = Column::zeros(Type::kInt64, int64_t(n));
@@ -101,6 +106,11 @@ class CountDistinctWhole : public Accumulator {
       for (; at < entries_.size() && entries_[at].group == g; ++at) add_halves(uint64_t(entries_[at].value), list);
       out[0].append_list(std::span<const int32_t>(list));
     }
+    return out;
+  }
+  std::vector<Column> settled_states(size_t n) override {
+    std::vector<Column> out;
+    out.push_back(results(n));
     return out;
   }
   Column results(size_t n) override {
@@ -234,19 +244,39 @@ class TopK : public Accumulator {
     out.insert(out.begin(), std::move(values));
     return out;
   }
+  std::vector<Column> settled_states(size_t n) override {
+    std::vector<Column> out;
+    out.emplace_back(Type::kListString), out.emplace_back(Type::kListInt32);
+    for_each_most_frequent(n, [&](const auto& found) {
+      std::vector<int32_t> counts;
+      for (const auto& [negative, text] : found) add_halves(uint64_t(-negative), counts), out[0].add_list_string(text);
+      out[0].end_list();
+      out[1].append_list(std::span<const int32_t>(counts));
+    });
+    return out;
+  }
   Column results(size_t n) override {
     Column c(Type::kListString);
-    counts_.for_each_group(n, [&](std::span<const DdSketch::Entry> set) {
-      std::vector<std::pair<int64_t, std::string_view>> found;
-      for (const auto& e : set) found.emplace_back(-e.count, texts_[size_t(e.bin)]);
-      std::sort(found.begin(), found.end());  // falling count, ties by text
-      for (size_t i = 0; i < std::min(found.size(), size_t(b_.number)); ++i) c.add_list_string(found[i].second);
+    for_each_most_frequent(n, [&](const auto& found) {
+      for (const auto& [negative, text] : found) c.add_list_string(text);
       c.end_list();
     });
     return c;
   }
 
  private:
+  // Calls visit with (-count, text) of each group's k most frequent: falling count, ties by text.
+  template <class Visit>
+  void for_each_most_frequent(size_t n, const Visit& visit) {
+    std::vector<std::pair<int64_t, std::string_view>> found;
+    counts_.for_each_group(n, [&](std::span<const DdSketch::Entry> set) {
+      found.clear();
+      for (const auto& e : set) found.emplace_back(-e.count, texts_[size_t(e.bin)]);
+      std::sort(found.begin(), found.end());
+      if (found.size() > size_t(b_.number)) found.resize(size_t(b_.number));
+      visit(found);
+    });
+  }
   static std::string text_of(const Column& c, int64_t row) { return c.type() == Type::kString ? std::string(c.string(row)) : std::to_string(c.as_int64(row)); }
   int32_t number(std::string_view text) {
     auto it = numbers_.find(text);

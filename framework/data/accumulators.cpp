@@ -180,6 +180,7 @@ class Variance : public Accumulator {
     double mean = 0, square = 0;
     void merge(const Moments& o) {
       if (o.n == 0) return;
+      if (n == 0) return void(*this = o);  // the same bits, as if it had been here from the first
       const double delta = o.mean - mean, total = double(n + o.n);
       mean += delta * double(o.n) / total;
       square += o.square + delta * delta * double(n) * double(o.n) / total;

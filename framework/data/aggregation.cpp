@@ -82,7 +82,8 @@ class AggregateBinder {
     a_.result_ = {a_.name_, result, result == Type::kTimestamp ? zone() : ""};
     for (size_t i = 0; i < state.size(); ++i) a_.state_.push_back({a_.name_ + "." + std::to_string(i), state[i], state[i] == Type::kTimestamp ? zone() : ""});
     b_.result = a_.result_, b_.state = a_.state_;
-    a_.make_ = [b = b_, make, args...] { return make(b, args...); };
+    a_.make_settled_ = a_.make_ = [b = b_, make, args...] { return make(b, args...); };
+    a_.settled_state_ = a_.state_;
   }
 
   void bind_count() {
@@ -114,6 +115,12 @@ class AggregateBinder {
   void bind_distinct() {
     take(1);
     finish(Type::kInt64, {Type::kListInt32}, name_ == "count_distinct" ? make_count_distinct : make_approx_distinct);
+    if (name_ != "count_distinct") return;
+    a_.grows_ = true;
+    Bound counts = b_;  // of values that no other state has: they add up
+    counts.state[0].type = Type::kInt64;
+    a_.settled_state_ = counts.state;
+    a_.make_settled_ = [counts] { return make_count(counts); };
   }
   void bind_quantile() {
     b_.number = 0.5;
@@ -133,6 +140,7 @@ class AggregateBinder {
     take(1);
     if (type(0) != Type::kString && !is_integer(type(0))) fail(fmt::format("top_k of a {}; expected text or whole numbers", type_name(type(0))));
     finish(Type::kListString, {Type::kListString, Type::kListInt32}, make_top_k);
+    a_.grows_ = true;
   }
 
   Aggregate& a_;
@@ -146,6 +154,20 @@ class AggregateBinder {
 Aggregate::Aggregate(std::string name, const std::string& text, const Schema& input) : name_(std::move(name)) { AggregateBinder(*this, text, input).bind(); }
 Aggregate::~Aggregate() = default;
 Aggregate::Aggregate(Aggregate&&) noexcept = default;
+
+Aggregate Aggregate::settled() const {
+  Aggregate a;
+  a.name_ = name_, a.result_ = result_, a.state_ = a.settled_state_ = settled_state_;
+  a.arguments_ = std::make_shared<std::vector<Expression>>();
+  a.make_ = a.make_settled_ = make_settled_;
+  return a;
+}
+
+std::vector<uint64_t> Aggregate::hash_values(const Batch& rows) const {
+  std::vector<uint64_t> hashes(size_t(rows.num_rows()), 0x7fb5d329728ea185);
+  (*arguments_)[0].evaluate_shared(rows)->hash_rows(hashes);
+  return hashes;
+}
 
 std::vector<std::string> Aggregate::columns() const {
   std::vector<std::string> names;

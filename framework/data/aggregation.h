@@ -23,6 +23,8 @@ class Accumulator {
   virtual void merge(const Batch& rows, std::span<const uint32_t> group_of, size_t num_groups) = 0;
   /// The state columns, a row for each group.
   virtual std::vector<Column> states(size_t num_groups) = 0;
+  /// The columns of the settled state (Aggregate::settled), where none of a group's values comes again in another state.
+  virtual std::vector<Column> settled_states(size_t num_groups) { return states(num_groups); }
   virtual Column results(size_t num_groups) = 0;
 };
 
@@ -40,16 +42,26 @@ class Aggregate {
   std::vector<std::string> columns() const;
   std::unique_ptr<Accumulator> accumulator() const { return make_(); }
 
+  /// True where the state holds every value of its group.
+  bool grows() const { return grows_; }
+  /// Hashes of the values that the state would hold, by which rows may be dealt out; only where it grows.
+  std::vector<uint64_t> hash_values(const Batch& rows) const;
+  /// The aggregate that puts settled states together: states of one group that have no value in common, each small. Its own states are
+  /// such, too; it takes no rows.
+  Aggregate settled() const;
+
   /// Signatures and meanings, for the reference page.
   static std::vector<std::pair<std::string, std::string>> functions();
 
  private:
   friend class AggregateBinder;
+  Aggregate() = default;
   std::string name_;
   Field result_;
-  std::vector<Field> state_;
+  std::vector<Field> state_, settled_state_;
+  bool grows_ = false;
   std::shared_ptr<std::vector<Expression>> arguments_;
-  std::function<std::unique_ptr<Accumulator>()> make_;
+  std::function<std::unique_ptr<Accumulator>()> make_, make_settled_;
 };
 
 /// Column or "expression as name", as in `by: [action, "hour(ts) as hour"]`.

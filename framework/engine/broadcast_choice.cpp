@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "framework/base/files.h"
 #include "framework/base/units.h"
@@ -18,20 +17,6 @@ using nlohmann::json;
 constexpr double kSampleRows = 4000;
 
 constexpr double kDoubt = 4;  // a sample says so many times what there is, at most
-
-// The steps that `step` is made of, itself included.
-graph::Job steps_before(const graph::Job& job, const std::string& step) {
-  std::set<std::string> wanted{step};
-  for (size_t before = 0; before != wanted.size();) {
-    before = wanted.size();
-    for (const auto& s : job.steps)
-      if (wanted.count(s.id))
-        for (const auto& in : s.inputs) wanted.insert(in.step);
-  }
-  graph::Job part = job;
-  std::erase_if(part.steps, [&](const graph::Step& s) { return !wanted.count(s.id); });
-  return part;
-}
 
 BroadcastChoice look_at(const graph::Job& job, const graph::Graph& graph, const graph::Node& node, const std::map<std::string, std::string>& discovered) {
   BroadcastChoice choice;
@@ -119,21 +104,6 @@ BroadcastChoices choose_broadcasts(const graph::Job& job, const graph::Graph& gr
   for (const auto& node : graph.nodes)
     if (all.contains(node.step.id)) choices[node.step.id] = BroadcastChoice::from_json(all[node.step.id]);
   return choices;
-}
-
-void apply_choices(graph::Graph& graph, const BroadcastChoices& choices) {
-  for (auto& node : graph.nodes) {
-    auto choice = choices.find(node.step.id);
-    if (choice == choices.end() || !choice->second.broadcast) continue;
-    auto* keyed = dynamic_cast<const graph::KeyedOperator*>(node.op.get());
-    auto variant = keyed ? keyed->broadcast_variant() : nullptr;
-    THRONG_CHECK(variant, "step '{}' cannot be given all rows of '{}'", node.step.id, choice->second.side);
-    std::vector<data::Schema> inputs;
-    for (size_t k = 0; k < node.inputs.size(); ++k) inputs.push_back(graph::input_schema(graph, node, k));
-    variant->seed = node.op->seed, variant->base_folder = node.op->base_folder;
-    node.schema = variant->bind(inputs);
-    node.op = std::move(variant);
-  }
 }
 
 }  // namespace throng::engine

@@ -35,7 +35,4 @@ using BroadcastChoices = std::map<std::string, BroadcastChoice>;  ///< by step
 /// A system error where a trial failed for a reason that is not in the data: the choice must not depend on it.
 BroadcastChoices choose_broadcasts(const graph::Job& job, const graph::Graph& graph, const std::map<std::string, std::string>& discovered, comm::Communicator& comm);
 
-/// Puts the chosen maps in the places of keyed operators, bound.
-void apply_choices(graph::Graph& graph, const BroadcastChoices& choices);
-
 }  // namespace throng::engine

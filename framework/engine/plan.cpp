@@ -90,11 +90,7 @@ void add_contracts(graph::Graph& graph) {
       node.op = std::move(co_locate);
       node.bound = true;
       // Inserted right before its consumer, so that inputs still come first.
-      graph.nodes.insert(graph.nodes.begin() + ptrdiff_t(n), std::move(node));
-      for (size_t m = n + 1; m < graph.nodes.size(); ++m)
-        for (auto& input : graph.nodes[m].inputs)
-          if (input >= n) ++input;
-      ++n;
+      graph::insert_before(graph, n++, std::move(node));
       graph.nodes[n].inputs[i] = n - 1;
       graph.nodes[n].outputs[i].clear();
     }
@@ -142,7 +138,7 @@ data::Schema Plan::schema_of(size_t node) const { return graph.nodes[node].schem
 bool Plan::may_revise(const Task& task) const {
   for (const auto& stage : task.stages)
     for (size_t m : stage.maps)
-      if (auto choice = choices.find(graph.nodes[m].step.id); choice != choices.end() && choice->second.broadcast) return true;
+      if (auto choice = choices.broadcasts.find(graph.nodes[m].step.id); choice != choices.broadcasts.end() && choice->second.broadcast) return true;
   return false;
 }
 
@@ -150,8 +146,8 @@ std::string Plan::revise(const Task& task, const std::function<int64_t(size_t, c
   for (const auto& stage : task.stages)
     for (size_t m : stage.maps) {
       const Node& node = graph.nodes[m];
-      auto choice = choices.find(node.step.id);
-      if (choice == choices.end() || !choice->second.broadcast) continue;
+      auto choice = choices.broadcasts.find(node.step.id);
+      if (choice == choices.broadcasts.end() || !choice->second.broadcast) continue;
       const int64_t rows = rows_of(node.inputs.at(1), node.outputs.at(1));
       if (choice->second.fits(double(rows))) continue;
       choice->second.broadcast = false, choice->second.revised = true, choice->second.rows = double(rows);
@@ -160,7 +156,7 @@ std::string Plan::revise(const Task& task, const std::function<int64_t(size_t, c
   return {};
 }
 
-Plan make_plan(graph::Graph graph, BroadcastChoices choices, bool replay) {
+Plan make_plan(graph::Graph graph, Choices choices, bool replay) {
   add_contracts(graph);
   Plan plan;
   plan.replay = replay;
@@ -193,8 +189,8 @@ Plan make_plan(graph::Graph graph, BroadcastChoices choices, bool replay) {
     const bool shared = readers[i].size() != 1 && !(rereads && !readers[i].empty());
     // What was stored before it turned out too large to be given to all ranks is not made again.
     read_twice = read_twice || std::any_of(readers[i].begin(), readers[i].end(), [&](auto r) {
-      auto choice = plan.choices.find(nodes[r.first].step.id);
-      return choice != plan.choices.end() && choice->second.revised && r.second == 1;
+      auto choice = plan.choices.broadcasts.find(nodes[r.first].step.id);
+      return choice != plan.choices.broadcasts.end() && choice->second.revised && r.second == 1;
     });
     plan.materialised[i] = saved || collective || shared || read_by_collective || read_twice;
     if (saved || readers[i].empty() || collective) merge_names(plan.needed[i], node.schema.names());
@@ -229,7 +225,7 @@ Plan make_plan(graph::Graph graph, BroadcastChoices choices, bool replay) {
     const Node& node = nodes[i];
     std::string text = fmt::format("{} v{} {} seed {} replay {}", node.step.op, node.info->version,
                                    node.info->complete(node.step.params).canonical(), node.op->seed, replay);
-    if (auto choice = plan.choices.find(node.step.id); choice != plan.choices.end()) text += choice->second.broadcast ? " broadcast" : " shuffle";
+    if (auto choice = plan.choices.broadcasts.find(node.step.id); choice != plan.choices.broadcasts.end()) text += choice->second.broadcast ? " broadcast" : " shuffle";
     if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) text += " reads " + source->fingerprint();
     for (size_t k = 0; k < node.inputs.size(); ++k) text += " from " + plan.keys[node.inputs[k]] + "." + node.outputs[k];
     plan.keys.push_back(hash128_hex(text));
@@ -283,7 +279,9 @@ std::string Plan::text() const {
       text += fmt::format("{:3}. {}{}{} -> {}\n", ++number, head, columns, maps, tail);
     }
   }
-  for (const auto& [step, choice] : choices) text += fmt::format("     {} is a {}\n", step, choice.text());
+  for (const auto& [step, choice] : choices.broadcasts) text += fmt::format("     {} is a {}\n", step, choice.text());
+  for (const auto& [step, choice] : choices.spreads)
+    if (choice.spreads()) text += fmt::format("     {} {}\n", step, choice.text());
   return text;
 }
 

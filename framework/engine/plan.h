@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/engine/broadcast_choice.h"
+#include "framework/engine/choices.h"
 #include "framework/graph/job.h"
 
 namespace throng::engine {
@@ -38,7 +38,7 @@ struct Plan {
   std::vector<uint8_t> materialised;         ///< per node
   std::vector<int64_t> num_partitions;       ///< per node, -1 where only known when it has run
   std::map<std::string, std::string> discovered;  ///< what each source found, by step
-  BroadcastChoices choices;                  ///< of the steps that leave it to the planner
+  Choices choices;                  ///< of the steps that leave it to the planner
   bool replay = false;                       ///< learners load their state instead of fitting
 
   /// The step of the task that was to be given all rows of an input which `rows_of` counts too many of, once it is stored; empty where there
@@ -57,6 +57,6 @@ struct Plan {
 };
 
 /// Sources must have been adopted, schemas bound, choices applied. Adds the co-locating steps that collective operators ask for.
-Plan make_plan(graph::Graph graph, BroadcastChoices choices = {}, bool replay = false);
+Plan make_plan(graph::Graph graph, Choices choices = {}, bool replay = false);
 
 }  // namespace throng::engine

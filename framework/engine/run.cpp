@@ -14,7 +14,7 @@ namespace throng::engine {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay, const BroadcastChoices* choices) {
+Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay, const Choices* choices) {
   graph::Graph graph = graph::build_graph(job, faults);
   // What each source found, or why it could not look.
   json found = json::object();
@@ -51,7 +51,7 @@ Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faul
   faults.throw_if_any();
   std::map<std::string, std::string> discovered;
   for (const auto& [id, one] : found.items()) discovered[id] = one["found"].get<std::string>();
-  const BroadcastChoices chosen = choices ? *choices : choose_broadcasts(job, graph, discovered, comm);
+  const Choices chosen = choices ? *choices : choose(job, graph, discovered, comm);
   apply_choices(graph, chosen);
   Plan plan = make_plan(std::move(graph), chosen, replay);
   plan.discovered = std::move(discovered);
@@ -184,8 +184,8 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
       const bool finished = executor.run();
       result.steps = executor.records();
       if (finished) break;
-      const BroadcastChoices choices = plan.choices;
-      if (comm.rank() == 0) directory.append_log(fmt::format("step {} is a {}", revised, choices.at(revised).text()));
+      const Choices choices = plan.choices;
+      if (comm.rank() == 0) directory.append_log(fmt::format("step {} is a {}", revised, choices.broadcasts.at(revised).text()));
       plan = prepare(job, comm, {}, plan.replay, &choices);
       save_under(options.out, plan);
       describe(plan, state);

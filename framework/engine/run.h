@@ -29,7 +29,7 @@ struct RunResult {
 
 /// Collective. Builds, checks and plans the job: rank 0 looks at the inputs, all ranks make the same plan. One job error
 /// lists all faults (those already found in `faults` too). `choices`: made before; otherwise samples are taken where steps leave one open.
-Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay = false, const BroadcastChoices* choices = nullptr);
+Plan prepare(const graph::Job& job, comm::Communicator& comm, graph::Faults faults, bool replay = false, const Choices* choices = nullptr);
 
 /// Collective. Runs the plan in the run directory; finished steps with unchanged keys are skipped.
 RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options);

@@ -68,6 +68,19 @@ bool leave_out_writers(graph::Job& job, const graph::Graph& graph) {
 
 }  // namespace
 
+graph::Job steps_before(const graph::Job& job, const std::string& step) {
+  std::set<std::string> wanted{step};
+  for (size_t before = 0; before != wanted.size();) {
+    before = wanted.size();
+    for (const auto& s : job.steps)
+      if (wanted.count(s.id))
+        for (const auto& in : s.inputs) wanted.insert(in.step);
+  }
+  graph::Job part = job;
+  std::erase_if(part.steps, [&](const graph::Step& s) { return !wanted.count(s.id); });
+  return part;
+}
+
 int64_t estimated_rows(const graph::Operator& op) {
   auto* source = dynamic_cast<const graph::SourceOperator*>(&op);
   return source ? source->estimated_rows() : 0;
@@ -79,7 +92,7 @@ double grown(double small, double large, double small_fraction, double large_fra
   return large * std::pow(1 / large_fraction, exponent);
 }
 
-Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const BroadcastChoices& choices, double fraction, const fs::path& folder,
+Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const Choices& choices, double fraction, const fs::path& folder,
                 const std::function<void(const RunDirectory&)>& look) {
   Trial trial;
   trial.fraction = fraction;

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "framework/engine/broadcast_choice.h"
+#include "framework/engine/choices.h"
 #include "framework/engine/run_directory.h"
 
 namespace throng::engine {
@@ -21,8 +21,11 @@ struct Trial {
 /// Local, on one thread. Runs the steps on the first `fraction` of each source's rows (at least one), as one partition, in `folder`, which is
 /// removed afterwards. Rows and bytes follow from the data alone. Steps that write outside are left out, and what reads from them.
 /// `discovered`: what each source found. `look` is called with the finished run before it is removed.
-Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const BroadcastChoices& choices, double fraction, const std::filesystem::path& folder,
+Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const Choices& choices, double fraction, const std::filesystem::path& folder,
                 const std::function<void(const RunDirectory&)>& look = {});
+
+/// The steps that `step` is made of, itself included.
+graph::Job steps_before(const graph::Job& job, const std::string& step);
 
 /// Rows of the source as it estimates them; 0 for other operators, -1 where the source does not know.
 int64_t estimated_rows(const graph::Operator& op);

@@ -129,6 +129,13 @@ data::Schema input_schema(const Graph& graph, const Node& node, size_t input) {
   return output.empty() ? from.schema : static_cast<const CollectiveOperator&>(*from.op).side_outputs().at(output);
 }
 
+void insert_before(Graph& graph, size_t n, Node node) {
+  graph.nodes.insert(graph.nodes.begin() + ptrdiff_t(n), std::move(node));
+  for (size_t m = n + 1; m < graph.nodes.size(); ++m)
+    for (auto& input : graph.nodes[m].inputs)
+      if (input >= n) ++input;
+}
+
 void bind_schemas(Graph& graph, Faults& faults, bool replay) {
   for (auto& node : graph.nodes) {
     if (!node.op) continue;

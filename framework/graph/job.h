@@ -79,6 +79,9 @@ struct Graph {
 /// The schema of what a bound graph's node reads as an input.
 data::Schema input_schema(const Graph& graph, const Node& node, size_t input);
 
+/// A node in front of another: numbers of inputs follow.
+void insert_before(Graph& graph, size_t n, Node node);
+
 /// Makes the operators and orders the steps; faults (unknown operator, parameter, input; cycles) are added.
 Graph build_graph(const Job& job, Faults& faults);
 

@@ -1,5 +1,6 @@
 // The four shapes of operators. The shape is the communication contract: the engine needs to know nothing else.
 #pragma once
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -138,6 +139,23 @@ class KeyedOperator : public Operator {
   virtual data::Batch process_portion(const data::Batch& rows, std::span<const int64_t> starts, bool unfinished, std::shared_ptr<void>& carry) const {
     return (void)unfinished, (void)carry, process(rows, starts);
   }
+
+  /// Where one key's state may outgrow a rank (every value of it, say): the same rows, to the bit, in two steps. `first` deals what belongs
+  /// to a hot key out over `parts` keys of its own, `last` puts the parts together; both come bound. No `first`: there is no such state.
+  struct HotKeys {
+    std::vector<uint64_t> hashes;  ///< of `hash_keys`, ascending
+    bool all = false;              ///< every key
+    uint32_t parts = 1;
+    bool has(uint64_t hash) const { return all || std::binary_search(hashes.begin(), hashes.end(), hash); }
+  };
+  struct InTwoSteps {
+    std::unique_ptr<KeyedOperator> first, last;
+    data::Schema between;
+  };
+  enum class Spread { kNever, kHotKeys, kAlways };
+  virtual Spread spread() const { return Spread::kNever; }
+  virtual std::vector<uint64_t> hash_keys(const data::Batch& input) const { return input.hash_rows(key()); }
+  virtual InTwoSteps in_two_steps(const data::Schema& input, HotKeys hot) const { return (void)input, (void)hot, InTwoSteps(); }
 
   /// Two inputs: what differs between them. The key columns' types must be the same on both sides.
   virtual Names key_of(size_t input) const { return (void)input, key(); }

@@ -15,12 +15,15 @@ namespace throng::op {
 struct Aggregate {
   std::vector<std::string> by;
   graph::NameMap aggregates;
+  std::string strategy = "auto";
 
   static constexpr auto kOp = "aggregate";
   static constexpr auto kSummary = "groups rows and computes sums, counts, extremes, quantiles, distinct values of each group";
   static auto fields() {
     return graph::fields(graph::field("by", &Aggregate::by, "columns, or expressions with a name: [action, \"hour(ts) as hour\"]; empty: one group"),
-                         graph::field("aggregates", &Aggregate::aggregates, "name: function, such as {total: sum(value), users: count_distinct(user)}").required());
+                         graph::field("aggregates", &Aggregate::aggregates, "name: function, such as {total: sum(value), users: count_distinct(user)}").required(),
+                         graph::field("strategy", &Aggregate::strategy, "how count_distinct and top_k, which hold every value of a group, go about groups of many rows: together: each group on one rank; spread: the values of each group are dealt out over all ranks, and what is left of them is put together in a second shuffle; auto: spread for groups that by a sample have a million rows. The result is the same")
+                             .one_of({"auto", "together", "spread"}));
   }
 };
 

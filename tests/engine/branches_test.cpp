@@ -48,14 +48,6 @@ save: { left: left, right: right }
 
 std::string with_steps(const std::string& more) { return std::string(kJob).insert(kJob.find("save:"), more); }
 
-engine::Plan plan_of(const std::string& yaml, const testing::TemporaryFolder& folder) {
-  graph::Faults faults;
-  graph::Job job = spec::read_job(folder.write("plan.yaml", yaml), {}, faults);
-  std::optional<engine::Plan> plan;
-  comm::run_on_threads(1, [&](comm::Communicator& comm) { plan.emplace(engine::prepare(job, comm, faults)); });
-  return std::move(*plan);
-}
-
 class BranchesOfAJob : public ::testing::Test {
  protected:
   void SetUp() override { folder_.write("e.jsonl", events(3000)); }
@@ -63,7 +55,7 @@ class BranchesOfAJob : public ::testing::Test {
 };
 
 TEST_F(BranchesOfAJob, EachTaskComesAfterWhatItReads) {
-  const engine::Plan plan = plan_of(kJob, folder_);
+  const engine::Plan plan = testing::plan_of(kJob, folder_);
   auto id = [&](size_t t) { return plan.graph.nodes[plan.tasks[t].node].step.id; };
   const Branches branches = engine::branches_of(plan);
   ASSERT_EQ(branches.segments.size(), 1u);
@@ -80,7 +72,7 @@ TEST_F(BranchesOfAJob, EachTaskComesAfterWhatItReads) {
 }
 
 TEST_F(BranchesOfAJob, StepsThatCallALibraryOverMpiAreAlone) {
-  const engine::Plan plan = plan_of(with_steps("  file: { op: write, from: left, path: out.h5 }\n  text: { op: write, from: right, path: out.csv }\n"), folder_);
+  const engine::Plan plan = testing::plan_of(with_steps("  file: { op: write, from: left, path: out.h5 }\n  text: { op: write, from: right, path: out.csv }\n"), folder_);
   const Branches branches = engine::branches_of(plan);
   ASSERT_EQ(branches.segments.size(), 3u);
   ASSERT_EQ(branches.segments[1].tasks.size(), 1u);

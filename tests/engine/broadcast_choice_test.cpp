@@ -33,17 +33,6 @@ std::string join(const std::string& id, const std::string& right, const std::str
   return fmt::format("  {}: {{ op: join, from: [left, {}], on: [n], how: {}, strategy: {} }}\n", id, right, how, strategy);
 }
 
-engine::Plan plan_of(const testing::TemporaryFolder& folder, const std::string& yaml) {
-  engine::Plan plan;
-  const std::string path = folder.write("job.yaml", yaml);
-  comm::run_on_threads(1, [&](comm::Communicator& comm) {
-    graph::Faults faults;
-    graph::Job job = spec::read_job(path, {}, faults);
-    plan = engine::prepare(job, comm, std::move(faults));
-  });
-  return plan;
-}
-
 TEST(BroadcastChoice, RowsAreThoseOfTheStrategyByNameWithinAnyMemory) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(20'000));
@@ -65,15 +54,15 @@ TEST(BroadcastChoice, RowsAreThoseOfTheStrategyByNameWithinAnyMemory) {
 TEST(BroadcastChoice, ThePlanSaysWhatWasChosenAndWhy) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(20'000));
-  const auto plan = plan_of(folder, kJob + "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 2000), user)\" } }\n" + join("a", "few", "inner", "auto") + join("b", "wide", "inner", "auto") +
-                                        join("c", "few", "inner", "shuffle") + "  middle: { op: derive, from: e, columns: { text: \"concat(repeat('x', 600), user)\" } }\n" + join("d", "middle", "semi", "auto"));
+  const auto plan = testing::plan_of(kJob + "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 2000), user)\" } }\n" + join("a", "few", "inner", "auto") + join("b", "wide", "inner", "auto") +
+                                        join("c", "few", "inner", "shuffle") + "  middle: { op: derive, from: e, columns: { text: \"concat(repeat('x', 600), user)\" } }\n" + join("d", "middle", "semi", "auto"), folder);
   EXPECT_THAT(plan.text(), HasSubstr("with all of few"));
   EXPECT_THAT(plan.text(), HasSubstr("a is a broadcast: 'few' has about "));
   EXPECT_THAT(plan.text(), HasSubstr("b is a shuffle: 'wide' has about "));
   EXPECT_THAT(plan.text(), HasSubstr("d is a broadcast if 'middle' turns out to take at most 8.0 MiB, else a shuffle: by a sample, 'middle' has about 20,"));
-  EXPECT_EQ(plan.choices.size(), 3u) << "the user's choice is none of ours";
-  EXPECT_NEAR(plan.choices.at("a").rows, 200, 20);
-  EXPECT_NEAR(plan.choices.at("b").rows, 20'000, 1000);
+  EXPECT_EQ(plan.choices.broadcasts.size(), 3u) << "the user's choice is none of ours";
+  EXPECT_NEAR(plan.choices.broadcasts.at("a").rows, 200, 20);
+  EXPECT_NEAR(plan.choices.broadcasts.at("b").rows, 20'000, 1000);
 }
 
 // What is read of a join, and which columns, must not change the order of its rows.
@@ -81,17 +70,17 @@ TEST(BroadcastChoice, DoesNotDependOnTheColumnsThatAreRead) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(20'000));
   const std::string wide = "  wide: { op: derive, from: e, columns: { text: \"concat(repeat('x', 2000), user)\" } }\n";
-  const auto all = plan_of(folder, kJob + wide + join("a", "wide", "left", "auto"));
-  const auto one = plan_of(folder, kJob + wide + join("a", "wide", "left", "auto") + "  s: { op: select, from: a, columns: [user] }\n");
-  EXPECT_EQ(all.choices.at("a").to_json(), one.choices.at("a").to_json());
-  EXPECT_FALSE(one.choices.at("a").broadcast);
+  const auto all = testing::plan_of(kJob + wide + join("a", "wide", "left", "auto"), folder);
+  const auto one = testing::plan_of(kJob + wide + join("a", "wide", "left", "auto") + "  s: { op: select, from: a, columns: [user] }\n", folder);
+  EXPECT_EQ(all.choices.broadcasts.at("a").to_json(), one.choices.broadcasts.at("a").to_json());
+  EXPECT_FALSE(one.choices.broadcasts.at("a").broadcast);
 }
 
 TEST(BroadcastChoice, IsRevisedWhereTheSampleMisled) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(100'000));
   const std::string yaml = kJob + join("a", "late", "left", "auto");
-  EXPECT_TRUE(plan_of(folder, yaml).choices.at("a").broadcast);
+  EXPECT_TRUE(testing::plan_of(yaml, folder).choices.broadcasts.at("a").broadcast);
   const auto expected = testing::run_job(kJob + join("a", "late", "left", "shuffle"), folder, "named");
   testing::JobSettings first{2, 1};
   std::map<std::string, int> told;
@@ -114,8 +103,8 @@ TEST(BroadcastChoice, IsRevisedWhereTheSampleMisled) {
 TEST(BroadcastChoice, ABadSampleMeansAShuffle) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(6000));
-  const auto plan = plan_of(folder, kJob + "  bad: { op: derive, from: e, columns: { m: \"(n + 1) * 9223372036854775807\" } }\n" + join("a", "bad", "left", "auto"));
-  EXPECT_FALSE(plan.choices.at("a").broadcast);
+  const auto plan = testing::plan_of(kJob + "  bad: { op: derive, from: e, columns: { m: \"(n + 1) * 9223372036854775807\" } }\n" + join("a", "bad", "left", "auto"), folder);
+  EXPECT_FALSE(plan.choices.broadcasts.at("a").broadcast);
   EXPECT_THAT(plan.text(), HasSubstr("a is a shuffle: a sample does not tell how large 'bad' is"));
 }
 
@@ -125,7 +114,7 @@ TEST(BroadcastChoice, NoRoomForASampleIsAnError) {
   folder.write("e.jsonl", events(6000));
   ::setenv("TMPDIR", (folder / "none").c_str(), 1);
   try {
-    plan_of(folder, kJob + join("a", "few", "left", "auto"));
+    testing::plan_of(kJob + join("a", "few", "left", "auto"), folder);
     ADD_FAILURE() << "there is no such folder";
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::kSystem);

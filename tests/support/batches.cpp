@@ -80,6 +80,17 @@ JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std
   return result;
 }
 
+engine::Plan plan_of(const std::string& yaml, const TemporaryFolder& folder) {
+  engine::Plan plan;
+  const std::string path = folder.write("job.yaml", yaml);
+  comm::run_on_threads(1, [&](comm::Communicator& comm) {
+    graph::Faults faults;
+    graph::Job job = spec::read_job(path, {}, faults);
+    plan = engine::prepare(job, comm, std::move(faults));
+  });
+  return plan;
+}
+
 void run_until(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const std::string& until, const JobSettings& settings) {
   JobSettings stopping = settings;
   stopping.progress = [&](const engine::Progress& p) {

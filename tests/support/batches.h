@@ -46,6 +46,9 @@ struct JobSettings {
   std::function<void(const engine::Progress&)> progress = {};
   int branches = engine::kDefaultBranches;
 };
+/// The plan of a job given as YAML text, on one rank; throws its faults.
+engine::Plan plan_of(const std::string& yaml, const TemporaryFolder& folder);
+
 JobRun run_job(const std::string& yaml, const TemporaryFolder& folder, const std::string& out, const JobSettings& settings = {});
 
 /// Runs the job and asks it to stop (as SIGTERM would) when its progress text begins with `until`; expects that it does.
