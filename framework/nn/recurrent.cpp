@@ -39,7 +39,7 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   cache.gates.resize(N * G);
   cache.before.assign(N * H, T(0));
   if (cell_ == Cell::kLstm) cache.cells.resize(N * H);
-  if (cell_ != Cell::kRnn) cache.inner.resize(N * H);
+  if (num_gates(cell_) > 1) cache.inner.resize(N * H);
 
   // One product for the inputs of all steps. The recurrent side adds to the same sums, save for GRU's candidate, which needs
   // it apart.
@@ -51,19 +51,28 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   }
   PackedMatrix<T>(Side::kTransposed, inputs_, G, w_ih).multiply_add(N, x, cache.gates.data());
 
-  const PackedMatrix<T> recurrent(Side::kTransposed, H, G, w_hh);
+  // GRU that resets before the product: its candidate's product waits for the reset gate.
+  const bool before = cell_ == Cell::kGruBefore;
+  const PackedMatrix<T> recurrent(Side::kTransposed, H, before ? 2 * H : G, w_hh), last(Side::kTransposed, before ? H : 0, H, w_hh + 2 * H * H * before);
+  std::vector<T> candidates(before && N ? packing.sizes[0] * H : 0), gates(before && N ? packing.sizes[0] * 2 * H : 0);
   std::vector<T> sums(gru && N ? packing.sizes[0] * G : 0);
   for (size_t t = 0; t < packing.num_steps(); ++t) {
     const size_t rows = packing.sizes[t], at = packing.offsets[t];
     if (t > 0) std::memcpy(&cache.before[at * H], h + packing.offsets[t - 1] * H, rows * H * sizeof(T));
     if (gru) std::fill(sums.begin(), sums.end(), T(0));
+    if (before) {
+      reset_before(rows, at, recurrent, last, gates, candidates, h, cache);
+      continue;
+    }
     if (t > 0) recurrent.multiply_add(rows, &cache.before[at * H], gru ? sums.data() : &cache.gates[at * G]);
     for (size_t j = 0; j < rows; ++j) {
       T* gate = &cache.gates[(at + j) * G];
       const T* h_before = &cache.before[(at + j) * H];
       T* out = h + (at + j) * H;
-      if (cell_ == Cell::kRnn) {
-        tensor::tanh(gate, H);
+      if (cell_ == Cell::kRnn || cell_ == Cell::kRnnRelu) {
+        if (cell_ == Cell::kRnn) tensor::tanh(gate, H);
+        else
+          for (size_t i = 0; i < H; ++i) gate[i] = gate[i] > 0 ? gate[i] : T(0);
         std::memcpy(out, gate, H * sizeof(T));
       } else if (cell_ == Cell::kLstm) {
         T* c = &cache.cells[(at + j) * H];
@@ -95,6 +104,29 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   }
 }
 
+// One step: r and z from h, then the candidate from r h.
+template <class T>
+void RecurrentLayer<T>::reset_before(size_t rows, size_t at, const PackedMatrix<T>& gate_product, const PackedMatrix<T>& candidate_product, std::vector<T>& sums,
+                                     std::vector<T>& candidates, T* h, Cache& cache) const {
+  const size_t H = hidden_, G = 3 * H;
+  std::fill(sums.begin(), sums.end(), T(0));
+  std::fill(candidates.begin(), candidates.end(), T(0));
+  gate_product.multiply_add(rows, &cache.before[at * H], sums.data());
+  for (size_t j = 0; j < rows; ++j) {
+    T *gate = &cache.gates[(at + j) * G], *inner = &cache.inner[(at + j) * H];
+    for (size_t i = 0; i < 2 * H; ++i) gate[i] += sums[j * 2 * H + i];
+    tensor::sigmoid(gate, 2 * H);
+    for (size_t i = 0; i < H; ++i) inner[i] = gate[i] * cache.before[(at + j) * H + i];
+  }
+  candidate_product.multiply_add(rows, &cache.inner[at * H], candidates.data());
+  for (size_t j = 0; j < rows; ++j) {
+    T *gate = &cache.gates[(at + j) * G], *n = gate + 2 * H;
+    for (size_t i = 0; i < H; ++i) n[i] += candidates[j * H + i];
+    tensor::tanh(n, H);
+    for (size_t i = 0; i < H; ++i) h[(at + j) * H + i] = (T(1) - gate[H + i]) * n[i] + gate[H + i] * cache.before[(at + j) * H + i];
+  }
+}
+
 template <class T>
 void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const T* x, const T*, const Cache& cache, const T* dh, T* dweights,
                                  T* dx) const {
@@ -106,7 +138,9 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   // Gradients of the gates before activation: on the input side, and (GRU's candidate differs) on the recurrent side.
   std::vector<T> d_input(N * G), d_recurrent(cell_ == Cell::kGru ? N * G : 0);
   std::vector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H), zeros(H, T(0));
-  const PackedMatrix<T> recurrent(Side::kPlain, G, H, w_hh);
+  const bool before = cell_ == Cell::kGruBefore;
+  const PackedMatrix<T> recurrent(Side::kPlain, before ? 2 * H : G, H, w_hh), last(Side::kPlain, before ? H : 0, H, w_hh + 2 * H * H * before);
+  std::vector<T> gates(before ? widest * 2 * H : 0), candidates(before ? widest * H : 0), into_candidate(before ? widest * H : 0);
 
   for (size_t t = packing.num_steps(); t-- > 0;) {
     const size_t rows = packing.sizes[t], at = packing.offsets[t];
@@ -118,6 +152,14 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
       const T* h_before = &cache.before[(at + j) * H];
       if (cell_ == Cell::kRnn) {
         for (size_t i = 0; i < H; ++i) d[i] = d_out[i] * (T(1) - gate[i] * gate[i]);
+      } else if (cell_ == Cell::kRnnRelu) {
+        for (size_t i = 0; i < H; ++i) d[i] = gate[i] > 0 ? d_out[i] : T(0);
+      } else if (before) {
+        for (size_t i = 0; i < H; ++i) {
+          const T update = gate[H + i], candidate = gate[2 * H + i];
+          d[H + i] = d_out[i] * (h_before[i] - candidate) * update * (T(1) - update);
+          d[2 * H + i] = candidates[j * H + i] = d_out[i] * (T(1) - update) * (T(1) - candidate * candidate);
+        }
       } else if (cell_ == Cell::kLstm) {
         const T* tanh_c = &cache.inner[(at + j) * H];
         const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : zeros.data();
@@ -144,12 +186,26 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
         }
       }
     }
+    if (before) {
+      std::fill(into_candidate.begin(), into_candidate.end(), T(0));
+      last.multiply_add(rows, candidates.data(), into_candidate.data());
+      for (size_t j = 0; j < rows; ++j)
+        for (size_t i = 0; i < H; ++i) {
+          const T reset = cache.gates[(at + j) * G + i];
+          T* d = &d_input[(at + j) * G];
+          d[i] = into_candidate[j * H + i] * cache.before[(at + j) * H + i] * reset * (T(1) - reset);
+          gates[j * 2 * H + i] = d[i], gates[j * 2 * H + H + i] = d[H + i];
+        }
+    }
     // What flows to the state before: sequences that end here keep a zero for the step after.
     if (t > 0) {
       const T* d_rec = cell_ == Cell::kGru ? &d_recurrent[at * G] : &d_input[at * G];
       std::fill(carry.begin(), carry.end(), T(0));
-      recurrent.multiply_add(rows, d_rec, carry.data());
-      if (cell_ == Cell::kGru)
+      recurrent.multiply_add(rows, before ? gates.data() : d_rec, carry.data());
+      if (before)
+        for (size_t j = 0; j < rows; ++j)
+          for (size_t i = 0; i < H; ++i) carry[j * H + i] += into_candidate[j * H + i] * cache.gates[(at + j) * G + i];
+      if (cell_ == Cell::kGru || before)
         for (size_t j = 0; j < rows; ++j)
           for (size_t i = 0; i < H; ++i) carry[j * H + i] += total[j * H + i] * cache.gates[(at + j) * G + H + i];
     }
@@ -161,7 +217,8 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   T* db_hh = db_ih + G;
   const T* d_rec = cell_ == Cell::kGru ? d_recurrent.data() : d_input.data();
   gemm(Side::kTransposed, Side::kPlain, G, inputs_, N, T(1), d_input.data(), x, T(1), dw_ih);
-  gemm(Side::kTransposed, Side::kPlain, G, H, N, T(1), d_rec, cache.before.data(), T(1), dw_hh);
+  gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, N, T(1), d_rec, G, cache.before.data(), H, T(1), dw_hh, H);
+  if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw_hh + 2 * H * H, H);
   for (size_t r = 0; r < N; ++r)
     for (size_t g = 0; g < G; ++g) db_ih[g] += d_input[r * G + g], db_hh[g] += d_rec[r * G + g];
   if (dx) {

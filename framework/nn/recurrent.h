@@ -1,14 +1,19 @@
-// Recurrent layers over packed sequences: RNN (tanh), LSTM, GRU. Equations and weight order as in PyTorch.
+// Recurrent layers over packed sequences: RNN, LSTM, GRU. Equations and weight order as in PyTorch.
 #pragma once
 #include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
 
+namespace throng::tensor {
+template <class T>
+class PackedMatrix;
+}
+
 namespace throng::nn {
 
-enum class Cell { kRnn, kLstm, kGru };
-constexpr size_t num_gates(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+enum class Cell { kRnn, kLstm, kGru, kRnnRelu, kGruBefore };
+constexpr size_t num_gates(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru || cell == Cell::kGruBefore ? 3 : 1; }
 
 /// Sequences of falling length, time-major: row offsets[t] + j is step t of sequence j.
 struct Packing {
@@ -23,7 +28,8 @@ struct Packing {
 /// One layer. T is float or double. Weights of a layer lie one after another in one array:
 /// W_ih (G*H, I), W_hh (G*H, H), b_ih (G*H), b_hh (G*H), with gates ordered LSTM i f g o, GRU r z n.
 ///   LSTM: c' = f c + i g, h' = o tanh(c')      GRU (reset after the product): n = tanh(W_in x + b_in + r (W_hn h + b_hn)),
-///   h' = (1 - z) n + z h                        RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
+///   h' = (1 - z) n + z h                        RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or max(0, ..)
+///   kGruBefore resets before the product, as Cho et al. (2014) do: n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
 /// Initial states are zero. Thread-safe: all state is in the arguments.
 template <class T>
 class RecurrentLayer {
@@ -37,7 +43,7 @@ class RecurrentLayer {
   struct Cache {
     std::vector<T> gates;  // (N, G*H), activated
     std::vector<T> cells;  // LSTM: (N, H)
-    std::vector<T> inner;  // (N, H): GRU W_hn h + b_hn, LSTM tanh(c)
+    std::vector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
     std::vector<T> before; // (N, H): the state each step began with
   };
   /// x (N, I) to h (N, H).
@@ -46,6 +52,8 @@ class RecurrentLayer {
   void backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
 
  private:
+  void reset_before(size_t rows, size_t at, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,
+                    T* h, Cache& cache) const;
   Cell cell_;
   size_t inputs_, hidden_;
 };

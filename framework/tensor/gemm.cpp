@@ -25,17 +25,21 @@ CBLAS_TRANSPOSE side(Side s) { return s == Side::kPlain ? CblasNoTrans : CblasTr
 
 }  // namespace
 
-void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const float* a, const float* b, float beta, float* c) {
+void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda, const float* b, size_t ldb, float beta, float* c, size_t ldc) {
   if (m == 0 || n == 0) return;
   auto lock = turn();
-  cblas_sgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
-              int(bs == Side::kPlain ? n : k), beta, c, int(n));
+  cblas_sgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(lda), b, int(ldb), beta, c, int(ldc));
+}
+void gemm(Side as, Side bs, size_t m, size_t n, size_t k, double alpha, const double* a, size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc) {
+  if (m == 0 || n == 0) return;
+  auto lock = turn();
+  cblas_dgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(lda), b, int(ldb), beta, c, int(ldc));
+}
+void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const float* a, const float* b, float beta, float* c) {
+  gemm(as, bs, m, n, k, alpha, a, as == Side::kPlain ? k : m, b, bs == Side::kPlain ? n : k, beta, c, n);
 }
 void gemm(Side as, Side bs, size_t m, size_t n, size_t k, double alpha, const double* a, const double* b, double beta, double* c) {
-  if (m == 0 || n == 0) return;
-  auto lock = turn();
-  cblas_dgemm(CblasRowMajor, side(as), side(bs), int(m), int(n), int(k), alpha, a, int(as == Side::kPlain ? k : m), b,
-              int(bs == Side::kPlain ? n : k), beta, c, int(n));
+  gemm(as, bs, m, n, k, alpha, a, as == Side::kPlain ? k : m, b, bs == Side::kPlain ? n : k, beta, c, n);
 }
 
 }  // namespace throng::tensor

@@ -4,13 +4,14 @@
 
 #include "framework/base/clock.h"
 #include "framework/data/array_store.h"
+#include "framework/nn/normalization.h"
 
 namespace throng::train {
 namespace {
 
 struct State {
   std::vector<float> weights;
-  nn::Adam adam;
+  nn::Optimizer<float> optimizer;
   int64_t epoch = 0, step = 0;  // the next step to do
   double epoch_loss = 0;
   int64_t epoch_targets = 0;
@@ -18,18 +19,18 @@ struct State {
   void save(const std::filesystem::path& path) const {
     data::ArrayStore store;
     store.put("weights", weights);
-    store.put("adam_mean", adam.mean);
-    store.put("adam_square", adam.square);
-    store.put("cursor", std::vector<int64_t>{epoch, step, adam.step, epoch_targets});
+    for (size_t i = 0; i < optimizer.state().size(); ++i) store.put("optimizer_" + std::to_string(i), optimizer.state()[i]);
+    store.put("cursor", std::vector<int64_t>{epoch, step, optimizer.steps(), epoch_targets});
     store.put("epoch_loss", std::vector<double>{epoch_loss});
     store.save(path);
   }
   void load(const std::filesystem::path& path) {
     auto store = data::ArrayStore::load(path);
     weights = store.floats("weights");
-    adam.mean = store.floats("adam_mean"), adam.square = store.floats("adam_square");
+    for (size_t i = 0; i < optimizer.state().size(); ++i) optimizer.state()[i] = store.floats("optimizer_" + std::to_string(i));
     const auto& cursor = store.integers("cursor");
-    epoch = cursor.at(0), step = cursor.at(1), adam.step = cursor.at(2), epoch_targets = cursor.at(3);
+    epoch = cursor.at(0), step = cursor.at(1), epoch_targets = cursor.at(3);
+    optimizer.set_steps(cursor.at(2));
     epoch_loss = store.doubles("epoch_loss").at(0);
   }
 };
@@ -39,17 +40,17 @@ struct State {
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
   const std::filesystem::path checkpoint = options.folder / "checkpoint.h5";
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
-  State state;
-  state.adam.lr = options.lr;
-  state.adam.weight_decay = options.weight_decay;
+  const nn::Parameters& parameters = model.parameters();
+  State state{{}, nn::Optimizer<float>(options.optimizer, parameters)};
+  nn::Schedule schedule = options.schedule;
+  if (schedule.steps == 0) schedule.steps = options.epochs * model.steps_per_epoch();
   int64_t there = comm.rank() == 0 && std::filesystem::exists(checkpoint);
   if (comm.allreduce(there)) {
     state.load(checkpoint);
-    if (state.weights.size() != model.num_weights()) throw data_error("{}: belongs to another model", checkpoint.string());
+    if (state.weights.size() != parameters.size()) throw data_error("{}: belongs to another model", checkpoint.string());
   } else {
-    state.weights.resize(model.num_weights());
-    model.initialize(state.weights);
-    state.adam.mean.assign(state.weights.size(), 0), state.adam.square.assign(state.weights.size(), 0);
+    state.weights.resize(parameters.size());
+    parameters.initialize<float>(state.weights, options.seed);
   }
   auto write_checkpoint = [&] {
     if (comm.rank() == 0) state.save(checkpoint);
@@ -77,13 +78,14 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       comm.sum_shards(spans, options.shards, gradient);
       comm.sum_shards(loss_spans, options.shards, loss_sum);
       if (!std::isfinite(loss_sum[0]))
-        throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], state.epoch + 1, state.step + 1, options.lr)
+        throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], state.epoch + 1, state.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");
+      nn::update_statistics<float>(parameters, state.weights, gradient);
       if (loss_sum[1] > 0) {
         const float scale = 1.0f / float(loss_sum[1]);
         for (float& g : gradient) g *= scale;
         nn::clip_norm(gradient, options.clip);
-        state.adam.update(state.weights, gradient);
+        state.optimizer.update(state.weights, gradient, schedule.at(state.optimizer.steps()));
       }
       state.epoch_loss += loss_sum[0];
       state.epoch_targets += int64_t(loss_sum[1]);

@@ -7,7 +7,7 @@
 
 #include "framework/base/thread_pool.h"
 #include "framework/comm/communicator.h"
-#include "framework/nn/adam.h"
+#include "framework/nn/optimizer.h"
 
 namespace throng::train {
 
@@ -21,8 +21,7 @@ struct ShardLoss {
 class Model {
  public:
   virtual ~Model() = default;
-  virtual size_t num_weights() const = 0;
-  virtual void initialize(std::vector<float>& weights) const = 0;
+  virtual const nn::Parameters& parameters() const = 0;
   /// Steps of an epoch; the same on every rank.
   virtual int64_t steps_per_epoch() const = 0;
   /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed.
@@ -34,7 +33,10 @@ class Model {
 struct TrainerOptions {
   int64_t epochs = 1;
   int shards = 8;  ///< a power of two, at least the number of ranks that shall work
-  double lr = 1e-3, clip = 5, weight_decay = 0;
+  uint64_t seed = 1;                    ///< of the first weights
+  nn::OptimizerOptions optimizer;
+  nn::Schedule schedule;                ///< cosine without an end falls to its least at the last step
+  double clip = 5;                      ///< longest gradient; 0: any
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
   std::filesystem::path folder;         ///< checkpoint.h5 lives here
   std::function<void(double fraction, const std::string& text)> progress;

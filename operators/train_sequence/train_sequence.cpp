@@ -34,6 +34,9 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
   data::Schema bind(const std::vector<data::Schema>& inputs) override {
     const data::Schema& input = inputs[0];
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
+    if (params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
+    if (params_.momentum > 0 && params_.optimizer != "sgd" && params_.optimizer != "rmsprop") throw job_error("'momentum' is of sgd and rmsprop; 'optimizer' is {}", params_.optimizer);
+    if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
     by_field_ = input.at(params_.by);
@@ -90,7 +93,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     if (encoding_.task == Task::kCategory && encoding_.classes.size() < 2)
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
           .with_hint("is 'target' the right column? are all rows held out?");
-    network_ = std::make_unique<SequenceModel>(layer_sizes(), encoding_.task);
+    network_ = std::make_unique<SequenceModel>(model_sizes(), encoding_.task);
     load_shards(context);
     curve_path_ = context.folder() / "curve.json";
     curve_ = json::array();
@@ -100,8 +103,11 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     if (!old_curve.empty()) curve_ = json::parse(old_curve);
 
     train::TrainerOptions options;
-    options.epochs = params_.epochs, options.shards = params_.shards, options.lr = params_.lr, options.clip = params_.clip;
-    options.weight_decay = params_.weight_decay, options.checkpoint_every = params_.checkpoint_every, options.folder = context.folder();
+    options.epochs = params_.epochs, options.shards = params_.shards, options.clip = params_.clip, options.seed = seed;
+    options.optimizer = optimizer_options();
+    options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
+    options.schedule.warmup = params_.warmup, options.schedule.every = std::max<int64_t>(1, params_.epochs * steps_ / 3);
+    options.checkpoint_every = params_.checkpoint_every, options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*this, context.comm(), context.pool(), options);
@@ -109,8 +115,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     save(context);
   }
 
-  size_t num_weights() const override { return network_->num_weights(); }
-  void initialize(std::vector<float>& weights) const override { network_->initialize(weights, seed); }
+  const nn::Parameters& parameters() const override { return network_->parameters(); }
   int64_t steps_per_epoch() const override { return steps_; }
 
   train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) override {
@@ -127,7 +132,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     std::vector<Piece> pieces;
     for (size_t i = size_t(step) * per_shard; i < std::min(order.size(), (size_t(step) + 1) * per_shard); ++i) pieces.push_back(s.pieces[order[i].second]);
     train::ShardLoss loss;
-    loss.loss = network_->gradient(weights, std::move(pieces), EncodedRows::kTrain, gradient, loss.targets);
+    loss.loss = network_->gradient(weights, pieces, EncodedRows::kTrain, gradient, loss.targets, seed, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)));
     return loss;
   }
 
@@ -159,9 +164,9 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     e.means.clear(), e.deviations.clear();
     for (size_t k = 0; k < e.num_floats(); ++k) e.means.push_back(numbers.at(2 * k)), e.deviations.push_back(numbers.at(2 * k + 1));
     e.target_mean = numbers.at(2 * e.num_floats()), e.target_deviation = numbers.at(2 * e.num_floats() + 1);
-    network_ = std::make_unique<SequenceModel>(layer_sizes(), e.task);
+    network_ = std::make_unique<SequenceModel>(model_sizes(), e.task);
     weights_ = store.floats("weights");
-    if (weights_.size() != network_->num_weights()) throw data_error("{}: belongs to another model", (folder / "model.h5").string());
+    if (weights_.size() != network_->parameters().size()) throw data_error("{}: belongs to another model", (folder / "model.h5").string());
   }
   data::Batch apply(const data::Batch& batch) const override {
     std::map<std::string, int64_t> unseen;
@@ -188,18 +193,25 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
   }
 
  private:
-  static std::vector<Piece> whole_sequences(const EncodedRows& rows) {
+  std::vector<Piece> whole_sequences(const EncodedRows& rows) const {
     std::vector<Piece> pieces;
-    for (size_t s = 0; s < rows.num_sequences(); ++s)
-      if (rows.starts[s] < rows.starts[s + 1]) pieces.push_back({&rows, rows.starts[s], rows.starts[s + 1]});
+    for (size_t s = 0; s < rows.num_sequences(); ++s) network_->cut(rows, rows.starts[s], rows.starts[s + 1], pieces);
     return pieces;
+  }
+  nn::OptimizerOptions optimizer_options() const {
+    nn::OptimizerOptions o;
+    o.kind = nn::OptimizerOptions::kind_of(params_.optimizer);
+    o.lr = params_.lr, o.momentum = params_.momentum, o.weight_decay = params_.weight_decay;
+    return o;
   }
   double output_value(float out) const {
     if (encoding_.task == Task::kEvent) return 1.0 / (1.0 + std::exp(-double(out)));
     return double(out) * encoding_.target_deviation + encoding_.target_mean;
   }
-  LayerSizes layer_sizes() const {
-    LayerSizes s;
+  ModelSizes model_sizes() const {
+    ModelSizes s;
+    s.kind = params_.model == "transformer" ? ModelSizes::Kind::kTransformer : ModelSizes::Kind::kRecurrent;
+    s.attention = params_.attention, s.heads = size_t(params_.heads), s.dropout = params_.dropout, s.longest = size_t(params_.max_length);
     s.cell = params_.model == "rnn" ? nn::Cell::kRnn : params_.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;
     for (const auto& v : encoding_.vocabularies) s.category_sizes.push_back(v.size() + 1);
     s.embedding = size_t(params_.embedding), s.hidden = size_t(params_.hidden), s.layers = size_t(params_.layers);
@@ -283,7 +295,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
           for (size_t begin = rows.starts[q]; begin < rows.starts[q + 1]; begin += size_t(params_.max_length)) {
             size_t stop = std::min(rows.starts[q + 1], begin + size_t(params_.max_length));
             if (std::any_of(rows.use.begin() + ptrdiff_t(begin), rows.use.begin() + ptrdiff_t(stop), [](uint8_t u) { return u == EncodedRows::kTrain; }))
-              shard.pieces.push_back({&rows, begin, stop});
+              shard.pieces.push_back({&rows, begin, stop, begin});
           }
       }
     });
@@ -308,7 +320,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
   std::vector<Piece> sequences_with_holdout(const EncodedRows& rows) const {
     std::vector<Piece> pieces;
     for (const auto& p : whole_sequences(rows))
-      if (std::any_of(rows.use.begin() + ptrdiff_t(p.begin), rows.use.begin() + ptrdiff_t(p.end), [](uint8_t u) { return u == EncodedRows::kHoldout; })) pieces.push_back(p);
+      if (std::any_of(rows.use.begin() + ptrdiff_t(p.from), rows.use.begin() + ptrdiff_t(p.end), [](uint8_t u) { return u == EncodedRows::kHoldout; })) pieces.push_back(p);
     return pieces;
   }
 
@@ -363,7 +375,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     training = context.comm().allreduce(training);
     pieces = context.comm().allreduce(pieces);
     if (context.comm().rank() != 0) return;
-    result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->num_weights();
+    result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->parameters().size();
     result["model"] = params_.model, result["target"] = params_.target;
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());

@@ -4,7 +4,7 @@
 
 namespace throng::op {
 
-/// Trains a recurrent network on each user's events in time order, and judges it on held-out rows beside three baselines.
+/// Trains a recurrent network or a Transformer on each user's events in time order, and judges it on held-out rows beside three baselines.
 /// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
 /// `event` within `within`, for rows whose whole wait lies before the end of the (training) rows. Rows with `holdout` are
 /// not learned from; without that column a tenth of the users is held out.
@@ -20,21 +20,28 @@ struct TrainSequence {
   int embedding = 32;
   int hidden = 64;
   int layers = 1;
+  bool attention = false;
+  int heads = 1;
+  double dropout = 0;
   int recent = 8;
   int64_t max_classes = 2000;
   int64_t min_count = 1;
   int64_t max_length = 50;
   int64_t epochs = 5;
   int64_t batch = 64;
+  std::string optimizer = "adamw";
   double lr = 0.003;
+  double momentum = 0;
+  std::string schedule = "constant";
+  int64_t warmup = 0;
   double clip = 5;
   double weight_decay = 0;
   int shards = 8;
   int64_t checkpoint_every = 200;
 
   static constexpr auto kOp = "train_sequence";
-  static constexpr int kVersion = 2;
-  static constexpr auto kSummary = "trains an RNN, LSTM or GRU to predict each user's next event";
+  static constexpr int kVersion = 3;
+  static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {
     return graph::fields(
@@ -45,19 +52,26 @@ struct TrainSequence {
         graph::field("within", &TrainSequence::within, "task event: how long to wait"),
         graph::field("inputs", &TrainSequence::inputs, "columns the model sees, categories and numbers; empty: target, and action, item, value where there are"),
         graph::field("gaps", &TrainSequence::gaps, "the model also sees the time since the event before"),
-        graph::field("model", &TrainSequence::model, "rnn, lstm or gru").one_of({"rnn", "lstm", "gru"}),
+        graph::field("model", &TrainSequence::model, "rnn, lstm, gru, or transformer: causal self-attention, norm first, inner width 4 times hidden, learned positions").one_of({"rnn", "lstm", "gru", "transformer"}),
         graph::field("embedding", &TrainSequence::embedding, "size of each category's vector").min(1).max(4096),
         graph::field("hidden", &TrainSequence::hidden, "size of the state").min(1).max(8192),
-        graph::field("layers", &TrainSequence::layers, "recurrent layers").min(1).max(16),
+        graph::field("layers", &TrainSequence::layers, "recurrent layers, or Transformer blocks").min(1).max(16),
+        graph::field("attention", &TrainSequence::attention, "rnn, lstm, gru: each state also looks at all states before it"),
+        graph::field("heads", &TrainSequence::heads, "of the attention").min(1).max(64),
+        graph::field("dropout", &TrainSequence::dropout, "share of inputs, of what lies between layers and of attention that is left out in training").min(0).max(0.95),
         graph::field("recent", &TrainSequence::recent, "category: so many of the user's recent distinct values get a learned score for coming back; 0: none").min(0).max(64),
         graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
         graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
-        graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events").min(2),
+        graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; a transformer sees no more").min(2),
         graph::field("epochs", &TrainSequence::epochs, "passes over the training rows").min(1),
         graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
-        graph::field("lr", &TrainSequence::lr, "learning rate of Adam").min(0),
+        graph::field("optimizer", &TrainSequence::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
+        graph::field("lr", &TrainSequence::lr, "learning rate").min(0),
+        graph::field("momentum", &TrainSequence::momentum, "of sgd and rmsprop").min(0).max(0.9999),
+        graph::field("schedule", &TrainSequence::schedule, "of the learning rate after the warm-up: constant; cosine: falls to 0 at the last step; step: to a tenth after each third of the steps").one_of({"constant", "cosine", "step"}),
+        graph::field("warmup", &TrainSequence::warmup, "steps in which the learning rate rises to lr").min(0),
         graph::field("clip", &TrainSequence::clip, "longest gradient allowed; 0: no limit").min(0),
-        graph::field("weight_decay", &TrainSequence::weight_decay, "decoupled weight decay (AdamW)").min(0),
+        graph::field("weight_decay", &TrainSequence::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
         graph::field("shards", &TrainSequence::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
         graph::field("checkpoint_every", &TrainSequence::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
   }

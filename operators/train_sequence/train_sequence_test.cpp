@@ -61,13 +61,15 @@ TEST(TrainSequence, SameBitsOnAnyRankCount) {
   folder.write("events.jsonl", lines(made_up(30, 20, 0.1)));
   const std::string yaml = job("  rnn: { op: train_sequence, from: split, model: rnn, layers: 2, " + kSmall + " }\n" +
                                "  lstm: { op: train_sequence, from: split, model: lstm, target: value, weight_decay: 0.01, " + kSmall + " }\n" +
-                               "  gru: { op: train_sequence, from: split, model: gru, event: b, within: 20m, " + kSmall + " }\n");
+                               "  gru: { op: train_sequence, from: split, model: gru, event: b, within: 20m, " + kSmall + " }\n" +
+                               "  back: { op: train_sequence, from: split, model: lstm, attention: true, heads: 2, dropout: 0.2, optimizer: rmsprop, momentum: 0.5, schedule: step, " + kSmall + " }\n" +
+                               "  blocks: { op: train_sequence, from: split, model: transformer, heads: 2, layers: 2, dropout: 0.2, optimizer: adam, schedule: cosine, warmup: 4, " + kSmall + " }\n");
   auto one = testing::run_job(yaml, folder, "ranks1");
   EXPECT_EQ(one.steps.at("lstm").metrics["result"]["task"], "number");
   EXPECT_EQ(one.steps.at("gru").metrics["result"]["task"], "event");
   for (int ranks : {2, 3, 5, 8}) {
     auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
-    for (const char* step : {"rnn", "lstm", "gru"}) {
+    for (const char* step : {"rnn", "lstm", "gru", "back", "blocks"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["curve"], other.steps.at(step).metrics["curve"]) << step << " on " << ranks;
@@ -79,11 +81,18 @@ TEST(TrainSequence, SameBitsOnAnyRankCount) {
 TEST(TrainSequence, LearnsWhatTheLastActionDoesNotTell) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(60, 30, 0.1)));
-  auto run = testing::run_job(job("  next: { op: train_sequence, from: split, hidden: 16, embedding: 8, epochs: 12, batch: 16, lr: 0.02, max_length: 20, inputs: [action] }\n"), folder, "out");
-  json result = run.steps.at("next").metrics["result"];
-  EXPECT_GT(result["accuracy"]["model"].get<double>(), 0.8);
-  EXPECT_LT(result["accuracy"]["markov"].get<double>(), 0.55);
-  EXPECT_LT(result["log_loss"]["model"].get<double>(), result["log_loss"]["markov"].get<double>());
+  const std::vector<std::string> models{"model: gru", "model: lstm, attention: true", "model: transformer, heads: 2, schedule: cosine, max_length: 12", "model: rnn, optimizer: rmsprop, lr: 0.005"};
+  std::string steps;
+  for (size_t k = 0; k < models.size(); ++k)
+    steps += fmt::format("  next{}: {{ op: train_sequence, from: split, hidden: 16, embedding: 8, epochs: 12, batch: 16, {} inputs: [action], {}{} }}\n", k,
+                         models[k].find("lr:") == std::string::npos ? "lr: 0.02," : "", models[k].find("max_length") == std::string::npos ? "max_length: 20, " : "", models[k]);
+  auto run = testing::run_job(job(steps), folder, "out");
+  for (size_t k = 0; k < models.size(); ++k) {
+    json result = run.steps.at(fmt::format("next{}", k)).metrics["result"];
+    EXPECT_GT(result["accuracy"]["model"].get<double>(), 0.8) << models[k];
+    EXPECT_LT(result["accuracy"]["markov"].get<double>(), 0.55);
+    EXPECT_LT(result["log_loss"]["model"].get<double>(), result["log_loss"]["markov"].get<double>()) << models[k];
+  }
 }
 
 TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
@@ -122,7 +131,7 @@ TEST(TrainSequence, HeldOutValuesDoNotReachTheModel) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: transformer", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");

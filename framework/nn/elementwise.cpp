@@ -1,0 +1,240 @@
+#include "framework/nn/elementwise.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "framework/base/error.h"
+#include "framework/tensor/activations.h"
+
+namespace throng::nn {
+
+template <class T>
+Var add(Tape<T>& t, Var a, Var b) {
+  THRONG_CHECK(a.cols == b.cols && (a.rows == b.rows || b.rows == 1), "({}, {}) + ({}, {})", a.rows, a.cols, b.rows, b.cols);
+  const Var y = t.make(a.rows, a.cols, t.needs(a) || t.needs(b));
+  const size_t period = b.size();
+  const T *va = t.value(a), *vb = t.value(b);
+  T* out = t.value(y);
+  for (size_t at = 0; at < a.size(); at += period)
+    for (size_t i = 0; i < period; ++i) out[at + i] = va[at + i] + vb[i];
+  t.on_backward(y, [&t, a, b, y, period] {
+    const T* dy = t.gradient(y);
+    if (T* da = t.gradient(a))
+      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i];
+    if (T* db = t.gradient(b))
+      for (size_t at = 0; at < y.size(); at += period)
+        for (size_t i = 0; i < period; ++i) db[i] += dy[at + i];
+  });
+  return y;
+}
+
+template <class T>
+Var multiply(Tape<T>& t, Var a, Var b) {
+  THRONG_CHECK(a.cols == b.cols && a.rows == b.rows, "({}, {}) * ({}, {})", a.rows, a.cols, b.rows, b.cols);
+  const Var y = t.make(a.rows, a.cols, t.needs(a) || t.needs(b));
+  const T *va = t.value(a), *vb = t.value(b);
+  T* out = t.value(y);
+  for (size_t i = 0; i < y.size(); ++i) out[i] = va[i] * vb[i];
+  t.on_backward(y, [&t, a, b, y] {
+    const T *dy = t.gradient(y), *va = t.value(a), *vb = t.value(b);
+    if (T* da = t.gradient(a))
+      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * vb[i];
+    if (T* db = t.gradient(b))
+      for (size_t i = 0; i < y.size(); ++i) db[i] += dy[i] * va[i];
+  });
+  return y;
+}
+
+template <class T>
+Var scale(Tape<T>& t, Var a, double factor) {
+  const Var y = t.make(a.rows, a.cols, t.needs(a));
+  const T f = T(factor), *va = t.value(a);
+  T* out = t.value(y);
+  for (size_t i = 0; i < y.size(); ++i) out[i] = va[i] * f;
+  t.on_backward(y, [&t, a, y, f] {
+    const T* dy = t.gradient(y);
+    if (T* da = t.gradient(a))
+      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * f;
+  });
+  return y;
+}
+
+template <class T>
+Var activate(Tape<T>& t, Var a, Activation activation) {
+  const Var y = t.make(a.rows, a.cols, t.needs(a));
+  const size_t n = y.size();
+  const T* x = t.value(a);
+  T* out = t.value(y);
+  switch (activation) {
+    case Activation::kRelu:
+      for (size_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : T(0);
+      break;
+    case Activation::kLeakyRelu:
+      for (size_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : T(0.01) * x[i];
+      break;
+    case Activation::kTanh:
+      std::memcpy(out, x, n * sizeof(T));
+      tensor::tanh(out, n);
+      break;
+    case Activation::kSigmoid:
+      std::memcpy(out, x, n * sizeof(T));
+      tensor::sigmoid(out, n);
+      break;
+    case Activation::kGelu:
+      for (size_t i = 0; i < n; ++i) out[i] = x[i] * T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752)));
+      break;
+  }
+  t.on_backward(y, [&t, a, y, n, activation] {
+    const T *dy = t.gradient(y), *x = t.value(a), *v = t.value(y);
+    T* da = t.gradient(a);
+    switch (activation) {
+      case Activation::kRelu:
+        for (size_t i = 0; i < n; ++i) da[i] += v[i] > 0 ? dy[i] : T(0);
+        break;
+      case Activation::kLeakyRelu:
+        for (size_t i = 0; i < n; ++i) da[i] += x[i] > 0 ? dy[i] : T(0.01) * dy[i];
+        break;
+      case Activation::kTanh:
+        for (size_t i = 0; i < n; ++i) da[i] += dy[i] * (1 - v[i] * v[i]);
+        break;
+      case Activation::kSigmoid:
+        for (size_t i = 0; i < n; ++i) da[i] += dy[i] * v[i] * (1 - v[i]);
+        break;
+      case Activation::kGelu:  // Phi(x) + x phi(x)
+        for (size_t i = 0; i < n; ++i)
+          da[i] += dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i]));
+        break;
+    }
+  });
+  return y;
+}
+
+template <class T>
+Var dropout(Tape<T>& t, Var a, double p) {
+  THRONG_CHECK(p >= 0 && p < 1, "dropout {}", p);
+  if (!t.training() || p == 0) return a;
+  const Var y = t.make(a.rows, a.cols, t.needs(a));
+  const T keep = T(1 / (1 - p)), *x = t.value(a);
+  const uint32_t limit = uint32_t(p * 4294967296.0);
+  T *factor = t.scratch(y.size()), *out = t.value(y);
+  Random random = t.random();
+  for (size_t i = 0; i < y.size(); ++i) factor[i] = random.next() < limit ? T(0) : keep;
+  for (size_t i = 0; i < y.size(); ++i) out[i] = x[i] * factor[i];
+  t.on_backward(y, [&t, a, y, factor] {
+    const T* dy = t.gradient(y);
+    T* da = t.gradient(a);
+    for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * factor[i];
+  });
+  return y;
+}
+
+template <class T>
+Var concat(Tape<T>& t, std::span<const Var> parts) {
+  THRONG_CHECK(!parts.empty(), "nothing to put side by side");
+  size_t cols = 0;
+  bool needs = false;
+  for (Var p : parts) {
+    THRONG_CHECK(p.rows == parts[0].rows, "{} rows beside {}", p.rows, parts[0].rows);
+    cols += p.cols, needs = needs || t.needs(p);
+  }
+  const Var y = t.make(parts[0].rows, cols, needs);
+  size_t at = 0;
+  for (Var p : parts) {
+    for (size_t r = 0; r < p.rows; ++r) std::memcpy(t.value(y) + r * cols + at, t.value(p) + r * p.cols, p.cols * sizeof(T));
+    at += p.cols;
+  }
+  t.on_backward(y, [&t, y, list = std::vector<Var>(parts.begin(), parts.end())] {
+    const T* dy = t.gradient(y);
+    size_t at = 0;
+    for (Var p : list) {
+      if (T* dp = t.gradient(p))
+        for (size_t r = 0; r < p.rows; ++r)
+          for (size_t c = 0; c < p.cols; ++c) dp[r * p.cols + c] += dy[r * y.cols + at + c];
+      at += p.cols;
+    }
+  });
+  return y;
+}
+
+template <class T>
+Var slice(Tape<T>& t, Var a, size_t from, size_t cols) {
+  THRONG_CHECK(from + cols <= a.cols, "columns {} to {} of {}", from, from + cols, a.cols);
+  const Var y = t.make(a.rows, cols, t.needs(a));
+  for (size_t r = 0; r < a.rows; ++r) std::memcpy(t.value(y) + r * cols, t.value(a) + r * a.cols + from, cols * sizeof(T));
+  t.on_backward(y, [&t, a, y, from, cols] {
+    const T* dy = t.gradient(y);
+    T* da = t.gradient(a);
+    for (size_t r = 0; r < a.rows; ++r)
+      for (size_t c = 0; c < cols; ++c) da[r * a.cols + from + c] += dy[r * cols + c];
+  });
+  return y;
+}
+
+template <class T>
+Var gather_rows(Tape<T>& t, Var a, std::span<const uint32_t> index) {
+  const Var y = t.make(index.size(), a.cols, t.needs(a));
+  for (size_t r = 0; r < index.size(); ++r) {
+    THRONG_CHECK(index[r] < a.rows, "row {} of {}", index[r], a.rows);
+    std::memcpy(t.value(y) + r * a.cols, t.value(a) + index[r] * a.cols, a.cols * sizeof(T));
+  }
+  t.on_backward(y, [&t, a, y, rows = std::vector<uint32_t>(index.begin(), index.end())] {
+    const T* dy = t.gradient(y);
+    T* da = t.gradient(a);
+    for (size_t r = 0; r < rows.size(); ++r)
+      for (size_t c = 0; c < a.cols; ++c) da[rows[r] * a.cols + c] += dy[r * a.cols + c];
+  });
+  return y;
+}
+
+template <class T>
+Var reshape(Tape<T>& t, Var a, size_t rows, size_t cols) {
+  THRONG_CHECK(rows * cols == a.size(), "({}, {}) as ({}, {})", a.rows, a.cols, rows, cols);
+  const Var y = t.make(rows, cols, t.needs(a));
+  std::memcpy(t.value(y), t.value(a), a.size() * sizeof(T));
+  t.on_backward(y, [&t, a, y] {
+    const T* dy = t.gradient(y);
+    T* da = t.gradient(a);
+    for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i];
+  });
+  return y;
+}
+
+template <class T>
+Var row_dot(Tape<T>& t, Var a, Var b) {
+  THRONG_CHECK(a.cols == b.cols && a.rows == b.rows, "({}, {}) . ({}, {})", a.rows, a.cols, b.rows, b.cols);
+  const Var y = t.make(a.rows, 1, t.needs(a) || t.needs(b));
+  const T *va = t.value(a), *vb = t.value(b);
+  for (size_t r = 0; r < a.rows; ++r) {
+    T sum = 0;
+    for (size_t c = 0; c < a.cols; ++c) sum += va[r * a.cols + c] * vb[r * a.cols + c];
+    t.value(y)[r] = sum;
+  }
+  t.on_backward(y, [&t, a, b, y] {
+    const T *dy = t.gradient(y), *va = t.value(a), *vb = t.value(b);
+    T *da = t.gradient(a), *db = t.gradient(b);
+    for (size_t r = 0; r < a.rows; ++r)
+      for (size_t c = 0; c < a.cols; ++c) {
+        const size_t i = r * a.cols + c;
+        if (da) da[i] += dy[r] * vb[i];
+        if (db) db[i] += dy[r] * va[i];
+      }
+  });
+  return y;
+}
+
+#define THRONG_INSTANTIATE(T)                                             \
+  template Var add<T>(Tape<T>&, Var, Var);                                \
+  template Var multiply<T>(Tape<T>&, Var, Var);                           \
+  template Var scale<T>(Tape<T>&, Var, double);                           \
+  template Var activate<T>(Tape<T>&, Var, Activation);                    \
+  template Var dropout<T>(Tape<T>&, Var, double);                         \
+  template Var concat<T>(Tape<T>&, std::span<const Var>);                 \
+  template Var slice<T>(Tape<T>&, Var, size_t, size_t);                   \
+  template Var gather_rows<T>(Tape<T>&, Var, std::span<const uint32_t>);  \
+  template Var reshape<T>(Tape<T>&, Var, size_t, size_t);                 \
+  template Var row_dot<T>(Tape<T>&, Var, Var);
+THRONG_INSTANTIATE(float)
+THRONG_INSTANTIATE(double)
+#undef THRONG_INSTANTIATE
+
+}  // namespace throng::nn

@@ -1,0 +1,94 @@
+#include "framework/nn/linear.h"
+
+#include <cstring>
+
+#include "framework/base/error.h"
+#include "framework/tensor/gemm.h"
+
+namespace throng::nn {
+
+using tensor::gemm;
+using tensor::Side;
+
+template <class T>
+Var linear(Tape<T>& t, Var x, const Parameter& weight, const std::optional<Parameter>& bias) {
+  const size_t N = x.rows, I = x.cols, O = weight.rows;
+  THRONG_CHECK(weight.cols == I && (!bias || bias->size() == O), "({}, {}) times ({}, {}) transposed", N, I, O, weight.cols);
+  const Var y = t.make(N, O, true);
+  T* out = t.value(y);
+  if (bias)
+    for (size_t r = 0; r < N; ++r) std::memcpy(out + r * O, t.weight(*bias), O * sizeof(T));
+  gemm(Side::kPlain, Side::kTransposed, N, O, I, T(1), t.value(x), t.weight(weight), T(bias ? 1 : 0), out);
+  t.on_backward(y, [&t, x, y, weight, bias, N, I, O] {
+    const T* dy = t.gradient(y);
+    if (T* dx = t.gradient(x)) gemm(Side::kPlain, Side::kPlain, N, I, O, T(1), dy, t.weight(weight), T(1), dx);
+    if (T* dw = t.weight_gradient(weight)) gemm(Side::kTransposed, Side::kPlain, O, I, N, T(1), dy, t.value(x), T(1), dw);
+    if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
+      for (size_t r = 0; r < N; ++r)
+        for (size_t c = 0; c < O; ++c) db[c] += dy[r * O + c];
+  });
+  return y;
+}
+
+template <class T>
+Var embedding(Tape<T>& t, const Parameter& table, std::span<const int32_t> ids) {
+  const size_t H = table.cols;
+  T* gradient = t.weight_gradient(table);
+  const Var y = t.make(ids.size(), H, gradient != nullptr);
+  for (size_t r = 0; r < ids.size(); ++r) {
+    THRONG_CHECK(ids[r] < int64_t(table.rows), "row {} of a table of {}", ids[r], table.rows);
+    T* out = t.value(y) + r * H;
+    if (ids[r] < 0) std::fill_n(out, H, T(0));
+    else std::memcpy(out, t.weight(table) + size_t(ids[r]) * H, H * sizeof(T));
+  }
+  t.on_backward(y, [&t, y, gradient, H, list = std::vector<int32_t>(ids.begin(), ids.end())] {
+    const T* dy = t.gradient(y);
+    for (size_t r = 0; r < list.size(); ++r) {
+      if (list[r] < 0) continue;
+      T* to = gradient + size_t(list[r]) * H;
+      for (size_t c = 0; c < H; ++c) to[c] += dy[r * H + c];
+    }
+  });
+  return y;
+}
+
+template <class T>
+Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optional<Parameter>& bias, std::span<const int32_t> ids) {
+  const size_t N = x.rows, H = x.cols, M = ids.size();
+  THRONG_CHECK(table.cols == H && (!bias || bias->size() == table.rows), "({}, {}) times rows of ({}, {})", N, H, table.rows, table.cols);
+  T* rows = t.scratch(M * H);
+  for (size_t j = 0; j < M; ++j) {
+    THRONG_CHECK(ids[j] >= 0 && size_t(ids[j]) < table.rows, "row {} of a table of {}", ids[j], table.rows);
+    std::memcpy(rows + j * H, t.weight(table) + size_t(ids[j]) * H, H * sizeof(T));
+  }
+  const Var y = t.make(N, M, true);
+  T* out = t.value(y);
+  if (bias)
+    for (size_t r = 0; r < N; ++r)
+      for (size_t j = 0; j < M; ++j) out[r * M + j] = t.weight(*bias)[ids[j]];
+  gemm(Side::kPlain, Side::kTransposed, N, M, H, T(1), t.value(x), rows, T(bias ? 1 : 0), out);
+  t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
+    const T* dy = t.gradient(y);
+    if (T* dx = t.gradient(x)) gemm(Side::kPlain, Side::kPlain, N, H, M, T(1), dy, rows, T(1), dx);
+    if (T* dw = t.weight_gradient(table)) {
+      T* sums = t.scratch(M * H);
+      gemm(Side::kTransposed, Side::kPlain, M, H, N, T(1), dy, t.value(x), T(0), sums);
+      for (size_t j = 0; j < M; ++j)
+        for (size_t c = 0; c < H; ++c) dw[size_t(list[j]) * H + c] += sums[j * H + c];
+    }
+    if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
+      for (size_t r = 0; r < N; ++r)
+        for (size_t j = 0; j < M; ++j) db[list[j]] += dy[r * M + j];
+  });
+  return y;
+}
+
+#define THRONG_INSTANTIATE(T)                                                                            \
+  template Var linear<T>(Tape<T>&, Var, const Parameter&, const std::optional<Parameter>&);              \
+  template Var embedding<T>(Tape<T>&, const Parameter&, std::span<const int32_t>);                       \
+  template Var linear_of_rows<T>(Tape<T>&, Var, const Parameter&, const std::optional<Parameter>&, std::span<const int32_t>);
+THRONG_INSTANTIATE(float)
+THRONG_INSTANTIATE(double)
+#undef THRONG_INSTANTIATE
+
+}  // namespace throng::nn

@@ -1,0 +1,146 @@
+#include "framework/nn/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/base/error.h"
+#include "framework/base/suggest.h"
+
+namespace throng::nn {
+namespace {
+
+using Kind = OptimizerOptions::Kind;
+
+size_t num_states(const OptimizerOptions& o) {
+  switch (o.kind) {
+    case Kind::kSgd: return o.momentum != 0;
+    case Kind::kAdagrad: return 1;
+    case Kind::kRmsprop: return 1 + (o.momentum != 0);
+    default: return 2;
+  }
+}
+
+OptimizerOptions with_defaults(OptimizerOptions o) {
+  if (o.epsilon < 0) o.epsilon = o.kind == Kind::kAdagrad ? 1e-10 : o.kind == Kind::kAdadelta ? 1e-6 : 1e-8;
+  if (o.decay < 0) o.decay = o.kind == Kind::kAdadelta ? 0.9 : 0.99;
+  return o;
+}
+
+}  // namespace
+
+Kind OptimizerOptions::kind_of(const std::string& name) {
+  const std::vector<std::string> names{"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"};
+  const auto it = std::find(names.begin(), names.end(), name);
+  if (it == names.end()) throw job_error("'{}' is no optimizer", name).with_hint(suggest(name, names));
+  return Kind(it - names.begin());
+}
+
+double Schedule::at(int64_t step) const {
+  if (step < warmup) return double(step + 1) / double(warmup);
+  switch (kind) {
+    case Kind::kConstant: return 1;
+    case Kind::kStep: return std::pow(factor, double((step - warmup) / std::max<int64_t>(1, every)));
+    case Kind::kCosine: {
+      const double done = steps > warmup ? std::min(1.0, double(step - warmup) / double(steps - warmup)) : 1.0;
+      return least + (1 - least) * 0.5 * (1 + std::cos(3.14159265358979323846 * done));
+    }
+  }
+  return 1;
+}
+
+template <class T>
+Optimizer<T>::Optimizer(const OptimizerOptions& options, size_t num_weights)
+    : options_(with_defaults(options)), ranges_{{0, num_weights, 1, true}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
+
+template <class T>
+Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
+    : options_(with_defaults(options)), state_(num_states(options), std::vector<T>(parameters.size(), T(0))) {
+  for (const auto& e : parameters.entries())
+    if (!e.frozen && !e.statistic) ranges_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays});
+}
+
+template <class T>
+void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor) {
+  ++steps_;
+  for (const Range& range : ranges_) move(range, weights, gradient, options_.lr * lr_factor * range.lr_scale);
+}
+
+template <class T>
+void Optimizer<T>::move(const Range& range, std::span<T> weights, std::span<const T> gradient, double rate) {
+  const size_t n = range.end - range.begin;
+  T* w = weights.data() + range.begin;
+  const T* g = gradient.data() + range.begin;
+  T* a = state_.empty() ? nullptr : state_[0].data() + range.begin;
+  T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.begin;
+  const double decay = range.decays ? options_.weight_decay : 0;
+  const T lr = T(rate), wd = options_.kind == Kind::kAdamW ? T(0) : T(decay), momentum = T(options_.momentum), epsilon = T(options_.epsilon), keep = T(options_.decay);
+  switch (options_.kind) {
+    case Kind::kSgd:
+      for (size_t i = 0; i < n; ++i) {
+        T d = g[i] + wd * w[i];
+        if (a) {
+          a[i] = momentum * a[i] + d;
+          d = options_.nesterov ? d + momentum * a[i] : a[i];
+        }
+        w[i] -= lr * d;
+      }
+      break;
+    case Kind::kAdagrad:
+      for (size_t i = 0; i < n; ++i) {
+        const T d = g[i] + wd * w[i];
+        a[i] += d * d;
+        w[i] -= lr * d / (std::sqrt(a[i]) + epsilon);
+      }
+      break;
+    case Kind::kAdadelta:
+      for (size_t i = 0; i < n; ++i) {
+        const T d = g[i] + wd * w[i];
+        a[i] = keep * a[i] + (1 - keep) * d * d;
+        const T delta = std::sqrt(b[i] + epsilon) / std::sqrt(a[i] + epsilon) * d;
+        b[i] = keep * b[i] + (1 - keep) * delta * delta;
+        w[i] -= lr * delta;
+      }
+      break;
+    case Kind::kRmsprop:
+      for (size_t i = 0; i < n; ++i) {
+        const T d = g[i] + wd * w[i];
+        a[i] = keep * a[i] + (1 - keep) * d * d;
+        T move = d / (std::sqrt(a[i]) + epsilon);
+        if (b) b[i] = momentum * b[i] + move, move = b[i];
+        w[i] -= lr * move;
+      }
+      break;
+    case Kind::kAdam:
+    case Kind::kAdamW: {
+      // The bias corrections are drawn into the rate and epsilon.
+      const double second = std::sqrt(1 - std::pow(options_.beta2, double(steps_)));
+      const T scaled = T(rate * second / (1 - std::pow(options_.beta1, double(steps_)))), scaled_epsilon = T(options_.epsilon * second);
+      const T b1 = T(options_.beta1), b2 = T(options_.beta2), shrink = options_.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
+      for (size_t i = 0; i < n; ++i) {
+        const T d = g[i] + wd * w[i];
+        a[i] = b1 * a[i] + (1 - b1) * d;
+        b[i] = b2 * b[i] + (1 - b2) * d * d;
+        w[i] = shrink * w[i] - scaled * a[i] / (std::sqrt(b[i]) + scaled_epsilon);
+      }
+      break;
+    }
+  }
+}
+
+template class Optimizer<float>;
+template class Optimizer<double>;
+
+double clip_norm(std::span<float> gradient, double limit) {
+  double sum = 0;
+  for (size_t block = 0; block < gradient.size(); block += 4096) {
+    double part = 0;
+    for (size_t i = block; i < std::min(gradient.size(), block + 4096); ++i) part += double(gradient[i]) * double(gradient[i]);
+    sum += part;
+  }
+  const double norm = std::sqrt(sum);
+  if (limit > 0 && norm > limit)
+    for (float& g : gradient) g *= float(limit / norm);
+  return norm;
+}
+
+}  // namespace throng::nn

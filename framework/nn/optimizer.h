@@ -1,0 +1,79 @@
+// Optimisers over a model's one array of weights, and schedules of their learning rate.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "framework/nn/parameters.h"
+
+namespace throng::nn {
+
+/// As torch.optim's of the same names, with their defaults.
+struct OptimizerOptions {
+  enum class Kind { kSgd, kAdagrad, kAdadelta, kRmsprop, kAdam, kAdamW };
+  Kind kind = Kind::kAdam;
+  double lr = 1e-3;
+  double momentum = 0;       ///< sgd, rmsprop
+  bool nesterov = false;     ///< sgd
+  double beta1 = 0.9;        ///< adam, adamw
+  double beta2 = 0.999;
+  double decay = -1;         ///< rmsprop's alpha (0.99), adadelta's rho (0.9); negative: the default
+  double epsilon = -1;       ///< negative: the default, 1e-8; adagrad 1e-10, adadelta 1e-6
+  double weight_decay = 0;   ///< adamw: of the weights themselves (Loshchilov and Hutter, 2019); others: added to the gradient
+  static Kind kind_of(const std::string& name);  ///< "sgd" ..; a job error for another
+};
+
+/// The learning rate's factor by step.
+struct Schedule {
+  enum class Kind { kConstant, kCosine, kStep };
+  Kind kind = Kind::kConstant;
+  int64_t warmup = 0;       ///< steps of linear rise from 0; then the kind begins
+  int64_t steps = 0;        ///< cosine: where it ends, warm-up included
+  double least = 0;         ///< cosine: the factor at the end
+  int64_t every = 1;        ///< step: falls by `factor` each so many steps after the warm-up
+  double factor = 0.1;
+  /// Of step `step`, counted from 0.
+  double at(int64_t step) const;
+};
+
+/// Moves weights along gradients, element by element, so that the bits do not depend on ranks or threads. T is float or double.
+template <class T>
+class Optimizer {
+ public:
+  /// One group of all weights.
+  explicit Optimizer(const OptimizerOptions& options, size_t num_weights);
+  /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates by matrix.
+  Optimizer(const OptimizerOptions& options, const Parameters& parameters);
+
+  /// One step, with the learning rate times `lr_factor`.
+  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1);
+
+  int64_t steps() const { return steps_; }
+  const OptimizerOptions& options() const { return options_; }
+  /// What a checkpoint keeps: none, one or two numbers for each weight.
+  std::vector<std::vector<T>>& state() { return state_; }
+  const std::vector<std::vector<T>>& state() const { return state_; }
+  void set_steps(int64_t n) { steps_ = n; }
+
+ private:
+  struct Range {
+    size_t begin, end;
+    double lr_scale;
+    bool decays;
+  };
+  void move(const Range& range, std::span<T> weights, std::span<const T> gradient, double lr);
+
+  OptimizerOptions options_;
+  std::vector<Range> ranges_;
+  std::vector<std::vector<T>> state_;
+  int64_t steps_ = 0;
+};
+
+extern template class Optimizer<float>;
+extern template class Optimizer<double>;
+
+/// Scales the gradient to at most `limit` in Euclidean norm (none where that is 0), summed in fixed blocks; returns the norm before.
+double clip_norm(std::span<float> gradient, double limit);
+
+}  // namespace throng::nn

@@ -1,0 +1,79 @@
+#include "framework/nn/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/base/error.h"
+#include "framework/base/hash.h"
+#include "framework/base/random.h"
+#include "framework/base/suggest.h"
+
+namespace throng::nn {
+
+Initial Initial::glorot(size_t in, size_t out) { return uniform(std::sqrt(6.0 / double(in + out))); }
+
+Parameter Parameters::add(std::string name, size_t rows, size_t cols, Initial initial, bool decays) {
+  for (const auto& e : entries_) THRONG_CHECK(e.name != name, "two parameters are named '{}'", name);
+  Entry e{std::move(name), {size_, rows, cols}, initial};
+  e.decays = decays;
+  // Each matrix begins a cache line.
+  size_ += (e.where.size() + 15) / 16 * 16;
+  entries_.push_back(std::move(e));
+  return entries_.back().where;
+}
+
+Parameter Parameters::add_statistic(std::string name, size_t cols, double initial) {
+  const Parameter p = add(std::move(name), 1, cols, Initial::constant(initial), false);
+  entries_.back().statistic = true;
+  return p;
+}
+
+const Parameters::Entry& Parameters::find(const std::string& name) const {
+  for (const auto& e : entries_)
+    if (e.name == name) return e;
+  std::vector<std::string> names;
+  for (const auto& e : entries_) names.push_back(e.name);
+  throw job_error("the model has no weights '{}'", name).with_hint(suggest(name, names));
+}
+
+size_t Parameters::freeze(const std::string& prefix) {
+  size_t n = 0;
+  for (auto& e : entries_)
+    if (e.name.starts_with(prefix)) e.frozen = true, ++n;
+  return n;
+}
+
+size_t Parameters::scale_lr(const std::string& prefix, double scale) {
+  size_t n = 0;
+  for (auto& e : entries_)
+    if (e.name.starts_with(prefix)) e.lr_scale = scale, ++n;
+  return n;
+}
+
+bool Parameters::learns(const Parameter& p) const {
+  const auto it = std::lower_bound(entries_.begin(), entries_.end(), p.at, [](const Entry& e, size_t at) { return e.where.at < at; });
+  THRONG_CHECK(it != entries_.end() && it->where.at == p.at, "no parameter at {}", p.at);
+  return !it->frozen;
+}
+
+template <class T>
+void Parameters::initialize(std::span<T> weights, uint64_t seed) const {
+  THRONG_CHECK(weights.size() == size_, "{} weights for a model of {}", weights.size(), size_);
+  std::fill(weights.begin(), weights.end(), T(0));
+  for (const auto& e : entries_) {
+    Random random(seed, hash64(e.name));
+    for (size_t i = 0; i < e.where.size(); ++i) {
+      T& w = weights[e.where.at + i];
+      switch (e.initial.kind) {
+        case Initial::Kind::kConstant: w = T(e.initial.number); break;
+        case Initial::Kind::kUniform: w = T((2 * random.uniform() - 1) * e.initial.number); break;
+        case Initial::Kind::kNormal: w = T(random.normal() * e.initial.number); break;
+      }
+    }
+  }
+}
+
+template void Parameters::initialize<float>(std::span<float>, uint64_t) const;
+template void Parameters::initialize<double>(std::span<double>, uint64_t) const;
+
+}  // namespace throng::nn

@@ -1,0 +1,109 @@
+// Reverse-mode differentiation over coarse operations on matrices.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "framework/base/buffer.h"
+#include "framework/base/random.h"
+#include "framework/nn/parameters.h"
+
+namespace throng::nn {
+
+/// Sequences in one matrix without padding: sequence s is rows [begin(s), end(s)).
+class Segments {
+ public:
+  Segments() = default;
+  static Segments of_lengths(std::span<const size_t> lengths);
+  size_t count() const { return offsets_.size() - 1; }
+  size_t begin(size_t s) const { return offsets_[s]; }
+  size_t end(size_t s) const { return offsets_[s + 1]; }
+  size_t length(size_t s) const { return end(s) - begin(s); }
+  size_t num_rows() const { return offsets_.back(); }
+  size_t longest() const;
+
+ private:
+  std::vector<size_t> offsets_{0};
+};
+
+/// A matrix on a tape.
+struct Var {
+  uint32_t node = UINT32_MAX;
+  size_t rows = 0, cols = 0;
+  size_t size() const { return rows * cols; }
+};
+
+/// What was computed in one step of one shard, so that it can be gone through backwards. Used by one thread; its memory is kept and used
+/// again by the next step. T is float or double.
+///
+/// A loss is an operation without a result: it adds to `loss()` and leaves its gradient in what it was computed from. `backward` then
+/// carries all gradients to the weights.
+template <class T>
+class Tape {
+ public:
+  /// `gradient` is what weight gradients are added to; empty where none is wanted: nothing is remembered, dropout is off and batch norm uses its
+  /// statistics. `stream` makes the random numbers of this step and shard.
+  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0);
+  bool training() const { return !gradient_.empty(); }
+  const Parameters& parameters() const { return *parameters_; }
+
+  /// Rows of input; they are not copied and must stay.
+  Var constant(const T* values, size_t rows, size_t cols);
+  /// A whole matrix of weights as an operand.
+  Var weights(const Parameter& p);
+
+  T* value(Var v) { return nodes_[v.node].value; }
+  /// The gradient of what `v` holds, zero at first; to be added to. Null where it has no use.
+  T* gradient(Var v);
+  const T* weight(const Parameter& p) const { return weights_.data() + p.at; }
+  /// Null where the weights are frozen, or no gradient is wanted.
+  T* weight_gradient(const Parameter& p) { return training() && parameters_->learns(p) ? gradient_.data() + p.at : nullptr; }
+
+  double loss() const { return loss_; }
+  void add_loss(double v) { loss_ += v; }
+  /// Goes back from the last operation to the first.
+  void backward();
+
+  // For operations:
+  /// Room for a result, not zeroed. `needs` is whether anything before it has a gradient.
+  Var make(size_t rows, size_t cols, bool needs);
+  bool needs(Var v) const { return nodes_[v.node].needs; }
+  /// What `backward` does for the operation that made `v`; dropped where `v` needs no gradient. Called only if `v` got one.
+  void on_backward(Var v, std::function<void()> work);
+  /// Room that lives as long as the step.
+  T* scratch(size_t n);
+  /// A new stream of random numbers for each call.
+  Random random() { return Random(seed_, stream_, ++draws_); }
+  /// Bytes held for values and gradients at the most.
+  size_t peak_bytes() const { return peak_; }
+
+ private:
+  struct Node {
+    T* value = nullptr;
+    T* gradient = nullptr;
+    size_t size = 0;
+    bool needs = false, owned = false;
+    std::function<void()> work;
+  };
+  T* take(size_t n);
+  void give(T* p, size_t n);
+  static size_t size_class(size_t n);
+
+  const Parameters* parameters_ = nullptr;
+  std::span<const T> weights_;
+  std::span<T> gradient_;
+  uint64_t seed_ = 0, stream_ = 0, draws_ = 0;
+  std::vector<Node> nodes_;
+  double loss_ = 0;
+  std::vector<AlignedVector<T>> blocks_;              // all memory
+  std::map<size_t, std::vector<T*>> free_;            // by size class
+  std::vector<std::pair<T*, size_t>> step_scratch_;
+  size_t used_ = 0, peak_ = 0;
+};
+
+extern template class Tape<float>;
+extern template class Tape<double>;
+
+}  // namespace throng::nn

@@ -1,0 +1,263 @@
+// Layers, losses and optimisers against what PyTorch computed on the same weights (layers_torch.txt): values, gradients and the weights after ten
+// steps of SGD with momentum, to 1e-6 in double and 1e-4 in float.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "framework/nn/layers.h"
+#include "framework/nn/objective.h"
+#include "framework/nn/optimizer.h"
+#include "tests/support/torch_numbers.h"
+
+namespace throng::nn {
+namespace {
+
+const testing::TorchNumbers& numbers() {
+  static const testing::TorchNumbers all("layers_torch.txt");
+  return all;
+}
+
+template <class T>
+constexpr double kTolerance = sizeof(T) == 8 ? 1e-6 : 1e-4;
+
+/// Makes the layer's weights, and from the inputs, by name, its result.
+template <class T>
+using Inputs = std::function<Var(const std::string&)>;
+template <class T>
+using Make = std::function<std::function<Var(Tape<T>&, const Inputs<T>&)>(Parameters&)>;
+
+template <class T>
+std::vector<T> part_of(const std::vector<T>& all, const Parameter& p) {
+  return {all.begin() + ptrdiff_t(p.at), all.begin() + ptrdiff_t(p.at + p.size())};
+}
+
+// Inputs lie beside the weights, so that they get gradients; `cols` of each.
+template <class T>
+void compare(const std::string& name, const std::map<std::string, size_t>& cols, const Make<T>& make) {
+  Parameters p;
+  const auto forward = make(p);
+  size_t num_layers = p.entries().size();
+  std::map<std::string, Parameter> inputs;
+  for (const auto& [key, c] : cols) inputs[key] = p.add(key, numbers().at(name + "/input/" + key).size() / c, c, Initial::constant(0));
+  std::vector<T> weights(p.size());
+  size_t matched = 0;
+  for (const auto& e : p.entries()) {
+    if (e.statistic) continue;
+    const std::string place = inputs.count(e.name) ? "/input/" : "/weight/";
+    const auto values = numbers().as<T>(name + place + e.name);
+    ASSERT_EQ(values.size(), e.where.size()) << name << ' ' << e.name;
+    std::copy(values.begin(), values.end(), weights.begin() + ptrdiff_t(e.where.at));
+    ++matched;
+  }
+  ASSERT_EQ(matched, numbers().below(name + "/weight/").size() + inputs.size()) << name;
+  const auto dout = numbers().as<T>(name + "/dout");
+  std::vector<T> gradient(p.size());
+  for (const auto& [key, where] : inputs) p.scale_lr(key, 0);
+  Optimizer<T> sgd({.kind = OptimizerOptions::Kind::kSgd, .lr = 0.002, .momentum = 0.9}, p);
+  Tape<T> t;
+  for (int step = 0; step < 10; ++step) {
+    std::fill(gradient.begin(), gradient.end(), T(0));
+    t.start(p, weights, gradient);
+    const Var out = forward(t, [&](const std::string& key) { return t.weights(inputs.at(key)); });
+    ASSERT_EQ(out.size(), dout.size()) << name;
+    if (step == 0) testing::expect_close(std::vector<T>(t.value(out), t.value(out) + out.size()), numbers().at(name + "/out"), kTolerance<T>, name + " out");
+    weighted_sum(t, out, dout.data());
+    t.backward();
+    if (step == 0)
+      for (const auto& e : p.entries())
+        if (!e.statistic) testing::expect_close(part_of(gradient, e.where), numbers().at(name + "/gradient/" + e.name), kTolerance<T>, name + " gradient of " + e.name);
+    sgd.update(weights, gradient);
+  }
+  for (size_t i = 0; i < num_layers; ++i)
+    if (const auto& e = p.entries()[i]; !e.statistic) testing::expect_close(part_of(weights, e.where), numbers().at(name + "/after/" + e.name), kTolerance<T>, name + " after ten steps, " + e.name);
+}
+
+template <class T>
+class LayersTorch : public ::testing::Test {};
+using Numbers = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(LayersTorch, Numbers);
+
+Segments equal(size_t sequences, size_t length) { return Segments::of_lengths(std::vector<size_t>(sequences, length)); }
+
+TYPED_TEST(LayersTorch, LinearEmbeddingAndNorms) {
+  using T = TypeParam;
+  compare<T>("linear", {{"x", 3}}, [](Parameters& p) {
+    return [l = Linear(p, "l", 3, 4)](Tape<T>& t, const Inputs<T>& in) { return l(t, in("x")); };
+  });
+  compare<T>("embedding", {}, [](Parameters& p) {
+    return [e = Embedding(p, "e", 5, 3)](Tape<T>& t, const Inputs<T>&) { return e(t, std::vector<int32_t>{4, 0, 4, 2}); };
+  });
+  compare<T>("layer_norm", {{"x", 5}}, [](Parameters& p) {
+    return [n = LayerNorm(p, "n", 5)](Tape<T>& t, const Inputs<T>& in) { return n(t, in("x")); };
+  });
+  compare<T>("batch_norm", {{"x", 3}}, [](Parameters& p) {
+    return [n = BatchNorm(p, "n", 3)](Tape<T>& t, const Inputs<T>& in) { return n(t, in("x")); };
+  });
+}
+
+TYPED_TEST(LayersTorch, BatchNormRemembersWhatItSaw) {
+  using T = TypeParam;
+  Parameters p;
+  const BatchNorm norm(p, "n", 3);
+  std::vector<T> weights(p.size()), gradient(p.size());
+  p.initialize<T>(weights, 1);
+  const auto x = numbers().as<T>("batch_norm/input/x");
+  Tape<T> t;
+  t.start(p, weights, gradient);
+  norm(t, t.constant(x.data(), 6, 3));
+  update_statistics<T>(p, weights, gradient, 0.1);
+  for (const T g : part_of(gradient, norm.statistics.mean)) EXPECT_EQ(g, T(0));
+  testing::expect_close(part_of(weights, norm.statistics.mean), numbers().at("batch_norm/running_mean"), kTolerance<T>, "running mean");
+  testing::expect_close(part_of(weights, norm.statistics.variance), numbers().at("batch_norm/running_var"), kTolerance<T>, "running variance");
+  // In use it goes by them, row by row.
+  t.start(p, weights, {});
+  const Var all = norm(t, t.constant(x.data(), 6, 3)), one = norm(t, t.constant(x.data(), 1, 3));
+  for (size_t c = 0; c < 3; ++c) EXPECT_EQ(t.value(all)[c], t.value(one)[c]);
+}
+
+TYPED_TEST(LayersTorch, RecurrentLayers) {
+  using T = TypeParam;
+  const auto with = [](const RecurrentOptions& options) {
+    return Make<T>([options](Parameters& p) {
+      return [r = Recurrent(p, "r", 2, 3, options)](Tape<T>& t, const Inputs<T>& in) { return r(t, in("x"), Segments::of_lengths(std::vector<size_t>{3, 1, 4})); };
+    });
+  };
+  compare<T>("stacked", {{"x", 2}}, with({Cell::kGru, 2, true}));
+  compare<T>("relu", {{"x", 2}}, with({Cell::kRnnRelu}));
+}
+
+TYPED_TEST(LayersTorch, Attention) {
+  using T = TypeParam;
+  compare<T>("self_attention", {{"x", 4}}, [](Parameters& p) {
+    return [a = MultiHeadAttention(p, "a", 4, {2, true})](Tape<T>& t, const Inputs<T>& in) { return a(t, in("x"), equal(2, 3)); };
+  });
+  compare<T>("cross_attention", {{"x", 4}, {"y", 4}}, [](Parameters& p) {
+    return [a = MultiHeadAttention(p, "a", 4, {2, false})](Tape<T>& t, const Inputs<T>& in) { return a(t, in("x"), equal(2, 3), in("y"), equal(2, 5)); };
+  });
+}
+
+TYPED_TEST(LayersTorch, TransformerBlocks) {
+  using T = TypeParam;
+  for (bool first : {false, true})
+    compare<T>(first ? "encoder_pre" : "encoder_post", {{"x", 4}}, [first](Parameters& p) {
+      return [b = TransformerEncoderBlock(p, "b", {4, 2, 6, 0, true, first, Activation::kGelu})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3)); };
+    });
+  compare<T>("decoder", {{"x", 4}, {"y", 4}}, [](Parameters& p) {
+    return [b = TransformerDecoderBlock(p, "b", {4, 2, 6})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3), in("y"), equal(2, 5)); };
+  });
+}
+
+TYPED_TEST(LayersTorch, Convolutions) {
+  using T = TypeParam;
+  compare<T>("conv1d", {{"x", 2}}, [](Parameters& p) {
+    return [c = Conv1d(p, "c", 2, 3, {3, 2, 1, 1})](Tape<T>& t, const Inputs<T>& in) {
+      Segments s = equal(2, 7);
+      return c(t, in("x"), s);
+    };
+  });
+  for (bool transposed : {false, true})
+    compare<T>(transposed ? "conv_transpose2d" : "conv2d", {{"x", 40}}, [transposed](Parameters& p) {
+      return [c = Conv2d(p, "c", 2, 3, {3, 2, 1, 1}, {2, 1, 1, 2}, transposed)](Tape<T>& t, const Inputs<T>& in) {
+        Image image{2, 5, 4};
+        return c(t, in("x"), image);
+      };
+    });
+  Parameters p;
+  p.add("unused", 1, 1, Initial::constant(0));
+  std::vector<T> weights(p.size());
+  const auto x = numbers().as<T>("pool/x");
+  Tape<T> t;
+  t.start(p, weights, {});
+  for (auto pooling : {ImagePooling::kMax, ImagePooling::kMean}) {
+    Image image{2, 5, 4};
+    const Var y = pool2d(t, t.constant(x.data(), 2, 40), image, pooling, {3, 2, 1}, {2, 1, 0});
+    testing::expect_close(std::vector<T>(t.value(y), t.value(y) + y.size()), numbers().at(pooling == ImagePooling::kMax ? "pool/max" : "pool/mean"), kTolerance<T>, "pool");
+  }
+}
+
+// A loss, and the gradient of everything in it.
+template <class T>
+void compare_loss(const std::string& name, const std::map<std::string, size_t>& cols, const std::function<void(Tape<T>&, const std::map<std::string, Parameter>&)>& loss) {
+  Parameters p;
+  std::map<std::string, Parameter> inputs;
+  for (const auto& [key, c] : cols) inputs[key] = p.add(key, numbers().at(name + "/input/" + key).size() / c, c, Initial::constant(0));
+  std::vector<T> weights(p.size()), gradient(p.size());
+  for (const auto& [key, where] : inputs) {
+    const auto values = numbers().as<T>(name + "/input/" + key);
+    std::copy(values.begin(), values.end(), weights.begin() + ptrdiff_t(where.at));
+  }
+  Tape<T> t;
+  t.start(p, weights, gradient);
+  loss(t, inputs);
+  EXPECT_NEAR(t.loss(), numbers().at(name + "/loss")[0], kTolerance<T> * std::fabs(t.loss())) << name;
+  t.backward();
+  for (const auto& [key, where] : inputs) testing::expect_close(part_of(gradient, where), numbers().at(name + "/gradient/" + key), kTolerance<T>, name + " gradient of " + key);
+}
+
+TYPED_TEST(LayersTorch, Losses) {
+  using T = TypeParam;
+  using In = std::map<std::string, Parameter>;
+  std::vector<T> wanted;
+  for (int r = 0; r < 4; ++r) wanted.insert(wanted.end(), {T(0), T(1), T(0.5)});
+  compare_loss<T>("cross_entropy", {{"x", 6}}, [](Tape<T>& t, const In& in) { cross_entropy(t, t.weights(in.at("x")), std::vector<int32_t>{2, 0, -1, 4}); });
+  compare_loss<T>("binary_cross_entropy", {{"x", 3}}, [&](Tape<T>& t, const In& in) { binary_cross_entropy<T>(t, t.weights(in.at("x")), wanted); });
+  compare_loss<T>("squared_error", {{"x", 3}}, [&](Tape<T>& t, const In& in) { squared_error<T>(t, t.weights(in.at("x")), wanted); });
+  compare_loss<T>("bpr", {{"p", 1}, {"n", 5}}, [](Tape<T>& t, const In& in) { bpr(t, t.weights(in.at("p")), t.weights(in.at("n"))); });
+  compare_loss<T>("bpr_max", {{"p", 1}, {"n", 5}}, [](Tape<T>& t, const In& in) { bpr_max(t, t.weights(in.at("p")), t.weights(in.at("n")), 0.4); });
+  compare_loss<T>("sampled_softmax", {{"x", 3}, {"table", 3}, {"bias", 1}}, [](Tape<T>& t, const In& in) {
+    const std::vector<T> log_q{T(-1), T(-2), T(-0.5), T(-3), T(-1.5), T(-0.7)};
+    sampled_softmax<T>(t, t.weights(in.at("x")), in.at("table"), in.at("bias"), std::vector<int32_t>{2, 0, 4}, std::vector<int32_t>{5, 2, 0, 5}, log_q);
+  });
+}
+
+TYPED_TEST(LayersTorch, Optimizers) {
+  using T = TypeParam;
+  using Kind = OptimizerOptions::Kind;
+  const std::map<std::string, OptimizerOptions> all{{"sgd", {.kind = Kind::kSgd, .lr = 0.05}},
+                                                    {"sgd_momentum", {.kind = Kind::kSgd, .lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}},
+                                                    {"sgd_nesterov", {.kind = Kind::kSgd, .lr = 0.05, .momentum = 0.9, .nesterov = true}},
+                                                    {"adagrad", {.kind = Kind::kAdagrad, .lr = 0.05}},
+                                                    {"adadelta", {.kind = Kind::kAdadelta, .lr = 0.5}},
+                                                    {"rmsprop", {.kind = Kind::kRmsprop, .lr = 0.05}},
+                                                    {"rmsprop_momentum", {.kind = Kind::kRmsprop, .lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}},
+                                                    {"adam", {.kind = Kind::kAdam, .lr = 0.05}},
+                                                    {"adam_decay", {.kind = Kind::kAdam, .lr = 0.05, .weight_decay = 0.1}},
+                                                    {"adamw", {.kind = Kind::kAdamW, .lr = 0.05, .weight_decay = 0.1}}};
+  for (const auto& [name, options] : all) {
+    auto weights = numbers().as<T>("optimizer/" + name + "/start"), gradients = numbers().as<T>("optimizer/" + name + "/gradients");
+    Optimizer<T> optimizer(options, weights.size());
+    for (size_t step = 0; step < 10; ++step) optimizer.update(weights, std::span<const T>(gradients).subspan(step * weights.size(), weights.size()));
+    testing::expect_close(weights, numbers().at("optimizer/" + name + "/end"), kTolerance<T>, name);
+  }
+}
+
+TEST(Optimizers, SchedulesWarmUpAndFall) {
+  const Schedule constant{.warmup = 4};
+  EXPECT_EQ(constant.at(0), 0.25);
+  EXPECT_EQ(constant.at(3), 1);
+  EXPECT_EQ(constant.at(1000), 1);
+  const Schedule cosine{.kind = Schedule::Kind::kCosine, .warmup = 10, .steps = 110, .least = 0.1};
+  EXPECT_EQ(cosine.at(10), 1);
+  EXPECT_NEAR(cosine.at(60), 0.55, 1e-12);
+  EXPECT_NEAR(cosine.at(110), 0.1, 1e-12);
+  EXPECT_NEAR(cosine.at(500), 0.1, 1e-12);
+  const Schedule step{.kind = Schedule::Kind::kStep, .every = 5, .factor = 0.5};
+  EXPECT_EQ(step.at(4), 1);
+  EXPECT_EQ(step.at(5), 0.5);
+  EXPECT_EQ(step.at(14), 0.25);
+}
+
+TEST(Optimizers, MatricesHaveTheirOwnRules) {
+  Parameters p;
+  const auto frozen = p.add("frozen", 1, 2, Initial::constant(1)), slow = p.add("slow", 1, 2, Initial::constant(1)), bias = p.add("bias", 1, 2, Initial::constant(1), false);
+  p.freeze("frozen"), p.scale_lr("slow", 0.1);
+  std::vector<float> weights(p.size(), 1.0f), gradient(p.size(), 1.0f);
+  Optimizer<float> sgd({.kind = OptimizerOptions::Kind::kSgd, .lr = 0.5, .weight_decay = 1}, p);
+  sgd.update(weights, gradient, 0.5);
+  EXPECT_EQ(weights[frozen.at], 1.0f);
+  EXPECT_NEAR(weights[slow.at], 1 - 0.025 * 2, 1e-6);
+  EXPECT_EQ(weights[bias.at], 0.75f);
+}
+
+}  // namespace
+}  // namespace throng::nn
