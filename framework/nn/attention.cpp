@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "framework/base/error.h"
-#include "framework/tensor/activations.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/softmax.h"
 
 namespace throng::nn {
 
@@ -20,13 +20,8 @@ namespace {
 template <class T>
 void softmax(T* row, size_t n, size_t width) {
   if (n > 0) {
-    const T most = *std::max_element(row, row + n);
-    for (size_t i = 0; i < n; ++i) row[i] -= most;
-    tensor::exp(row, n);
-    T sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += row[i];
-    const T scale = 1 / sum;
-    for (size_t i = 0; i < n; ++i) row[i] *= scale;
+    const auto found = tensor::exponents(row, n);
+    tensor::scale(1 / found.sum, row, n);
   }
   std::fill(row + n, row + width, T(0));
 }

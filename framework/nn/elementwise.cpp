@@ -1,10 +1,9 @@
 #include "framework/nn/elementwise.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "framework/base/error.h"
-#include "framework/tensor/activations.h"
+#include "framework/nn/activation_kernels.h"
 
 namespace throng::nn {
 
@@ -62,50 +61,8 @@ Var scale(Tape<T>& t, Var a, double factor) {
 template <class T>
 Var activate(Tape<T>& t, Var a, Activation activation) {
   const Var y = t.make(a.rows, a.cols, t.needs(a));
-  const size_t n = y.size();
-  const T* x = t.value(a);
-  T* out = t.value(y);
-  switch (activation) {
-    case Activation::kRelu:
-      for (size_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : T(0);
-      break;
-    case Activation::kLeakyRelu:
-      for (size_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : T(0.01) * x[i];
-      break;
-    case Activation::kTanh:
-      std::memcpy(out, x, n * sizeof(T));
-      tensor::tanh(out, n);
-      break;
-    case Activation::kSigmoid:
-      std::memcpy(out, x, n * sizeof(T));
-      tensor::sigmoid(out, n);
-      break;
-    case Activation::kGelu:
-      for (size_t i = 0; i < n; ++i) out[i] = x[i] * T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752)));
-      break;
-  }
-  t.on_backward(y, [&t, a, y, n, activation] {
-    const T *dy = t.gradient(y), *x = t.value(a), *v = t.value(y);
-    T* da = t.gradient(a);
-    switch (activation) {
-      case Activation::kRelu:
-        for (size_t i = 0; i < n; ++i) da[i] += v[i] > 0 ? dy[i] : T(0);
-        break;
-      case Activation::kLeakyRelu:
-        for (size_t i = 0; i < n; ++i) da[i] += x[i] > 0 ? dy[i] : T(0.01) * dy[i];
-        break;
-      case Activation::kTanh:
-        for (size_t i = 0; i < n; ++i) da[i] += dy[i] * (1 - v[i] * v[i]);
-        break;
-      case Activation::kSigmoid:
-        for (size_t i = 0; i < n; ++i) da[i] += dy[i] * v[i] * (1 - v[i]);
-        break;
-      case Activation::kGelu:  // Phi(x) + x phi(x)
-        for (size_t i = 0; i < n; ++i)
-          da[i] += dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i]));
-        break;
-    }
-  });
+  activation_forward(activation, t.value(a), t.value(y), y.size());
+  t.on_backward(y, [&t, a, y, activation] { activation_backward(activation, t.value(a), t.value(y), t.gradient(y), t.gradient(a), y.size()); });
   return y;
 }
 

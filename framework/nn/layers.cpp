@@ -52,9 +52,25 @@ Recurrent::Recurrent(Parameters& p, const std::string& name, size_t in, size_t h
 }
 
 template <class T>
-Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hidden, const Parameter& weights, bool reversed) {
+Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights) {
   const RecurrentLayer<T> layer(cell, x.cols, hidden);
-  THRONG_CHECK(layer.num_weights() == weights.size() && x.rows == segments.num_rows(), "{} weights of {}, {} rows of {}", weights.size(), layer.num_weights(), x.rows, segments.num_rows());
+  THRONG_CHECK(layer.num_weights() == weights.size() && x.rows == packing.num_rows(), "{} weights of {}, {} rows of {}", weights.size(), layer.num_weights(), x.rows, packing.num_rows());
+  const Var h = t.make(x.rows, hidden, true);
+  auto cache = std::make_shared<typename RecurrentLayer<T>::Cache>();
+  layer.forward(packing, t.weight(weights), t.value(x), t.value(h), *cache);
+  t.on_backward(h, [&t, layer, packing, x, h, cache, weights] {
+    std::vector<T> unwanted;
+    T *dx = t.gradient(x), *dw = t.weight_gradient(weights), *room = dx ? t.scratch(x.size()) : nullptr;
+    if (!dw) unwanted.assign(weights.size(), T(0)), dw = unwanted.data();
+    layer.backward(packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room);
+    for (size_t i = 0; dx && i < x.size(); ++i) dx[i] += room[i];
+  });
+  return h;
+}
+
+template <class T>
+Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hidden, const Parameter& weights, bool reversed) {
+  THRONG_CHECK(x.rows == segments.num_rows(), "{} rows of {}", x.rows, segments.num_rows());
   // Longest first, all first steps, then all second ones.
   std::vector<size_t> order(segments.count()), lengths;
   std::iota(order.begin(), order.end(), size_t{0});
@@ -67,19 +83,7 @@ Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hid
       const size_t s = order[j], row = reversed ? segments.end(s) - 1 - step : segments.begin(s) + step;
       from[packing.offsets[step] + j] = uint32_t(row), to[row] = uint32_t(packing.offsets[step] + j);
     }
-  const Var packed = gather_rows<T>(t, x, from);
-  const Var h = t.make(x.rows, hidden, true);
-  auto cache = std::make_shared<typename RecurrentLayer<T>::Cache>();
-  layer.forward(packing, t.weight(weights), t.value(packed), t.value(h), *cache);
-  t.on_backward(h, [&t, layer, packing, packed, h, cache, weights] {
-    T* dx = t.gradient(packed);
-    std::vector<T> unwanted;
-    T* dw = t.weight_gradient(weights);
-    if (!dw) unwanted.assign(weights.size(), T(0)), dw = unwanted.data();
-    // It writes what it finds of its inputs; `packed` has no other reader.
-    layer.backward(packing, t.weight(weights), t.value(packed), t.value(h), *cache, t.gradient(h), dw, dx);
-  });
-  return gather_rows<T>(t, h, to);
+  return gather_rows<T>(t, recurrent(t, gather_rows<T>(t, x, from), packing, cell, hidden, weights), to);
 }
 
 template <class T>
@@ -167,6 +171,7 @@ Conv2d::Conv2d(Parameters& p, const std::string& name, size_t in, size_t out, co
 }
 
 #define THRONG_INSTANTIATE(T)                                                                                           \
+  template Var recurrent<T>(Tape<T>&, Var, const Packing&, Cell, size_t, const Parameter&);                             \
   template Var recurrent<T>(Tape<T>&, Var, const Segments&, Cell, size_t, const Parameter&, bool);                      \
   template Var Recurrent::operator()<T>(Tape<T>&, Var, const Segments&) const;                                          \
   template Var AttentionPool::operator()<T>(Tape<T>&, Var, Var, const Segments&, Var*) const;                           \

@@ -78,7 +78,10 @@ struct Recurrent {
   Var operator()(Tape<T>& t, Var x, const Segments& segments) const;
 };
 
-/// One direction of one recurrent layer on a tape. `reversed`: from the end of each sequence to its beginning.
+/// One direction of one recurrent layer on a tape, on rows that are packed already (time-major, longest first): (N, in) to (N, hidden).
+template <class T>
+Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights);
+/// The same on sequences that lie one after another. `reversed`: from the end of each sequence to its beginning.
 template <class T>
 Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hidden, const Parameter& weights, bool reversed = false);
 

@@ -7,8 +7,9 @@
 #include "framework/base/error.h"
 #include "framework/nn/elementwise.h"
 #include "framework/nn/linear.h"
-#include "framework/tensor/activations.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/packed.h"
+#include "framework/tensor/softmax.h"
 
 namespace throng::nn {
 
@@ -20,15 +21,11 @@ namespace {
 // Logits of a row become the gradient of weight * -log softmax[target]; returns -log softmax[target].
 template <class T>
 double softmax_loss(T* row, size_t n, size_t target, T weight) {
-  const T most = *std::max_element(row, row + n), own = row[target];
-  for (size_t i = 0; i < n; ++i) row[i] -= most;
-  tensor::exp(row, n);
-  T sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += row[i];
-  const T scale = weight / sum;
-  for (size_t i = 0; i < n; ++i) row[i] *= scale;
+  const T own = row[target];
+  const auto found = tensor::exponents(row, n);
+  tensor::scale(weight / found.sum, row, n);
   row[target] -= weight;
-  return double(most) - double(own) + std::log(double(sum));
+  return double(found.most) - double(own) + std::log(double(found.sum));
 }
 
 double log1p_exp(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
@@ -79,9 +76,10 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
   std::vector<size_t> rows;
   for (size_t r = 0; r < x.rows; ++r)
     if (targets[r] >= 0) rows.push_back(r);
-  if (chunk == 0) chunk = (size_t{1} << 20) / sizeof(T);
+  if (chunk == 0) chunk = (size_t{16} << 20) / sizeof(T);
   const size_t at_once = std::clamp<size_t>(chunk / V, 16, 4096);
   const size_t most = std::min(at_once, rows.size());
+  const std::vector<T> zeros(std::max(V, H), T(0));
   AlignedVector<T> inputs(most * H), logits(most * V), back(most * H);
   T *dx = t.gradient(x), *dw = t.weight_gradient(table), *db = bias ? t.weight_gradient(*bias) : nullptr;
   const size_t J = extra ? extra->scores.cols : 0;
@@ -92,13 +90,14 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
       if (extra->columns[j] >= 0) visit(j, check_target(extra->columns[j], V));
   };
   double loss = 0;
+  // Laid out once for all chunks.
+  const tensor::PackedMatrix<T> forth(Side::kTransposed, H, V, t.weight(table)), back_again(Side::kPlain, dx ? V : 0, H, t.weight(table));
   for (size_t begin = 0; begin < rows.size(); begin += at_once) {
     const size_t n = std::min(at_once, rows.size() - begin);
     for (size_t i = 0; i < n; ++i) {
       std::memcpy(&inputs[i * H], t.value(x) + rows[begin + i] * H, H * sizeof(T));
-      if (bias) std::memcpy(&logits[i * V], t.weight(*bias), V * sizeof(T));
     }
-    gemm(Side::kPlain, Side::kTransposed, n, V, H, T(1), inputs.data(), t.weight(table), T(bias ? 1 : 0), logits.data());
+    forth.multiply(n, inputs.data(), bias ? t.weight(*bias) : zeros.data(), logits.data());
     for (size_t i = 0; i < n; ++i) {
       for_each_extra(rows[begin + i], [&](size_t j, size_t column) { logits[i * V + column] += scores[j]; });
       loss += softmax_loss(&logits[i * V], V, check_target(targets[rows[begin + i]], V), T(weight));
@@ -106,10 +105,9 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
     }
     if (dw) gemm(Side::kTransposed, Side::kPlain, V, H, n, T(1), logits.data(), inputs.data(), T(1), dw);
     if (db)
-      for (size_t i = 0; i < n; ++i)
-        for (size_t k = 0; k < V; ++k) db[k] += logits[i * V + k];
+      for (size_t i = 0; i < n; ++i) tensor::add(&logits[i * V], db, V);
     if (!dx) continue;
-    gemm(Side::kPlain, Side::kPlain, n, H, V, T(1), logits.data(), t.weight(table), T(0), back.data());
+    back_again.multiply(n, logits.data(), zeros.data(), back.data());
     for (size_t i = 0; i < n; ++i)
       for (size_t c = 0; c < H; ++c) dx[rows[begin + i] * H + c] += back[i * H + c];
   }

@@ -5,6 +5,7 @@
 
 #include "framework/base/error.h"
 #include "framework/base/suggest.h"
+#include "framework/nn/step_kernels.h"
 
 namespace throng::nn {
 namespace {
@@ -68,63 +69,18 @@ void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, dou
 template <class T>
 void Optimizer<T>::move(const Range& range, std::span<T> weights, std::span<const T> gradient, double rate) {
   const size_t n = range.end - range.begin;
-  T* w = weights.data() + range.begin;
-  const T* g = gradient.data() + range.begin;
+  const double decay = range.decays ? options_.weight_decay : 0;
+  typename StepKernels<T>::Step step{.lr = T(rate), .decay = T(options_.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(options_.momentum), .epsilon = T(options_.epsilon), .keep = T(options_.decay)};
+  if (options_.kind == Kind::kAdam || options_.kind == Kind::kAdamW) {
+    // The bias corrections are drawn into the rate and epsilon.
+    const double second = std::sqrt(1 - std::pow(options_.beta2, double(steps_)));
+    step.lr = T(rate * second / (1 - std::pow(options_.beta1, double(steps_)))), step.epsilon = T(options_.epsilon * second);
+    step.momentum = T(options_.beta1), step.keep = T(options_.beta2), step.shrink = options_.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
+  }
+  step.nesterov = options_.nesterov;
   T* a = state_.empty() ? nullptr : state_[0].data() + range.begin;
   T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.begin;
-  const double decay = range.decays ? options_.weight_decay : 0;
-  const T lr = T(rate), wd = options_.kind == Kind::kAdamW ? T(0) : T(decay), momentum = T(options_.momentum), epsilon = T(options_.epsilon), keep = T(options_.decay);
-  switch (options_.kind) {
-    case Kind::kSgd:
-      for (size_t i = 0; i < n; ++i) {
-        T d = g[i] + wd * w[i];
-        if (a) {
-          a[i] = momentum * a[i] + d;
-          d = options_.nesterov ? d + momentum * a[i] : a[i];
-        }
-        w[i] -= lr * d;
-      }
-      break;
-    case Kind::kAdagrad:
-      for (size_t i = 0; i < n; ++i) {
-        const T d = g[i] + wd * w[i];
-        a[i] += d * d;
-        w[i] -= lr * d / (std::sqrt(a[i]) + epsilon);
-      }
-      break;
-    case Kind::kAdadelta:
-      for (size_t i = 0; i < n; ++i) {
-        const T d = g[i] + wd * w[i];
-        a[i] = keep * a[i] + (1 - keep) * d * d;
-        const T delta = std::sqrt(b[i] + epsilon) / std::sqrt(a[i] + epsilon) * d;
-        b[i] = keep * b[i] + (1 - keep) * delta * delta;
-        w[i] -= lr * delta;
-      }
-      break;
-    case Kind::kRmsprop:
-      for (size_t i = 0; i < n; ++i) {
-        const T d = g[i] + wd * w[i];
-        a[i] = keep * a[i] + (1 - keep) * d * d;
-        T move = d / (std::sqrt(a[i]) + epsilon);
-        if (b) b[i] = momentum * b[i] + move, move = b[i];
-        w[i] -= lr * move;
-      }
-      break;
-    case Kind::kAdam:
-    case Kind::kAdamW: {
-      // The bias corrections are drawn into the rate and epsilon.
-      const double second = std::sqrt(1 - std::pow(options_.beta2, double(steps_)));
-      const T scaled = T(rate * second / (1 - std::pow(options_.beta1, double(steps_)))), scaled_epsilon = T(options_.epsilon * second);
-      const T b1 = T(options_.beta1), b2 = T(options_.beta2), shrink = options_.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
-      for (size_t i = 0; i < n; ++i) {
-        const T d = g[i] + wd * w[i];
-        a[i] = b1 * a[i] + (1 - b1) * d;
-        b[i] = b2 * b[i] + (1 - b2) * d * d;
-        w[i] = shrink * w[i] - scaled * a[i] / (std::sqrt(b[i]) + scaled_epsilon);
-      }
-      break;
-    }
-  }
+  StepKernels<T>::move(options_.kind, step, weights.data() + range.begin, gradient.data() + range.begin, a, b, n);
 }
 
 template class Optimizer<float>;

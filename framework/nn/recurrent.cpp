@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "framework/base/error.h"
+#include "framework/nn/cell_kernels.h"
 #include "framework/tensor/activations.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/packed.h"
@@ -29,76 +30,83 @@ Packing Packing::of(std::span<const size_t> lengths) {
   return p;
 }
 
+namespace {
+
+// Where the weights of a layer lie.
+template <class T, class P>
+struct Weights {
+  P *w_ih, *w_hh, *b_ih, *b_hh;
+  Weights(P* all, size_t gates, size_t inputs, size_t hidden) : w_ih(all), w_hh(w_ih + gates * inputs), b_ih(w_hh + gates * hidden), b_hh(b_ih + gates) {}
+};
+
+// Steps [first, end) that together have rows enough for a product to be worth its call, and few enough that what it makes is still in the cache when the
+// steps come to it.
+size_t block_end(const Packing& packing, size_t first) {
+  constexpr size_t kRows = 64;
+  size_t end = first, rows = 0;
+  while (end < packing.num_steps() && rows < kRows) rows += packing.sizes[end++];
+  return end;
+}
+size_t block_begin(const Packing& packing, size_t end) {
+  constexpr size_t kRows = 64;
+  size_t first = end, rows = 0;
+  while (first > 0 && rows < kRows) rows += packing.sizes[--first];
+  return first;
+}
+
+template <class T>
+void add_rows(const T* rows, size_t count, size_t width, T* into) {
+  const auto& kernels = CellKernels<T>::get();
+  for (size_t r = 0; r < count; ++r) kernels.add(rows + r * width, into, width);
+}
+
+}  // namespace
+
 template <class T>
 void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
-  const T* w_ih = weights;
-  const T* w_hh = w_ih + G * inputs_;
-  const T* b_ih = w_hh + G * H;
-  const T* b_hh = b_ih + G;
+  if (N == 0) return;
+  const Weights<T, const T> w(weights, G, inputs_, H);
+  const auto& kernels = CellKernels<T>::get();
+  const bool gru = cell_ == Cell::kGru, before = cell_ == Cell::kGruBefore;
   cache.gates.resize(N * G);
-  cache.before.assign(N * H, T(0));
   if (cell_ == Cell::kLstm) cache.cells.resize(N * H);
   if (num_gates(cell_) > 1) cache.inner.resize(N * H);
 
-  // One product for the inputs of all steps. The recurrent side adds to the same sums, save for GRU's candidate, which needs
-  // it apart.
-  const bool gru = cell_ == Cell::kGru;
-  for (size_t r = 0; r < N; ++r) {
-    T* gate = &cache.gates[r * G];
-    std::memcpy(gate, b_ih, G * sizeof(T));
-    for (size_t g = 0; g < (gru ? 2 * H : G); ++g) gate[g] += b_hh[g];
-  }
-  PackedMatrix<T>(Side::kTransposed, inputs_, G, w_ih).multiply_add(N, x, cache.gates.data());
-
-  // GRU that resets before the product: its candidate's product waits for the reset gate.
-  const bool before = cell_ == Cell::kGruBefore;
-  const PackedMatrix<T> recurrent(Side::kTransposed, H, before ? 2 * H : G, w_hh), last(Side::kTransposed, before ? H : 0, H, w_hh + 2 * H * H * before);
-  std::vector<T> candidates(before && N ? packing.sizes[0] * H : 0), gates(before && N ? packing.sizes[0] * 2 * H : 0);
-  std::vector<T> sums(gru && N ? packing.sizes[0] * G : 0);
-  for (size_t t = 0; t < packing.num_steps(); ++t) {
-    const size_t rows = packing.sizes[t], at = packing.offsets[t];
-    if (t > 0) std::memcpy(&cache.before[at * H], h + packing.offsets[t - 1] * H, rows * H * sizeof(T));
-    if (gru) std::fill(sums.begin(), sums.end(), T(0));
-    if (before) {
-      reset_before(rows, at, recurrent, last, gates, candidates, h, cache);
-      continue;
-    }
-    if (t > 0) recurrent.multiply_add(rows, &cache.before[at * H], gru ? sums.data() : &cache.gates[at * G]);
-    for (size_t j = 0; j < rows; ++j) {
-      T* gate = &cache.gates[(at + j) * G];
-      const T* h_before = &cache.before[(at + j) * H];
-      T* out = h + (at + j) * H;
-      if (cell_ == Cell::kRnn || cell_ == Cell::kRnnRelu) {
-        if (cell_ == Cell::kRnn) tensor::tanh(gate, H);
-        else
-          for (size_t i = 0; i < H; ++i) gate[i] = gate[i] > 0 ? gate[i] : T(0);
-        std::memcpy(out, gate, H * sizeof(T));
-      } else if (cell_ == Cell::kLstm) {
-        T* c = &cache.cells[(at + j) * H];
-        T* squashed = &cache.inner[(at + j) * H];
-        tensor::sigmoid(gate, 2 * H);
-        tensor::tanh(gate + 2 * H, H);
-        tensor::sigmoid(gate + 3 * H, H);
-        for (size_t i = 0; i < H; ++i) c[i] = gate[i] * gate[2 * H + i];
-        if (t > 0) {
-          const T* c_before = &cache.cells[(packing.offsets[t - 1] + j) * H];
-          for (size_t i = 0; i < H; ++i) c[i] += gate[H + i] * c_before[i];
+  // The recurrent side adds to the same sums as the input side, save for GRU's candidate: that of the one form is needed apart, that of the other waits for
+  // the reset gate.
+  std::vector<T> bias(w.b_ih, w.b_ih + G);
+  kernels.add(w.b_hh, bias.data(), gru ? 2 * H : G);
+  const PackedMatrix<T> from_input(Side::kTransposed, inputs_, G, w.w_ih);
+  const PackedMatrix<T> recurrent(Side::kTransposed, H, before ? 2 * H : G, w.w_hh), last(Side::kTransposed, H, before ? H : 0, w.w_hh + 2 * H * H * before);
+  const size_t widest = packing.sizes[0];
+  const std::vector<T> zeros(widest * H, T(0)), no_bias(gru ? G : 0, T(0));
+  std::vector<T> sums(gru ? widest * G : before ? widest * 2 * H : 0), candidates(before ? widest * H : 0);
+  for (size_t first = 0, end; first < packing.num_steps(); first = end) {
+    end = block_end(packing, first);
+    const size_t from = packing.offsets[first];
+    from_input.multiply(packing.offsets[end] - from, x + from * inputs_, bias.data(), &cache.gates[from * G]);
+    for (size_t t = first; t < end; ++t) {
+      const size_t rows = packing.sizes[t], at = packing.offsets[t];
+      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : zeros.data();
+      T* gates = &cache.gates[at * G];
+      if (before) {
+        reset_before(rows, recurrent, last, sums, candidates, h_before, gates, &cache.inner[at * H], h + at * H);
+        continue;
+      }
+      if (gru) recurrent.multiply(rows, h_before, no_bias.data(), sums.data());
+      else if (t > 0) recurrent.multiply_add(rows, h_before, gates);
+      for (size_t j = 0; j < rows; ++j) {
+        T *gate = gates + j * G, *out = h + (at + j) * H;
+        switch (cell_) {
+          case Cell::kLstm:
+            kernels.lstm_forward(gate, t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr, &cache.cells[(at + j) * H], &cache.inner[(at + j) * H], out, H);
+            break;
+          case Cell::kGru: kernels.gru_forward(gate, &sums[j * G], w.b_hh + 2 * H, h_before + j * H, &cache.inner[(at + j) * H], out, H); break;
+          case Cell::kRnn: kernels.tanh_forward(gate, out, H); break;
+          default:
+            for (size_t i = 0; i < H; ++i) out[i] = gate[i] = gate[i] > 0 ? gate[i] : T(0);
         }
-        std::memcpy(squashed, c, H * sizeof(T));
-        tensor::tanh(squashed, H);
-        for (size_t i = 0; i < H; ++i) out[i] = gate[3 * H + i] * squashed[i];
-      } else {
-        const T* sum = &sums[j * G];
-        T* inner = &cache.inner[(at + j) * H];
-        for (size_t i = 0; i < 2 * H; ++i) gate[i] += sum[i];
-        tensor::sigmoid(gate, 2 * H);
-        for (size_t i = 0; i < H; ++i) {
-          inner[i] = sum[2 * H + i] + b_hh[2 * H + i];
-          gate[2 * H + i] += gate[i] * inner[i];
-        }
-        tensor::tanh(gate + 2 * H, H);
-        for (size_t i = 0; i < H; ++i) out[i] = (T(1) - gate[H + i]) * gate[2 * H + i] + gate[H + i] * h_before[i];
       }
     }
   }
@@ -106,125 +114,117 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
 
 // One step: r and z from h, then the candidate from r h.
 template <class T>
-void RecurrentLayer<T>::reset_before(size_t rows, size_t at, const PackedMatrix<T>& gate_product, const PackedMatrix<T>& candidate_product, std::vector<T>& sums,
-                                     std::vector<T>& candidates, T* h, Cache& cache) const {
+void RecurrentLayer<T>::reset_before(size_t rows, const PackedMatrix<T>& gate_product, const PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,
+                                     const T* h_before, T* gates, T* inner, T* h) const {
   const size_t H = hidden_, G = 3 * H;
   std::fill(sums.begin(), sums.end(), T(0));
   std::fill(candidates.begin(), candidates.end(), T(0));
-  gate_product.multiply_add(rows, &cache.before[at * H], sums.data());
+  gate_product.multiply_add(rows, h_before, sums.data());
   for (size_t j = 0; j < rows; ++j) {
-    T *gate = &cache.gates[(at + j) * G], *inner = &cache.inner[(at + j) * H];
+    T* gate = gates + j * G;
     for (size_t i = 0; i < 2 * H; ++i) gate[i] += sums[j * 2 * H + i];
     tensor::sigmoid(gate, 2 * H);
-    for (size_t i = 0; i < H; ++i) inner[i] = gate[i] * cache.before[(at + j) * H + i];
+    for (size_t i = 0; i < H; ++i) inner[j * H + i] = gate[i] * h_before[j * H + i];
   }
-  candidate_product.multiply_add(rows, &cache.inner[at * H], candidates.data());
+  candidate_product.multiply_add(rows, inner, candidates.data());
   for (size_t j = 0; j < rows; ++j) {
-    T *gate = &cache.gates[(at + j) * G], *n = gate + 2 * H;
+    T *gate = gates + j * G, *n = gate + 2 * H;
     for (size_t i = 0; i < H; ++i) n[i] += candidates[j * H + i];
     tensor::tanh(n, H);
-    for (size_t i = 0; i < H; ++i) h[(at + j) * H + i] = (T(1) - gate[H + i]) * n[i] + gate[H + i] * cache.before[(at + j) * H + i];
+    for (size_t i = 0; i < H; ++i) h[j * H + i] = (T(1) - gate[H + i]) * n[i] + gate[H + i] * h_before[j * H + i];
   }
 }
 
 template <class T>
-void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const T* x, const T*, const Cache& cache, const T* dh, T* dweights,
-                                 T* dx) const {
+void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
-  const T* w_ih = weights;
-  const T* w_hh = w_ih + G * inputs_;
   if (N == 0) return;
+  const Weights<T, const T> w(weights, G, inputs_, H);
+  const auto& kernels = CellKernels<T>::get();
+  const bool gru = cell_ == Cell::kGru, before = cell_ == Cell::kGruBefore;
   const size_t widest = packing.sizes[0];
   // Gradients of the gates before activation: on the input side, and (GRU's candidate differs) on the recurrent side.
-  std::vector<T> d_input(N * G), d_recurrent(cell_ == Cell::kGru ? N * G : 0);
-  std::vector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H), zeros(H, T(0));
-  const bool before = cell_ == Cell::kGruBefore;
-  const PackedMatrix<T> recurrent(Side::kPlain, before ? 2 * H : G, H, w_hh), last(Side::kPlain, before ? H : 0, H, w_hh + 2 * H * H * before);
-  std::vector<T> gates(before ? widest * 2 * H : 0), candidates(before ? widest * H : 0), into_candidate(before ? widest * H : 0);
+  AlignedVector<T> d_input(N * G), d_recurrent(gru ? N * G : 0);
+  AlignedVector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H);
+  const std::vector<T> zeros(widest * H, T(0)), no_input(inputs_, T(0));
+  const PackedMatrix<T> recurrent(Side::kPlain, before ? 2 * H : G, H, w.w_hh), last(Side::kPlain, before ? H : 0, H, w.w_hh + 2 * H * H * before);
+  const PackedMatrix<T> to_input(Side::kPlain, dx ? G : 0, inputs_, w.w_ih);
+  AlignedVector<T> gates(before ? widest * 2 * H : 0), candidates(before ? widest * H : 0), into_candidate(before ? widest * H : 0);
 
-  for (size_t t = packing.num_steps(); t-- > 0;) {
-    const size_t rows = packing.sizes[t], at = packing.offsets[t];
-    for (size_t k = 0; k < rows * H; ++k) total[k] = dh[at * H + k] + carry[k];
-    for (size_t j = 0; j < rows; ++j) {
-      const T* gate = &cache.gates[(at + j) * G];
-      T* d = &d_input[(at + j) * G];
-      const T* d_out = &total[j * H];
-      const T* h_before = &cache.before[(at + j) * H];
-      if (cell_ == Cell::kRnn) {
-        for (size_t i = 0; i < H; ++i) d[i] = d_out[i] * (T(1) - gate[i] * gate[i]);
-      } else if (cell_ == Cell::kRnnRelu) {
-        for (size_t i = 0; i < H; ++i) d[i] = gate[i] > 0 ? d_out[i] : T(0);
-      } else if (before) {
-        for (size_t i = 0; i < H; ++i) {
-          const T update = gate[H + i], candidate = gate[2 * H + i];
-          d[H + i] = d_out[i] * (h_before[i] - candidate) * update * (T(1) - update);
-          d[2 * H + i] = candidates[j * H + i] = d_out[i] * (T(1) - update) * (T(1) - candidate * candidate);
-        }
-      } else if (cell_ == Cell::kLstm) {
-        const T* tanh_c = &cache.inner[(at + j) * H];
-        const T* c_before = t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : zeros.data();
-        T* dc_carry = &carry_cell[j * H];
-        for (size_t i = 0; i < H; ++i) {
-          T in = gate[i], forget = gate[H + i], candidate = gate[2 * H + i], output = gate[3 * H + i];
-          T dc = dc_carry[i] + d_out[i] * output * (T(1) - tanh_c[i] * tanh_c[i]);
-          d[i] = dc * candidate * in * (T(1) - in);
-          d[H + i] = dc * c_before[i] * forget * (T(1) - forget);
-          d[2 * H + i] = dc * in * (T(1) - candidate * candidate);
-          d[3 * H + i] = d_out[i] * tanh_c[i] * output * (T(1) - output);
-          dc_carry[i] = dc * forget;
-        }
-      } else {
-        const T* inner = &cache.inner[(at + j) * H];
-        T* d_rec = &d_recurrent[(at + j) * G];
-        for (size_t i = 0; i < H; ++i) {
-          T reset = gate[i], update = gate[H + i], candidate = gate[2 * H + i];
-          T d_candidate = d_out[i] * (T(1) - update) * (T(1) - candidate * candidate);
-          d[i] = d_rec[i] = d_candidate * inner[i] * reset * (T(1) - reset);
-          d[H + i] = d_rec[H + i] = d_out[i] * (h_before[i] - candidate) * update * (T(1) - update);
-          d[2 * H + i] = d_candidate;
-          d_rec[2 * H + i] = d_candidate * reset;
+  for (size_t end = packing.num_steps(), first; end > 0; end = first) {
+    first = block_begin(packing, end);
+    for (size_t t = end; t-- > first;) {
+      const size_t rows = packing.sizes[t], at = packing.offsets[t];
+      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : zeros.data();
+      kernels.sum(dh + at * H, carry.data(), total.data(), rows * H);
+      for (size_t j = 0; j < rows; ++j) {
+        const T *gate = &cache.gates[(at + j) * G], *d_out = &total[j * H];
+        T* d = &d_input[(at + j) * G];
+        switch (cell_) {
+          case Cell::kLstm:
+            kernels.lstm_backward(gate, &cache.inner[(at + j) * H], t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : zeros.data(), d_out, &carry_cell[j * H], d, H);
+            break;
+          case Cell::kGru: kernels.gru_backward(gate, &cache.inner[(at + j) * H], h_before + j * H, d_out, d, &d_recurrent[(at + j) * G], H); break;
+          case Cell::kRnn: kernels.tanh_backward(gate, d_out, d, H); break;
+          case Cell::kRnnRelu:
+            for (size_t i = 0; i < H; ++i) d[i] = gate[i] > 0 ? d_out[i] : T(0);
+            break;
+          case Cell::kGruBefore:
+            for (size_t i = 0; i < H; ++i) {
+              const T update = gate[H + i], candidate = gate[2 * H + i];
+              d[H + i] = d_out[i] * (h_before[j * H + i] - candidate) * update * (T(1) - update);
+              d[2 * H + i] = candidates[j * H + i] = d_out[i] * (T(1) - update) * (T(1) - candidate * candidate);
+            }
         }
       }
-    }
-    if (before) {
-      std::fill(into_candidate.begin(), into_candidate.end(), T(0));
-      last.multiply_add(rows, candidates.data(), into_candidate.data());
-      for (size_t j = 0; j < rows; ++j)
-        for (size_t i = 0; i < H; ++i) {
-          const T reset = cache.gates[(at + j) * G + i];
-          T* d = &d_input[(at + j) * G];
-          d[i] = into_candidate[j * H + i] * cache.before[(at + j) * H + i] * reset * (T(1) - reset);
-          gates[j * 2 * H + i] = d[i], gates[j * 2 * H + H + i] = d[H + i];
-        }
-    }
-    // What flows to the state before: sequences that end here keep a zero for the step after.
-    if (t > 0) {
-      const T* d_rec = cell_ == Cell::kGru ? &d_recurrent[at * G] : &d_input[at * G];
-      std::fill(carry.begin(), carry.end(), T(0));
-      recurrent.multiply_add(rows, before ? gates.data() : d_rec, carry.data());
-      if (before)
+      if (before) {
+        std::fill(into_candidate.begin(), into_candidate.end(), T(0));
+        last.multiply_add(rows, candidates.data(), into_candidate.data());
         for (size_t j = 0; j < rows; ++j)
-          for (size_t i = 0; i < H; ++i) carry[j * H + i] += into_candidate[j * H + i] * cache.gates[(at + j) * G + i];
-      if (cell_ == Cell::kGru || before)
-        for (size_t j = 0; j < rows; ++j)
-          for (size_t i = 0; i < H; ++i) carry[j * H + i] += total[j * H + i] * cache.gates[(at + j) * G + H + i];
+          for (size_t i = 0; i < H; ++i) {
+            const T reset = cache.gates[(at + j) * G + i];
+            T* d = &d_input[(at + j) * G];
+            d[i] = into_candidate[j * H + i] * h_before[j * H + i] * reset * (T(1) - reset);
+            gates[j * 2 * H + i] = d[i], gates[j * 2 * H + H + i] = d[H + i];
+          }
+      }
+      if (t == 0) continue;
+      // What flows to the state before: sequences that end here keep a zero for the step after.
+      if (rows < packing.sizes[t - 1]) std::fill_n(carry.data() + rows * H, (packing.sizes[t - 1] - rows) * H, T(0));
+      recurrent.multiply(rows, before ? gates.data() : gru ? &d_recurrent[at * G] : &d_input[at * G], zeros.data(), carry.data());
+      for (size_t j = 0; j < rows && (gru || before); ++j) {
+        kernels.multiply_add(&total[j * H], &cache.gates[(at + j) * G + H], &carry[j * H], H);
+        if (before) kernels.multiply_add(&into_candidate[j * H], &cache.gates[(at + j) * G], &carry[j * H], H);
+      }
     }
+    if (!dx) continue;
+    const size_t from = packing.offsets[first], rows = packing.offsets[end] - from;
+    to_input.multiply(rows, &d_input[from * G], no_input.data(), dx + from * inputs_);
   }
 
-  T* dw_ih = dweights;
-  T* dw_hh = dw_ih + G * inputs_;
-  T* db_ih = dw_hh + G * H;
-  T* db_hh = db_ih + G;
-  const T* d_rec = cell_ == Cell::kGru ? d_recurrent.data() : d_input.data();
-  gemm(Side::kTransposed, Side::kPlain, G, inputs_, N, T(1), d_input.data(), x, T(1), dw_ih);
-  gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, N, T(1), d_rec, G, cache.before.data(), H, T(1), dw_hh, H);
-  if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw_hh + 2 * H * H, H);
-  for (size_t r = 0; r < N; ++r)
-    for (size_t g = 0; g < G; ++g) db_ih[g] += d_input[r * G + g], db_hh[g] += d_rec[r * G + g];
-  if (dx) {
-    std::fill(dx, dx + N * inputs_, T(0));
-    PackedMatrix<T>(Side::kPlain, G, inputs_, w_ih).multiply_add(N, d_input.data(), dx);
+  const Weights<T, T> dw(dweights, G, inputs_, H);
+  gemm(Side::kTransposed, Side::kPlain, G, inputs_, N, T(1), d_input.data(), x, T(1), dw.w_ih);
+  // The states that the steps began with: those of the rows one step before, which lie as they are unless a sequence ends between.
+  const T* d_rec = gru ? d_recurrent.data() : d_input.data();
+  const size_t begun = N - widest;
+  AlignedVector<T> copied;
+  const T* states = h;
+  if (packing.sizes.back() != widest) {
+    copied.resize(begun * H);
+    for (size_t t = 1; t < packing.num_steps(); ++t)
+      std::memcpy(&copied[(packing.offsets[t] - widest) * H], h + packing.offsets[t - 1] * H, packing.sizes[t] * H * sizeof(T));
+    states = copied.data();
   }
+  gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, begun, T(1), d_rec + widest * G, G, states, H, T(1), dw.w_hh, H);
+  if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw.w_hh + 2 * H * H, H);
+  std::vector<T> sums(G, T(0));
+  add_rows(d_input.data(), N, G, sums.data());
+  kernels.add(sums.data(), dw.b_ih, G);
+  if (gru) {
+    std::fill(sums.begin(), sums.end(), T(0));
+    add_rows(d_rec, N, G, sums.data());
+  }
+  kernels.add(sums.data(), dw.b_hh, G);
 }
 
 template class RecurrentLayer<float>;

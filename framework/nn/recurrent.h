@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/base/buffer.h"
+
 namespace throng::tensor {
 template <class T>
 class PackedMatrix;
@@ -41,10 +43,9 @@ class RecurrentLayer {
 
   /// What the backward pass needs.
   struct Cache {
-    std::vector<T> gates;  // (N, G*H), activated
-    std::vector<T> cells;  // LSTM: (N, H)
-    std::vector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
-    std::vector<T> before; // (N, H): the state each step began with
+    AlignedVector<T> gates;  // (N, G*H), activated
+    AlignedVector<T> cells;  // LSTM: (N, H)
+    AlignedVector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
   };
   /// x (N, I) to h (N, H).
   void forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const;
@@ -52,8 +53,8 @@ class RecurrentLayer {
   void backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
 
  private:
-  void reset_before(size_t rows, size_t at, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,
-                    T* h, Cache& cache) const;
+  void reset_before(size_t rows, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,
+                    const T* h_before, T* gates, T* inner, T* h) const;
   Cell cell_;
   size_t inputs_, hidden_;
 };

@@ -1,15 +1,15 @@
 // Products with one right-hand side many times over, as a recurrent layer makes them at each step.
 #pragma once
 #include <cstddef>
-#include <vector>
 
+#include "framework/base/buffer.h"
 #include "framework/tensor/gemm.h"
 
 namespace throng::tensor {
 
 /// A right-hand matrix (k, n) laid out once for many products. An element of a product is summed over k in order, so its bits
 /// depend neither on how many rows are multiplied at a time nor on threads (a BLAS promises neither); they do depend on whether
-/// the processor has fused multiply-add. Made for k and n up to some thousands; the sum over many rows (a weight gradient) is
+/// the processor has fused multiply-add. The sum over many rows (a weight gradient) is
 /// gemm's work. T is float or double. Multiplying is thread-safe.
 template <class T>
 class PackedMatrix {
@@ -20,10 +20,13 @@ class PackedMatrix {
   size_t n() const { return n_; }
   /// C (m, n) += A (m, k) * B; dense rows.
   void multiply_add(size_t m, const T* a, T* c) const;
+  /// C (m, n) = `row` (n) on each row, + A * B; as if C had begun so.
+  void multiply(size_t m, const T* a, const T* row, T* c) const;
 
  private:
+  void multiply(size_t m, const T* a, const T* start, size_t lds, T* c) const;
   size_t k_, n_;
-  std::vector<T> panels_;  // columns in groups of one panel's width, each (k, width), the last filled up with zeros
+  AlignedVector<T> panels_;  // columns in groups of one panel's width, each (k, width), the last filled up with zeros
 };
 
 extern template class PackedMatrix<float>;

@@ -39,7 +39,7 @@ TEST(Report, SaysFiveSentencesEachWithPosts) {
   folder.write("e.jsonl", posts());
   auto run = testing::run_on_all_rank_counts(kClean + "  tokens: { op: tokenize, from: clean }\n  topics: { op: topics, from: tokens, k: 2, iterations: 20 }\n"
                                              "  trends: { op: trends, from: tokens, window: 1d }\n"
-                                             "  next: { op: train_sequence, from: clean, target: item, epochs: 1, hidden: 8, embedding: 4 }\n"
+                                             "  next: { op: train_sequence, from: clean, target: item, epochs: 6, lr: 0.02, hidden: 8, embedding: 4 }\n"
                                              "  report: { op: report, from: [clean, topics, trends, next] }\n", folder);
   json f = findings(run.folder);
   ASSERT_EQ(f["sentences"].size(), 5u);

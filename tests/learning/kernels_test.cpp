@@ -7,7 +7,9 @@
 #include <thread>
 
 #include "framework/base/random.h"
+#include "framework/nn/recurrent.h"
 #include "framework/tensor/activations.h"
+#include "framework/tensor/cpu.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/vector_kernels.h"
@@ -21,6 +23,12 @@ std::vector<double> random_numbers(size_t n, uint64_t seed) {
   for (double& x : v) x = random.normal();
   return v;
 }
+
+// Puts the instructions back at the end.
+struct Limited {
+  explicit Limited(tensor::Instructions most) { tensor::limit_instructions(most); }
+  ~Limited() { tensor::limit_instructions(tensor::Instructions::kAvx512); }
+};
 
 TEST(Kernels, EqualPlainLoops) {
   using tensor::Side;
@@ -99,12 +107,15 @@ void check_packed(size_t m, size_t n, size_t k, double tolerance) {
 }
 
 TEST(Kernels, PackedProductsEqualPlainLoopsAndDoNotDependOnTheNumberOfRows) {
-  for (size_t m : {1u, 2u, 5u, 6u, 7u, 13u})
-    for (size_t n : {1u, 7u, 8u, 15u, 16u, 17u, 40u})
-      for (size_t k : {0u, 1u, 3u, 64u, 129u}) {
-        check_packed<float>(m, n, k, 1e-5);
-        check_packed<double>(m, n, k, 1e-13);
-      }
+  for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+    const Limited limited(most);
+    for (size_t m : {1u, 2u, 5u, 6u, 7u, 13u, 50u})
+      for (size_t n : {1u, 7u, 16u, 17u, 32u, 33u, 40u, 64u})
+        for (size_t k : {0u, 1u, 3u, 64u, 129u}) {
+          check_packed<float>(m, n, k, 1e-5);
+          check_packed<double>(m, n, k, 1e-13);
+        }
+  }
 }
 
 TEST(Kernels, ActivationsAreWithinTheirBounds) {
@@ -132,6 +143,45 @@ TEST(Kernels, ActivationsAreWithinTheirBounds) {
     tensor::tanh(part.data(), n);
     EXPECT_EQ(std::vector<float>(tanhs.end() - ptrdiff_t(n), tanhs.end()), part);
   }
+}
+
+// A processor with other vectors must not give other results: activations and what cells do have the same bits with all of them, products with all that have
+// fused multiply-add.
+TEST(Kernels, BitsDoNotDependOnTheVectors) {
+  using tensor::Instructions;
+  constexpr size_t kInputs = 37, kHidden = 45;
+  const auto packing = nn::Packing::of(std::vector<size_t>{7, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 1, 1, 1});
+  std::vector<std::vector<float>> found;
+  std::vector<Instructions> used;
+  for (Instructions i : {Instructions::kPlain, Instructions::kAvx2, Instructions::kAvx512}) {
+    const Limited limited(i);
+    if (tensor::instructions() != i) continue;
+    used.push_back(i);
+    auto& all = found.emplace_back();
+    auto keep = [&](const auto& v) { all.insert(all.end(), v.begin(), v.end()); };
+    std::vector<float> x(1000);
+    for (auto apply : {static_cast<void (*)(float*, size_t)>(tensor::exp), static_cast<void (*)(float*, size_t)>(tensor::sigmoid), static_cast<void (*)(float*, size_t)>(tensor::tanh)}) {
+      for (size_t k = 0; k < x.size(); ++k) x[k] = float(k) * 0.2f - 100;
+      apply(x.data(), x.size());
+      keep(x);
+    }
+    if (i == Instructions::kPlain) continue;  // has no fused multiply-add
+    for (nn::Cell cell : {nn::Cell::kRnn, nn::Cell::kLstm, nn::Cell::kGru, nn::Cell::kGruBefore}) {
+      const nn::RecurrentLayer<float> layer(cell, kInputs, kHidden);
+      const auto wd = random_numbers(layer.num_weights(), 1), xd = random_numbers(packing.num_rows() * kInputs, 2), dd = random_numbers(packing.num_rows() * kHidden, 3);
+      std::vector<float> w(wd.begin(), wd.end()), in(xd.begin(), xd.end()), dh(dd.begin(), dd.end()), h(dd.size()), dw(w.size()), dx(in.size());
+      for (float& v : w) v *= 0.2f;
+      nn::RecurrentLayer<float>::Cache cache;
+      layer.forward(packing, w.data(), in.data(), h.data(), cache);
+      layer.backward(packing, w.data(), in.data(), h.data(), cache, dh.data(), dw.data(), dx.data());
+      keep(h), keep(dx);
+    }
+  }
+  for (size_t k = 1; k < found.size(); ++k) {
+    const auto& one = found[k - 1];
+    for (size_t i = 0; i < std::min(one.size(), found[k].size()); ++i) ASSERT_EQ(one[i], found[k][i]) << "number " << i << " with instructions " << int(used[k]);
+  }
+  if (used.size() < 3) std::cout << "this processor has " << used.size() << " of the 3 sets of instructions: the others are not compared\n";
 }
 
 }  // namespace

@@ -1,0 +1,94 @@
+#include "framework/nn/activation_kernels.h"
+
+#include <cmath>
+
+#include "framework/tensor/activation_bodies.h"
+#include "framework/tensor/cpu.h"
+
+namespace throng::nn {
+namespace {
+
+using tensor::Instructions;
+
+#define THRONG_BODY template <class T> __attribute__((always_inline)) inline
+
+THRONG_BODY void forward_body(Activation activation, const T* __restrict x, T* __restrict y, size_t n) {
+  switch (activation) {
+    case Activation::kRelu:
+      for (size_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : T(0);
+      break;
+    case Activation::kLeakyRelu:
+      for (size_t i = 0; i < n; ++i) y[i] = (x[i] > 0 ? T(1) : T(0.01)) * x[i];
+      break;
+    case Activation::kTanh:
+      for (size_t i = 0; i < n; ++i) y[i] = tensor::tanh_of(x[i]);
+      break;
+    case Activation::kSigmoid:
+      for (size_t i = 0; i < n; ++i) y[i] = tensor::sigmoid_of(x[i]);
+      break;
+    case Activation::kGelu:
+      for (size_t i = 0; i < n; ++i) y[i] = x[i] * T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752)));
+      break;
+  }
+}
+
+THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* __restrict dy, T* __restrict dx, size_t n) {
+  switch (activation) {
+    case Activation::kRelu:
+      for (size_t i = 0; i < n; ++i) dx[i] += (y[i] > 0 ? T(1) : T(0)) * dy[i];
+      break;
+    case Activation::kLeakyRelu:
+      for (size_t i = 0; i < n; ++i) dx[i] += (x[i] > 0 ? T(1) : T(0.01)) * dy[i];
+      break;
+    case Activation::kTanh:
+      for (size_t i = 0; i < n; ++i) dx[i] += dy[i] * (1 - y[i] * y[i]);
+      break;
+    case Activation::kSigmoid:
+      for (size_t i = 0; i < n; ++i) dx[i] += dy[i] * y[i] * (1 - y[i]);
+      break;
+    case Activation::kGelu:  // Phi(x) + x phi(x)
+      for (size_t i = 0; i < n; ++i)
+        dx[i] += dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i]));
+      break;
+  }
+}
+
+#define THRONG_SET(name, attribute)                                                                                                               \
+  template <class T>                                                                                                                              \
+  struct name {                                                                                                                                   \
+    attribute static void forward(Activation a, const T* x, T* y, size_t n) { forward_body(a, x, y, n); }                                         \
+    attribute static void backward(Activation a, const T* x, const T* y, const T* dy, T* dx, size_t n) { backward_body(a, x, y, dy, dx, n); }     \
+  };
+THRONG_SET(Plain, )
+#if defined(__x86_64__)
+THRONG_SET(Avx2, THRONG_KERNEL(THRONG_AVX2))
+THRONG_SET(Avx512, THRONG_KERNEL(THRONG_AVX512))
+#define THRONG_CALL(call)                                                     \
+  switch (tensor::instructions()) {                                           \
+    case Instructions::kAvx512: return Avx512<T>::call;                       \
+    case Instructions::kAvx2: return Avx2<T>::call;                           \
+    default: return Plain<T>::call;                                           \
+  }
+#else
+#define THRONG_CALL(call) return Plain<T>::call
+#endif
+
+}  // namespace
+
+template <class T>
+void activation_forward(Activation activation, const T* x, T* y, size_t n) {
+  THRONG_CALL(forward(activation, x, y, n));
+}
+template <class T>
+void activation_backward(Activation activation, const T* x, const T* y, const T* dy, T* dx, size_t n) {
+  THRONG_CALL(backward(activation, x, y, dy, dx, n));
+}
+
+#define THRONG_INSTANTIATE(T)                                                    \
+  template void activation_forward<T>(Activation, const T*, T*, size_t);         \
+  template void activation_backward<T>(Activation, const T*, const T*, const T*, T*, size_t);
+THRONG_INSTANTIATE(float)
+THRONG_INSTANTIATE(double)
+#undef THRONG_INSTANTIATE
+
+}  // namespace throng::nn

@@ -1,0 +1,174 @@
+"""Training steps beside PyTorch, from the same weights on the same data, one thread each. usage: train.py PROGRAM WORK SMALL OUT CASE
+
+Equal: the losses of the first five steps, which the optimiser's moves are part of, agree to 1e-3. Both sides run in turn, three times; the median step of
+the best run of each counts, since what disturbs a run only ever slows it. PyTorch is Debian's: built with OpenBLAS, its own kernels for AVX2, without oneDNN's
+fused recurrent layers on this path."""
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from harness import case, entry, small, throng, work, write_results
+
+os.environ["OMP_NUM_THREADS"] = "1"
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+torch.set_flush_denormal(True)
+nn, functional = torch.nn, torch.nn.functional
+
+
+def tensors_of(pairs):
+    return {name: tensor.detach().to(torch.float32).reshape(-1).numpy() for name, tensor in pairs.items()}
+
+
+def recurrent_weights(layer):
+    return torch.cat([p.reshape(-1) for p in (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)])
+
+
+def attention_weights(prefix, layer):
+    found = {}
+    for i, part in enumerate(("query", "key", "value")):
+        found[f"{prefix}.{part}.weight"] = layer.in_proj_weight.chunk(3)[i]
+        found[f"{prefix}.{part}.bias"] = layer.in_proj_bias.chunk(3)[i]
+    return {**found, **named(f"{prefix}.out", layer.out_proj)}
+
+
+def named(prefix, layer):
+    return {f"{prefix}.{key}": p for key, p in layer.named_parameters()}
+
+
+KINDS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+def layer_case(kind, B, T, I, H):
+    layer = KINDS[kind](I, H)
+    x, d = torch.randn(T, B, I).requires_grad_(True), torch.randn(T, B, H)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.01)
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        x.grad = None
+        loss = (layer(x)[0] * d).sum() / (T * B)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
+    return {"r": recurrent_weights(layer), "x": x, "d": d}, step, 3 * 2 * B * T * gates * H * (I + H)
+
+
+def lm_case(kind, B, T, V, E, H):
+    embedding, layer, out = nn.Embedding(V, E), KINDS[kind](E, H), nn.Linear(H, V)
+    # Words as frequent as Zipf's law has them, so that a model has something to learn.
+    words = torch.from_numpy(np.minimum(np.random.default_rng(3).zipf(1.3, (T + 1, B)) - 1, V - 1))
+    x, y = words[:-1], words[1:]
+    optimiser = torch.optim.Adam([*embedding.parameters(), *layer.parameters(), *out.parameters()])
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        loss = functional.cross_entropy(out(layer(embedding(x))[0]).flatten(0, 1), y.flatten())
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
+    return {"e.weight": embedding.weight, "r": recurrent_weights(layer), **named("o", out), "x": x, "y": y}, step, 3 * 2 * B * T * (gates * H * (E + H) + H * V)
+
+
+def sasrec_case(B, L, V, H):
+    items, position, last = nn.Embedding(V, H), nn.Embedding(L, H), nn.LayerNorm(H)
+    with torch.no_grad():
+        items.weight *= 0.1
+    blocks = nn.ModuleList([nn.ModuleDict({"norm1": nn.LayerNorm(H), "attention": nn.MultiheadAttention(H, 1, batch_first=True), "norm2": nn.LayerNorm(H),
+                                           "f1": nn.Linear(H, H), "f2": nn.Linear(H, H)}) for _ in range(2)])
+    mask = torch.triu(torch.ones(L, L, dtype=torch.bool), 1)
+    words = torch.from_numpy(np.minimum(np.random.default_rng(3).zipf(1.3, (B, L + 1)) - 1, V - 1))
+    x, y = words[:, :-1], words[:, 1:]
+    everything = nn.ModuleList([items, position, last, blocks])
+    optimiser = torch.optim.Adam(everything.parameters())
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        h = items(x) * H ** 0.5 + position.weight[None]
+        for b in blocks:
+            q = b["norm1"](h)
+            h = h + b["attention"](q, q, q, attn_mask=mask, need_weights=False)[0]
+            h = h + b["f2"](functional.relu(b["f1"](b["norm2"](h))))
+        loss = functional.cross_entropy((last(h) @ items.weight.t()).flatten(0, 1), y.flatten())
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    weights = {"e.weight": items.weight, "p.weight": position.weight, **named("norm", last), "x": x, "y": y}
+    for i, b in enumerate(blocks):
+        weights.update({**attention_weights(f"b{i}.attention", b["attention"]), **named(f"b{i}.norm1", b["norm1"]), **named(f"b{i}.norm2", b["norm2"]),
+                        **named(f"b{i}.f1", b["f1"]), **named(f"b{i}.f2", b["f2"])})
+    return weights, step, 3 * B * L * 2 * (2 * (6 * H * H + 2 * L * H) + H * V)
+
+
+def encoder_case(B, L, W, F, heads):
+    blocks = nn.ModuleList([nn.TransformerEncoderLayer(W, heads, F, dropout=0, batch_first=True) for _ in range(2)])
+    x, d = torch.randn(B, L, W), torch.randn(B, L, W)
+    optimiser = torch.optim.SGD(blocks.parameters(), lr=0.01)
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        h = x
+        for b in blocks:
+            h = b(h)
+        loss = (h * d).sum() / (B * L)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    weights = {"x": x, "d": d}
+    for i, b in enumerate(blocks):
+        weights.update({**attention_weights(f"b{i}.attention", b.self_attn), **named(f"b{i}.widen", b.linear1), **named(f"b{i}.narrow", b.linear2),
+                        **named(f"b{i}.norm1", b.norm1), **named(f"b{i}.norm2", b.norm2)})
+    return weights, step, 3 * B * L * 2 * 2 * (4 * W * W + 2 * L * W + 2 * W * F)
+
+
+CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
+CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
+if small:
+    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "sasrec-16x50x500x64", "encoder-8x50x64x128x4"]
+
+for name in CASES:
+    if case not in ("all", name):
+        continue
+    torch.manual_seed(1)
+    what, *kind, shape = name.split("-")
+    make = {"layer": layer_case, "lm": lm_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
+    weights, step, flops = make(*kind, *map(int, shape.split("x")))
+    places, at, arrays = {}, 0, tensors_of(weights)
+    for key, numbers in arrays.items():
+        places[key] = [at, numbers.size]
+        at += numbers.size
+    path = f"{work}/train.data"
+    with open(path, "wb") as file:
+        file.write(json.dumps(places).encode() + b"\n")
+        for numbers in arrays.values():
+            file.write(numbers.tobytes())
+    losses = [float(step().detach()) for _ in range(5)]
+    count = max(3, min(60, int(2e10 / flops)))
+    ours, theirs, run = [], [], None
+    for _ in range(1 if small else 3):
+        run = json.loads(subprocess.check_output([throng, name, path, str(count)]))
+        ours.append(statistics.median(run["seconds"]))
+        seconds = []
+        for _ in range(count):
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start)
+        theirs.append(statistics.median(seconds))
+    equal = all(abs(a - b) <= 1e-3 * max(1e-2, abs(b)) for a, b in zip(run["losses"], losses))
+    conditions = f"one step, 1 thread; {flops / min(ours) / 1e9:.0f} GF/s against {flops / min(theirs) / 1e9:.0f}; the tape held {run['bytes'] / 2**20:.0f} MiB"
+    entry(name, "throng", min(ours), 1, equal, conditions)
+    entry(name, "pytorch", min(theirs), min(theirs) / min(ours), equal, "one step, 1 thread")
+    if not equal:
+        print(f"  losses: {run['losses']} and {losses}", file=sys.stderr)
+write_results()
