@@ -5,6 +5,7 @@
 
 #include "framework/data/accumulator_values.h"
 #include "framework/data/accumulators.h"
+#include "framework/data/code_kernels.h"
 
 namespace throng::data::accumulators {
 namespace {
@@ -79,7 +80,13 @@ class Extreme : public Accumulator {
       for (size_t r = 0; r < values.size(); ++r) take(group_of[r], {true, 0, T(values[r])});
       return true;
     }
-    // One group: the first of the extreme values, in blocks that the compiler makes vectors of.
+    if constexpr (std::is_integral_v<Value>) {
+      if (values.empty()) return true;
+      const auto range = kernels::range_of(values);
+      take(0, {true, 0, T(largest_ ? range.greatest : range.least)});
+      return true;
+    }
+    // One group: the first of the extreme values, block by block, since a block without NaN needs no look at them.
     for (size_t first = 0; first < values.size(); first += kBlock) {
       const auto block = values.subspan(first, std::min(kBlock, values.size() - first));
       Value most = block[0];

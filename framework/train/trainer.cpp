@@ -51,6 +51,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
   } else {
     state.weights.resize(parameters.size());
     parameters.initialize<float>(state.weights, options.seed);
+    if (options.begin) options.begin(state.weights);
   }
   auto write_checkpoint = [&] {
     if (comm.rank() == 0) state.save(checkpoint);

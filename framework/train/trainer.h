@@ -34,6 +34,7 @@ struct TrainerOptions {
   int64_t epochs = 1;
   int shards = 8;  ///< a power of two, at least the number of ranks that shall work
   uint64_t seed = 1;                    ///< of the first weights
+  std::function<void(std::span<float>)> begin;  ///< changes the first weights, on each rank alike; not called where a checkpoint is there
   nn::OptimizerOptions optimizer;
   nn::Schedule schedule;                ///< cosine without an end falls to its least at the last step
   double clip = 5;                      ///< longest gradient; 0: any

@@ -5,24 +5,14 @@
 #include "framework/nn/objective.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/vector_kernels.h"
+#include "framework/train/layered_model.h"
 
 namespace throng::op {
 
 using nn::Tape;
 using nn::Var;
 
-namespace {
-
-// A thread goes through one shard at a time; its memory is kept from step to step.
-Tape<float>& tape() {
-  thread_local Tape<float> t;
-  return t;
-}
-
-}  // namespace
-
-SequenceModel::SequenceModel(ModelSizes sizes, Task task) : sizes_(std::move(sizes)), task_(task) {
-  auto& p = parameters_;
+SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : sizes_(std::move(sizes)), task_(task) {
   const size_t H = sizes_.hidden;
   for (size_t k = 0; k < sizes_.category_sizes.size(); ++k) embeddings_.emplace_back(p, "embedding" + std::to_string(k), sizes_.category_sizes[k], sizes_.embedding);
   const size_t inputs = sizes_.category_sizes.size() * sizes_.embedding + sizes_.num_floats;
@@ -85,8 +75,7 @@ Var SequenceModel::states(Tape<float>& t, const std::vector<Piece>& pieces) cons
   return last_norm_(t, x);
 }
 
-double SequenceModel::gradient(const std::vector<float>& weights, const std::vector<Piece>& pieces, EncodedRows::Use use, std::span<float> gradient, int64_t& targets, uint64_t seed,
-                               uint64_t stream) const {
+int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const {
   // The output layer sees only rows that have something to predict.
   std::vector<uint32_t> chosen;
   std::vector<int32_t> classes, recent;
@@ -101,10 +90,7 @@ double SequenceModel::gradient(const std::vector<float>& weights, const std::vec
       numbers.push_back(rows.target_number[r]);
       recent.insert(recent.end(), rows.recent.begin() + ptrdiff_t(r * sizes_.recent), rows.recent.begin() + ptrdiff_t((r + 1) * sizes_.recent));
     }
-  targets = int64_t(chosen.size());
   if (chosen.empty()) return 0;
-  auto& t = tape();
-  t.start(parameters_, weights, gradient, seed, stream);
   const Var h = nn::gather_rows<float>(t, states(t, pieces), chosen);
   if (task_ == Task::kCategory) {
     std::optional<nn::SparseScores> copied;
@@ -115,20 +101,18 @@ double SequenceModel::gradient(const std::vector<float>& weights, const std::vec
   } else {
     nn::squared_error<float>(t, output_(t, h), numbers);
   }
-  const double loss = t.loss();
-  if (t.training()) t.backward();
-  return loss;
+  return int64_t(chosen.size());
 }
 
-void SequenceModel::predict(const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit) const {
+void SequenceModel::predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit) const {
   constexpr size_t kGroup = 32, kBlock = 512;  // pieces, and logits of so many rows, at a time
   const size_t H = sizes_.hidden, K = sizes_.outputs, J = sizes_.recent;
   const float *w_out = &weights[output_.weight.at], *b_out = &weights[output_.bias->at];
-  auto& t = tape();
+  auto& t = train::thread_tape();
   std::vector<float> out;
   for (size_t first = 0; first < pieces.size(); first += kGroup) {
     const std::vector<Piece> group(pieces.begin() + ptrdiff_t(first), pieces.begin() + ptrdiff_t(std::min(pieces.size(), first + kGroup)));
-    t.start(parameters_, weights, {});
+    t.start(parameters, weights, {});
     const Var h = states(t, group);
     std::vector<std::pair<const Piece*, size_t>> place;
     for (const auto& p : group)

@@ -28,18 +28,17 @@ struct ModelSizes {
   size_t outputs = 2;                  ///< classes, or 1
 };
 
-/// The k-th most recent distinct value of the sequence gets w_k h + b_k on top of its score, since people return to what they did more than a
+/// The layers; what they are trained on is train_sequence's. The k-th most recent distinct value of the sequence gets w_k h + b_k on top of its score, since people return to what they did more than a
 /// softmax over many values learns from few rows.
 class SequenceModel {
  public:
-  SequenceModel(ModelSizes sizes, Task task);
-  const nn::Parameters& parameters() const { return parameters_; }
+  SequenceModel() = default;
+  SequenceModel(nn::Parameters& parameters, ModelSizes sizes, Task task);
 
-  /// Sums loss over the rows of `pieces` whose use is `use`, and adds its gradient. `seed`, `stream`: of dropout. Thread-safe.
-  double gradient(const std::vector<float>& weights, const std::vector<Piece>& pieces, EncodedRows::Use use, std::span<float> gradient, int64_t& targets, uint64_t seed = 0,
-                  uint64_t stream = 0) const;
+  /// Puts the loss over the rows of `pieces` whose use is `use` on the tape; returns how many there are. Thread-safe.
+  int64_t put_loss(nn::Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const;
   /// Outputs (rows of each piece in order, K): logits, or the value. `visit(piece, row, outputs)`. Thread-safe.
-  void predict(const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit) const;
+  void predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit) const;
   /// A whole sequence as pieces that the model can see at once: itself, or windows of which each row is predicted in one, behind at least half
   /// of the rows that the model sees.
   void cut(const EncodedRows& rows, size_t begin, size_t end, std::vector<Piece>& into) const;
@@ -48,8 +47,7 @@ class SequenceModel {
   nn::Var states(nn::Tape<float>& t, const std::vector<Piece>& pieces) const;
 
   ModelSizes sizes_;
-  Task task_;
-  nn::Parameters parameters_;
+  Task task_ = Task::kCategory;
   std::vector<nn::Embedding> embeddings_;
   nn::Recurrent recurrent_;
   nn::MultiHeadAttention look_back_;

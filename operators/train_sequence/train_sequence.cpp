@@ -8,7 +8,8 @@
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/graph/registry.h"
-#include "framework/train/trainer.h"
+#include "framework/train/layered_model.h"
+#include "framework/train/safetensors.h"
 #include "operators/train_sequence/judge.h"
 #include "operators/train_sequence/sequence_model.h"
 
@@ -27,7 +28,30 @@ struct Shard {
   std::vector<Piece> pieces;     // with something to learn, in order
 };
 
-class TrainSequenceOperator : public graph::CollectiveOperator, public train::Model {
+// The layers, and the shards of this rank.
+class Network : public train::LayeredModel {
+ public:
+  Network(const ModelSizes& sizes, Task task, const TrainSequence& params, uint64_t seed) : LayeredModel(params.batch, params.shards, seed), layers(parameters_, sizes, task) {}
+
+  void take(comm::Communicator& comm, std::vector<Shard> all) {
+    shards = std::move(all);
+    std::vector<size_t> sizes;
+    for (const auto& s : shards) sizes.push_back(s.pieces.size());
+    set_examples(comm, sizes);
+  }
+  int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
+    std::vector<Piece> pieces;
+    for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
+    return layers.put_loss(t, pieces, EncodedRows::kTrain);
+  }
+  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { after_epoch(epoch, training_loss, weights); }
+
+  SequenceModel layers;
+  std::vector<Shard> shards;
+  std::function<void(int64_t, double, const std::vector<float>&)> after_epoch;
+};
+
+class TrainSequenceOperator : public graph::CollectiveOperator {
  public:
   explicit TrainSequenceOperator(TrainSequence params) : params_(std::move(params)) {}
 
@@ -36,6 +60,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     if (params_.momentum > 0 && params_.optimizer != "sgd" && params_.optimizer != "rmsprop") throw job_error("'momentum' is of sgd and rmsprop; 'optimizer' is {}", params_.optimizer);
+    if (!params_.start.empty() && !std::filesystem::exists(start_path())) throw job_error("'start' is '{}': there is no such file", params_.start);
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
@@ -93,7 +118,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     if (encoding_.task == Task::kCategory && encoding_.classes.size() < 2)
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
           .with_hint("is 'target' the right column? are all rows held out?");
-    network_ = std::make_unique<SequenceModel>(model_sizes(), encoding_.task);
+    network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
+    network_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) { epoch_done(epoch, loss, weights); };
     load_shards(context);
     curve_path_ = context.folder() / "curve.json";
     curve_ = json::array();
@@ -105,38 +131,18 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     train::TrainerOptions options;
     options.epochs = params_.epochs, options.shards = params_.shards, options.clip = params_.clip, options.seed = seed;
     options.optimizer = optimizer_options();
+    if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(start_path(), network_->parameters(), weights); };
     options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
-    options.schedule.warmup = params_.warmup, options.schedule.every = std::max<int64_t>(1, params_.epochs * steps_ / 3);
+    options.schedule.warmup = params_.warmup, options.schedule.every = std::max<int64_t>(1, params_.epochs * network_->steps_per_epoch() / 3);
     options.checkpoint_every = params_.checkpoint_every, options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
-    weights_ = train::train(*this, context.comm(), context.pool(), options);
+    weights_ = train::train(*network_, context.comm(), context.pool(), options);
     judge(context);
     save(context);
   }
 
-  const nn::Parameters& parameters() const override { return network_->parameters(); }
-  int64_t steps_per_epoch() const override { return steps_; }
-
-  train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) override {
-    Shard& s = shards_.at(size_t(shard - first_shard_));
-    // The shard's pieces in this epoch's order: by a hash of epoch and piece, the same whichever rank holds it.
-    std::vector<std::pair<uint64_t, size_t>>& order = orders_.at(size_t(shard - first_shard_));
-    if (order_epoch_.at(size_t(shard - first_shard_)) != epoch) {
-      order.clear();
-      for (size_t i = 0; i < s.pieces.size(); ++i) order.emplace_back(mix64(seed ^ mix64(uint64_t(epoch) * 0x9E37 + uint64_t(shard)) ^ mix64(i)), i);
-      std::sort(order.begin(), order.end());
-      order_epoch_[size_t(shard - first_shard_)] = epoch;
-    }
-    const size_t per_shard = size_t(params_.batch / params_.shards);
-    std::vector<Piece> pieces;
-    for (size_t i = size_t(step) * per_shard; i < std::min(order.size(), (size_t(step) + 1) * per_shard); ++i) pieces.push_back(s.pieces[order[i].second]);
-    train::ShardLoss loss;
-    loss.loss = network_->gradient(weights, pieces, EncodedRows::kTrain, gradient, loss.targets, seed, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)));
-    return loss;
-  }
-
-  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override {
+  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
     double holdout = holdout_loss(weights);
     while (int64_t(curve_.size()) > epoch) curve_.erase(curve_.size() - 1);
     json point{{"epoch", epoch + 1}, {"loss", training_loss}};
@@ -164,7 +170,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     e.means.clear(), e.deviations.clear();
     for (size_t k = 0; k < e.num_floats(); ++k) e.means.push_back(numbers.at(2 * k)), e.deviations.push_back(numbers.at(2 * k + 1));
     e.target_mean = numbers.at(2 * e.num_floats()), e.target_deviation = numbers.at(2 * e.num_floats() + 1);
-    network_ = std::make_unique<SequenceModel>(model_sizes(), e.task);
+    network_ = std::make_unique<Network>(model_sizes(), e.task, params_, seed);
     weights_ = store.floats("weights");
     if (weights_.size() != network_->parameters().size()) throw data_error("{}: belongs to another model", (folder / "model.h5").string());
   }
@@ -175,7 +181,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     const size_t n = rows.num_rows();
     std::vector<int32_t> best(n, 0);
     std::vector<double> value(n, 0);
-    network_->predict(weights_, whole_sequences(rows), [&](const Piece&, size_t row, std::span<const float> out) {
+    network_->layers.predict(network_->parameters(), weights_, whole_sequences(rows), [&](const Piece&, size_t row, std::span<const float> out) {
       if (encoding_.task == Task::kCategory) {
         best[row] = int32_t(std::max_element(out.begin(), out.end()) - out.begin());
         value[row] = Judge::probability(out, size_t(best[row]));
@@ -195,9 +201,10 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
  private:
   std::vector<Piece> whole_sequences(const EncodedRows& rows) const {
     std::vector<Piece> pieces;
-    for (size_t s = 0; s < rows.num_sequences(); ++s) network_->cut(rows, rows.starts[s], rows.starts[s + 1], pieces);
+    for (size_t s = 0; s < rows.num_sequences(); ++s) network_->layers.cut(rows, rows.starts[s], rows.starts[s + 1], pieces);
     return pieces;
   }
+  std::filesystem::path start_path() const { return base_folder / params_.start; }
   nn::OptimizerOptions optimizer_options() const {
     nn::OptimizerOptions o;
     o.kind = nn::OptimizerOptions::kind_of(params_.optimizer);
@@ -279,14 +286,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
 
   void load_shards(graph::CollectiveContext& context) {
     auto& comm = context.comm();
-    first_shard_ = comm.first_shard(comm.rank(), params_.shards);
+    const int first = comm.first_shard(comm.rank(), params_.shards);
     const int end = comm.first_shard(comm.rank() + 1, params_.shards);
     const int64_t partitions = context.num_partitions(0);
-    shards_.clear();
-    shards_.resize(size_t(end - first_shard_));
-    context.pool().parallel_for(shards_.size(), [&](size_t s) {
-      Shard& shard = shards_[s];
-      int64_t from = partitions * (first_shard_ + int(s)) / params_.shards, to = partitions * (first_shard_ + int(s) + 1) / params_.shards;
+    std::vector<Shard> shards(size_t(end - first));
+    context.pool().parallel_for(shards.size(), [&](size_t s) {
+      Shard& shard = shards[s];
+      int64_t from = partitions * (first + int(s)) / params_.shards, to = partitions * (first + int(s) + 1) / params_.shards;
       for (int64_t p = from; p < to; ++p) {
         shard.numbers.push_back(p);
         shard.partitions.push_back(std::make_unique<EncodedRows>(encode_rows(encoding_, context.read(0, p, {}), seed, nullptr)));
@@ -299,21 +305,17 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
           }
       }
     });
-    const int64_t per_shard = params_.batch / params_.shards;
-    int64_t most = 0;
-    for (const auto& s : shards_) most = std::max(most, int64_t(s.pieces.size()));
-    steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard - 1) / per_shard;
-    orders_.assign(shards_.size(), {});
-    order_epoch_.assign(shards_.size(), -1);
-    if (steps_ == 0 && encoding_.task == Task::kEvent)
+    network_->take(comm, std::move(shards));
+    const bool nothing = network_->steps_per_epoch() == 0;
+    if (nothing && encoding_.task == Task::kEvent)
       throw data_error("no training examples: no row is followed by {} of training rows", format_duration(params_.within)).with_hint("shorten 'within', or hold out less");
-    if (steps_ == 0) throw data_error("no training examples: no user has two events before the held-out rows").with_hint("are all rows held out?");
+    if (nothing) throw data_error("no training examples: no user has two events before the held-out rows").with_hint("are all rows held out?");
   }
 
   // Partitions this rank holds, in order.
   std::vector<std::pair<int64_t, const EncodedRows*>> held_partitions() const {
     std::vector<std::pair<int64_t, const EncodedRows*>> all;
-    for (const auto& s : shards_)
+    for (const auto& s : network_->shards)
       for (size_t i = 0; i < s.partitions.size(); ++i) all.emplace_back(s.numbers[i], s.partitions[i].get());
     return all;
   }
@@ -332,7 +334,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
       for (size_t at = 0; at < pieces.size(); at += 32) {
         int64_t targets = 0;
         std::vector<Piece> group(pieces.begin() + ptrdiff_t(at), pieces.begin() + ptrdiff_t(std::min(pieces.size(), at + 32)));
-        sums[i][0] += network_->gradient(weights, group, EncodedRows::kHoldout, {}, targets);
+        sums[i][0] += network_->loss_of(weights, [&](nn::Tape<float>& t) { targets = network_->layers.put_loss(t, group, EncodedRows::kHoldout); });
         sums[i][1] += double(targets);
       }
     });
@@ -356,7 +358,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
         const auto& [number, rows] = held[first + i];
         data::Batch batch = context.read(0, number, {encoding_.by, "ts"});
         Judge::Partition part(judge, *rows);
-        network_->predict(weights_, sequences_with_holdout(*rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
+        network_->layers.predict(network_->parameters(), weights_, sequences_with_holdout(*rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
           if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
         });
         results[i] = part.predictions(batch, prediction_schema_);
@@ -368,7 +370,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
     }
     json result = judge.result(data::sum_over_partitions(context.comm(), sums, Judge::kNumSums));
     int64_t training = 0, pieces = 0;
-    for (const auto& s : shards_) {
+    for (const auto& s : network_->shards) {
       pieces += int64_t(s.pieces.size());
       for (const auto& rows : s.partitions) training += std::count(rows->use.begin(), rows->use.end(), uint8_t(EncodedRows::kTrain));
     }
@@ -394,10 +396,11 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
       store.put("numbers", numbers);
       store.put("weights", weights_);
       store.save(context.folder() / "model.h5");
+      train::save_safetensors(context.folder() / "model.safetensors", network_->parameters(), weights_);
       std::error_code ignored;
       std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
     }
-    shards_.clear();
+    network_->shards.clear();
     context.comm().barrier();
   }
 
@@ -405,13 +408,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator, public train::Mo
   data::Field by_field_;
   data::Schema prediction_schema_;
   SequenceEncoding encoding_;
-  std::unique_ptr<SequenceModel> network_;
+  std::unique_ptr<Network> network_;
   std::vector<float> weights_;
-  std::vector<Shard> shards_;
-  std::vector<std::vector<std::pair<uint64_t, size_t>>> orders_;
-  std::vector<int64_t> order_epoch_;
-  int first_shard_ = 0;
-  int64_t steps_ = 0;
   graph::CollectiveContext* context_ = nullptr;
   std::filesystem::path curve_path_;
   json curve_;

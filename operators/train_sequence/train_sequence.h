@@ -36,6 +36,7 @@ struct TrainSequence {
   int64_t warmup = 0;
   double clip = 5;
   double weight_decay = 0;
+  std::string start;
   int shards = 8;
   int64_t checkpoint_every = 200;
 
@@ -72,6 +73,7 @@ struct TrainSequence {
         graph::field("warmup", &TrainSequence::warmup, "steps in which the learning rate rises to lr").min(0),
         graph::field("clip", &TrainSequence::clip, "longest gradient allowed; 0: no limit").min(0),
         graph::field("weight_decay", &TrainSequence::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
+        graph::field("start", &TrainSequence::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors beside model.h5); others begin at random"),
         graph::field("shards", &TrainSequence::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
         graph::field("checkpoint_every", &TrainSequence::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
   }

@@ -99,7 +99,7 @@ TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(60, 20, 0.1)));
   // 8 pieces a step of many (stops within an epoch), and all in one step (stops between epochs).
-  for (const std::string size : {"batch: 8, epochs: 2", "batch: 512, epochs: 4"}) {
+  for (const std::string size : {"batch: 8, epochs: 2", "batch: 512, epochs: 4", "batch: 8, epochs: 2, model: transformer, dropout: 0.3, optimizer: rmsprop, momentum: 0.5, schedule: cosine, lr: 0.001"}) {
     const std::string yaml = job("  next: { op: train_sequence, from: split, hidden: 5, embedding: 3, max_length: 4, checkpoint_every: 5, " + size + " }\n");
     auto whole = testing::run_job(yaml, folder, "whole " + size, {2, 1});
     testing::run_until(yaml, folder, "cut " + size, "epoch 2", {.ranks = 3});
@@ -128,10 +128,28 @@ TEST(TrainSequence, HeldOutValuesDoNotReachTheModel) {
   }
 }
 
+// Each changes what is learned; what a run leaves is what the next can begin from.
+TEST(TrainSequence, ParametersMatter) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(20, 15, 0.1)));
+  const std::string sizes = "hidden: 6, embedding: 3, batch: 16, max_length: 12";
+  auto step = [&](const std::string& id, const std::string& more) { return fmt::format("  {}: {{ op: train_sequence, from: split, {}, {} }}\n", id, sizes, more); };
+  auto run = testing::run_job(job(step("plain", "epochs: 2, lr: 0.01")), folder, "plain");
+  const std::string plain = model_hash(run, "plain");
+  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "warmup: 3", "dropout: 0.2",
+                           "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4"}) {
+    auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
+    EXPECT_NE(model_hash(other, "plain"), plain) << more;
+  }
+  const std::string weights = (engine::RunDirectory(run.folder).state("plain") / "model.safetensors").string();
+  auto start = testing::run_job(job(step("plain", "epochs: 1, lr: 0, start: \"" + weights + "\"")), folder, "start");
+  EXPECT_EQ(model_hash(start, "plain"), plain) << "at a learning rate of 0 it stays what it was";
+}
+
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");

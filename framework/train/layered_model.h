@@ -1,0 +1,51 @@
+// A model of layers, trained on examples that lie in logical shards.
+#pragma once
+#include "framework/nn/tape.h"
+#include "framework/train/trainer.h"
+
+namespace throng::train {
+
+/// Shuffles the examples of each shard anew in each epoch, cuts minibatches, and goes through a tape; a model of one's own adds its layers to `parameters_` when it
+/// is made, says how many examples its shards have, and puts the loss of some of them on a tape. Order and random numbers follow from the seed, the epoch
+/// and the shard, so that ranks have no part in them.
+class LayeredModel : public Model {
+ public:
+  /// `batch`: examples of a minibatch over all shards, at least one of each.
+  LayeredModel(int64_t batch, int shards, uint64_t seed) : per_shard_(std::max<int64_t>(1, batch / shards)), shards_(shards), seed_(seed) {}
+
+  const nn::Parameters& parameters() const override { return parameters_; }
+  int64_t steps_per_epoch() const override { return steps_; }
+  ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) override;
+  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { (void)epoch, (void)training_loss, (void)weights; }
+
+  int first_shard() const { return first_; }
+
+  /// What `use` puts on a tape, as its loss, without a gradient: how a model is judged. Thread-safe.
+  double loss_of(const std::vector<float>& weights, const std::function<void(nn::Tape<float>&)>& use) const;
+
+ protected:
+  /// Collective. `examples`: how many each shard of this rank has, in order (comm.first_shard). To be called before training.
+  void set_examples(comm::Communicator& comm, const std::vector<size_t>& examples);
+  /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
+  /// at once for different shards.
+  virtual int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const = 0;
+
+  nn::Parameters parameters_;
+
+ private:
+  struct Order {
+    int64_t epoch = -1;
+    std::vector<size_t> examples;
+  };
+  int64_t per_shard_;
+  int shards_, first_ = 0;
+  uint64_t seed_;
+  int64_t steps_ = 0;
+  std::vector<size_t> sizes_;
+  std::vector<Order> orders_;
+};
+
+/// The tape of this thread: its memory is kept from step to step.
+nn::Tape<float>& thread_tape();
+
+}  // namespace throng::train

@@ -1,0 +1,102 @@
+// Weights in safetensors: written and read again, read from Python, other types, damage.
+#include "framework/train/safetensors.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "framework/base/files.h"
+#include "framework/nn/layers.h"
+#include "tests/support/batches.h"
+#include "tests/support/errors.h"
+
+namespace throng::train {
+namespace {
+using ::testing::HasSubstr;
+
+std::string file_of(const std::string& header, const std::string& numbers) {
+  const uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + header + numbers;
+}
+
+class SafeTensors : public ::testing::Test {
+ protected:
+  SafeTensors() : first_(parameters_, "first", 3, 5), second_(parameters_, "second", 5, 2, false), weights_(parameters_.size()) { parameters_.initialize<float>(weights_, 7); }
+  testing::TemporaryFolder folder_;
+  nn::Parameters parameters_;
+  nn::Linear first_, second_;
+  std::vector<float> weights_;
+};
+
+TEST_F(SafeTensors, AreReadAsTheyWereWritten) {
+  save_safetensors(folder_ / "w.safetensors", parameters_, weights_);
+  const auto tensors = load_safetensors(folder_ / "w.safetensors");
+  ASSERT_EQ(tensors.size(), 3u);
+  EXPECT_EQ(tensors.at("first.weight").shape, (std::vector<int64_t>{5, 3}));
+  std::vector<float> again(weights_.size(), -1.0f);
+  EXPECT_EQ(start_from_safetensors(folder_ / "w.safetensors", parameters_, again), 3u);
+  for (const auto& e : parameters_.entries())
+    for (size_t i = 0; i < e.where.size(); ++i) EXPECT_EQ(again[e.where.at + i], weights_[e.where.at + i]) << e.name;
+}
+
+// By the format's own words, with nothing but the standard library and NumPy.
+TEST_F(SafeTensors, AreReadFromPython) {
+  if (std::system("/usr/bin/python3 -c 'import numpy' 2>/dev/null") != 0) GTEST_SKIP() << "NumPy is not there";
+  save_safetensors(folder_ / "w.safetensors", parameters_, weights_);
+  folder_.write("read.py", R"(import json, struct, sys
+import numpy as np
+raw = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+header, numbers = json.loads(raw[8:8 + n]), raw[8 + n:]
+assert n % 8 == 0
+total = 0
+for name, about in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+    begin, end = about["data_offsets"]
+    tensor = np.frombuffer(numbers[begin:end], "<f4").reshape(about["shape"])
+    total += end - begin
+    print(name, *about["shape"], "%.6f" % np.float64(tensor).sum())
+assert total == len(numbers)
+)");
+  ASSERT_EQ(std::system(fmt::format("/usr/bin/python3 {0}/read.py {0}/w.safetensors > {0}/out.txt", folder_.path().string()).c_str()), 0);
+  std::string expected;
+  for (const auto& e : parameters_.entries()) {
+    double sum = 0;
+    for (size_t i = 0; i < e.where.size(); ++i) sum += double(weights_[e.where.at + i]);
+    expected += fmt::format("{} {} {} {:.6f}\n", e.name, e.where.rows, e.where.cols, sum);
+  }
+  EXPECT_EQ(read_file(folder_ / "out.txt"), expected);
+}
+
+TEST_F(SafeTensors, OtherTypesBecomeFloats) {
+  auto one = [&](const std::string& type, const std::string& bytes, size_t count) {
+    folder_.write("t", file_of(fmt::format(R"({{"__metadata__":{{"by":"someone"}},"x":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", type, count, bytes.size()), bytes));
+    return load_safetensors(folder_ / "t").at("x").values;
+  };
+  const double d[] = {1.5, -2};
+  EXPECT_EQ(one("F64", std::string(reinterpret_cast<const char*>(d), 16), 2), (std::vector<float>{1.5f, -2}));
+  const uint16_t half[] = {0x3C00, 0xC500, 0x0001, 0x7C00, 0x0000}, brain[] = {0x3F80, 0xC0A0};
+  EXPECT_EQ(one("F16", std::string(reinterpret_cast<const char*>(half), 10), 5), (std::vector<float>{1, -5, std::ldexp(1.0f, -24), INFINITY, 0}));
+  EXPECT_EQ(one("BF16", std::string(reinterpret_cast<const char*>(brain), 4), 2), (std::vector<float>{1, -5}));
+  EXPECT_THAT(testing::error_of([&] { one("I64", std::string(8, 'x'), 1); }).text(), HasSubstr("tensor 'x' is I64"));
+}
+
+TEST_F(SafeTensors, DamageAndStrangersAreErrors) {
+  auto error = [&](const std::string& content) {
+    folder_.write("t", content);
+    const Error e = testing::error_of([&] { start_from_safetensors(folder_ / "t", parameters_, weights_); });
+    EXPECT_EQ(e.fault(), Fault::kData);
+    return e.text();
+  };
+  EXPECT_THAT(error("abc"), HasSubstr("has no header"));
+  EXPECT_THAT(error(std::string(8, '\x7f') + "{}"), HasSubstr("its header says that it is"));
+  EXPECT_THAT(error(file_of("[1]", "")), HasSubstr("no JSON object"));
+  EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32"}})", "")), HasSubstr("'x' cannot be understood"));
+  EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "abcd")), HasSubstr("tensor 'x' does not lie where"));
+  EXPECT_THAT(error(file_of(R"({"firs.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("no weights 'firs.weight'"));
+  EXPECT_THAT(error(file_of(R"({"first.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("'first.weight' has 1 values, the model's (5, 3)"));
+}
+
+}  // namespace
+}  // namespace throng::train
