@@ -104,13 +104,14 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       }
       if (stop) throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked (epoch {}, step {})", state.epoch + 1, state.step + 1)).with_hint("go on with --resume");
     }
-    model.epoch_done(state.epoch, state.epoch_loss / double(std::max<int64_t>(1, state.epoch_targets)), state.weights);
+    const bool more = model.epoch_done(state.epoch, state.epoch_loss / double(std::max<int64_t>(1, state.epoch_targets)), state.weights);
     if (comm.rank() == 0) {
       State next = state;
-      ++next.epoch, next.step = 0, next.epoch_loss = 0, next.epoch_targets = 0;
+      next.epoch = more ? state.epoch + 1 : options.epochs, next.step = 0, next.epoch_loss = 0, next.epoch_targets = 0;
       next.save(checkpoint);
     }
     comm.barrier();
+    if (!more) break;
     // Epochs may be shorter than the steps between two looks at the wish to stop.
     if (state.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed())
       throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked (after epoch {})", state.epoch + 1)).with_hint("go on with --resume");

@@ -26,8 +26,8 @@ class Model {
   virtual int64_t steps_per_epoch() const = 0;
   /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed.
   virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) = 0;
-  /// Collective. Called after each epoch.
-  virtual void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
+  /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
+  virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
 };
 
 struct TrainerOptions {

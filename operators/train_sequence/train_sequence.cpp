@@ -44,7 +44,7 @@ class Network : public train::LayeredModel {
     for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
     return layers.put_loss(t, pieces, EncodedRows::kTrain);
   }
-  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { after_epoch(epoch, training_loss, weights); }
+  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return after_epoch(epoch, training_loss, weights), true; }
 
   SequenceModel layers;
   std::vector<Shard> shards;

@@ -1,0 +1,130 @@
+#include "operators/next_item/item_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/nn/objective.h"
+
+namespace throng::op {
+
+using nn::Tape;
+using nn::Var;
+using Kind = ItemModelOptions::Kind;
+using Loss = ItemModelOptions::Loss;
+
+ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed) : LayeredModel(batch, shards, seed), options_(o) {
+  auto& p = parameters_;
+  items_ = nn::Embedding(p, "items", o.items, o.hidden, nn::Initial::normal(0.02));
+  if (o.kind == Kind::kGru) {
+    recurrent_ = nn::Recurrent(p, "recurrent", o.hidden, o.hidden, {nn::Cell::kGru, o.layers, false, o.dropout});
+  } else {
+    position_ = nn::Embedding(p, "position", o.longest, o.hidden, nn::Initial::normal(0.02));
+    for (size_t l = 0; l < o.layers; ++l)
+      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{o.hidden, o.heads, o.inner, o.dropout, true, o.norm_first, o.activation});
+    norm_ = nn::LayerNorm(p, "norm", o.hidden);
+  }
+}
+
+void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards) {
+  shards_ = std::move(shards);
+  std::vector<size_t> sizes;
+  for (const auto& s : shards_) sizes.push_back(s.size());
+  set_examples(comm, sizes);
+}
+
+Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const {
+  Var x = items_(t, ids);
+  if (options_.kind == Kind::kGru) return recurrent_(t, nn::dropout(t, x, options_.dropout), segments);
+  // Places are counted from the end, where the next item is.
+  std::vector<int32_t> places(ids.size());
+  for (size_t s = 0; s < segments.count(); ++s)
+    for (size_t r = segments.begin(s); r < segments.end(s); ++r) places[r] = int32_t(segments.end(s) - 1 - r);
+  x = nn::add(t, nn::scale(t, x, std::sqrt(double(options_.hidden))), position_(t, places));
+  // With the norm last the sum is normalised before the first block, as what goes into the others is.
+  if (!options_.norm_first) x = norm_(t, x);
+  x = nn::dropout(t, x, options_.dropout);
+  for (const auto& block : blocks_) x = block(t, x, segments);
+  return options_.norm_first ? norm_(t, x) : x;
+}
+
+int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> examples) const {
+  std::vector<int32_t> ids, targets;
+  std::vector<size_t> lengths;
+  std::vector<const ItemSequence*> of_row;
+  for (size_t i : examples) {
+    const ItemSequence& s = *shards_[size_t(shard - first_shard())][i];
+    const size_t n = std::min(s.items.size() - 1, options_.longest), from = s.items.size() - 1 - n;
+    ids.insert(ids.end(), s.items.begin() + ptrdiff_t(from), s.items.end() - 1);
+    targets.insert(targets.end(), s.items.begin() + ptrdiff_t(from) + 1, s.items.end());
+    lengths.push_back(n);
+    of_row.insert(of_row.end(), n, &s);
+  }
+  const Var h = states(t, ids, nn::Segments::of_lengths(lengths));
+  const size_t N = targets.size(), K = options_.negatives;
+  if (options_.loss == Loss::kFull) {
+    nn::linear_cross_entropy<float>(t, h, items_.table, {}, targets);
+    return int64_t(N);
+  }
+  Random random = t.random();
+  if (options_.loss == Loss::kSampled) {
+    std::vector<int32_t> negatives(K);
+    for (auto& item : negatives) item = int32_t(random.below(uint32_t(options_.items)));
+    nn::sampled_softmax<float>(t, h, items_.table, {}, targets, negatives);
+    return int64_t(N);
+  }
+  // Negatives of each row's own, none of which its user took.
+  std::vector<int32_t> negatives;
+  std::vector<int32_t> taken;
+  const ItemSequence* user = nullptr;
+  for (size_t r = 0; r < N; ++r) {
+    if (of_row[r] != user) {
+      user = of_row[r], taken = user->items;
+      std::sort(taken.begin(), taken.end());
+    }
+    for (size_t j = 0; j < K; ++j) {
+      int32_t item = int32_t(random.below(uint32_t(options_.items)));
+      for (int tries = 0; tries < 100 && std::binary_search(taken.begin(), taken.end(), item); ++tries) item = int32_t(random.below(uint32_t(options_.items)));
+      negatives.push_back(item);
+    }
+  }
+  std::vector<uint32_t> rows(N * K);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = uint32_t(i / K);
+  const Var positive = nn::row_dot(t, h, items_(t, targets));
+  const Var negative = nn::reshape(t, nn::row_dot(t, nn::gather_rows<float>(t, h, rows), items_(t, negatives)), N, K);
+  if (options_.loss == Loss::kBce) {
+    nn::binary_cross_entropy<float>(t, positive, std::vector<float>(N, 1.0f));
+    nn::binary_cross_entropy<float>(t, negative, std::vector<float>(N * K, 0.0f), 1 / double(K));
+  } else if (options_.loss == Loss::kBpr) {
+    nn::bpr(t, positive, negative);
+  } else {
+    nn::bpr_max(t, positive, negative, 1.0);
+  }
+  return int64_t(N);
+}
+
+ItemModel::Scorer::Scorer(const ItemModel& m, const std::vector<float>& w)
+    : model(m), weights(w), items(tensor::Side::kTransposed, m.options_.hidden, m.options_.items, w.data() + m.items_.table.at) {}
+
+void ItemModel::Scorer::scores(std::span<const std::vector<int32_t>> histories, std::vector<float>& into) const {
+  const size_t V = model.options_.items, H = model.options_.hidden;
+  std::vector<int32_t> ids;
+  std::vector<size_t> lengths;
+  for (const auto& history : histories) {
+    const size_t n = std::min(history.size(), model.options_.longest);
+    ids.insert(ids.end(), history.end() - ptrdiff_t(n), history.end());
+    lengths.push_back(n);
+  }
+  auto& t = train::thread_tape();
+  t.start(model.parameters_, weights, {});
+  const nn::Segments segments = nn::Segments::of_lengths(lengths);
+  std::vector<float> last(histories.size() * H, 0.0f);
+  if (!ids.empty()) {
+    const Var h = model.states(t, ids, segments);
+    for (size_t s = 0; s < histories.size(); ++s)
+      if (lengths[s] > 0) std::copy_n(t.value(h) + (segments.end(s) - 1) * H, H, &last[s * H]);
+  }
+  into.resize(histories.size() * V);
+  items.multiply(histories.size(), last.data(), std::vector<float>(V, 0.0f).data(), into.data());
+}
+
+}  // namespace throng::op

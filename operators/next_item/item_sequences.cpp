@@ -1,0 +1,71 @@
+#include "operators/next_item/item_sequences.h"
+
+namespace throng::op {
+namespace {
+
+// Calls visit(first row, end row) for each user.
+template <class Visit>
+void for_each_user(const ItemColumns& columns, const data::Batch& batch, const Visit& visit) {
+  const auto& by = batch.column(columns.by);
+  for (int64_t first = 0, end; first < batch.num_rows(); first = end) {
+    for (end = first + 1; end < batch.num_rows() && data::Column::compare(by, first, by, end) == 0;) ++end;
+    if (by.is_valid(first)) visit(first, end);
+  }
+}
+
+// The last training row that has an item, if it is to be set aside: users with one or two items keep them.
+int64_t row_aside(const ItemColumns& columns, const data::Column& item, const std::vector<uint8_t>& train, int64_t first, int64_t end) {
+  if (!columns.validation) return -1;
+  int64_t last = -1, count = 0;
+  for (int64_t r = first; r < end; ++r)
+    if (train[size_t(r)] && item.is_valid(r)) last = r, ++count;
+  return count >= 3 ? last : -1;
+}
+
+}  // namespace
+
+std::vector<int32_t> ItemSequence::history() const {
+  std::vector<int32_t> all = items;
+  if (validation >= 0) all.push_back(validation);
+  return all;
+}
+
+std::string item_text(const data::Column& column, int64_t row) {
+  return column.type() == data::Type::kString ? std::string(column.string(row)) : std::to_string(column.as_int64(row));
+}
+
+void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts) {
+  const auto train = graph::training_rows(batch);
+  const auto& item = batch.column(columns.item);
+  for_each_user(columns, batch, [&](int64_t first, int64_t end) {
+    const int64_t aside = row_aside(columns, item, train, first, end);
+    for (int64_t r = first; r < end; ++r)
+      if (train[size_t(r)] && item.is_valid(r)) counts[item_text(item, r)].count += r != aside;
+  });
+}
+
+std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue) {
+  const auto train = graph::training_rows(batch);
+  const auto& item = batch.column(columns.item);
+  std::vector<ItemSequence> sequences;
+  for_each_user(columns, batch, [&](int64_t first, int64_t end) {
+    ItemSequence s;
+    s.first_row = first;
+    const int64_t aside = row_aside(columns, item, train, first, end);
+    for (int64_t r = first; r < end; ++r) {
+      if (!item.is_valid(r)) continue;
+      const int32_t id = catalogue.find(item_text(item, r));
+      if (!train[size_t(r)]) {
+        if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
+      } else if (r == aside) {
+        s.validation = id;
+      } else if (id >= 0) {
+        s.items.push_back(id);
+      }
+    }
+    sequences.push_back(std::move(s));
+  });
+  return sequences;
+}
+
+}  // namespace throng::op

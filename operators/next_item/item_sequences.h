@@ -1,0 +1,31 @@
+// What users took, in order, as numbers of a catalogue. Internal to next_item.
+#pragma once
+#include "framework/data/vocabulary.h"
+#include "framework/graph/operator.h"
+
+namespace throng::op {
+
+/// One user of a partition.
+struct ItemSequence {
+  int64_t first_row = 0;         ///< in the partition: where the user's rows begin
+  std::vector<int32_t> items;    ///< of training rows, in order; items that are not in the catalogue are left out
+  int32_t validation = -1;       ///< the last of them, where it is set aside; no longer in `items`
+  bool held_out = false;         ///< there is a held-out row
+  int32_t target = -1;           ///< its item; -1 where the catalogue does not have it
+  int64_t target_row = -1;
+  std::vector<int32_t> history() const;  ///< all training items, the one set aside too
+};
+
+struct ItemColumns {
+  std::string by, item;
+  bool validation = true;
+};
+
+/// The text of an item.
+std::string item_text(const data::Column& column, int64_t row);
+/// Counts the items of training rows; the last of each user is not counted where it is set aside.
+void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts);
+/// Rows come grouped by user, in order of time.
+std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue);
+
+}  // namespace throng::op

@@ -1,0 +1,209 @@
+// sasrec, gru4rec, popular: the same bits on any number of ranks and after a stop, ranks against a plain count, no look at held-out rows.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/files.h"
+#include "framework/base/random.h"
+#include "framework/data/array_store.h"
+#include "operators/next_item/ranking.h"
+#include "tests/support/batches.h"
+#include "tests/support/errors.h"
+
+namespace throng {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+constexpr int kItems = 30;
+
+struct Taken {
+  int user, item;
+};
+
+// Everyone goes round a circle of items, now and then to a popular one; nobody takes an item twice in a row.
+std::vector<Taken> walks(int users, int length) {
+  std::vector<Taken> all;
+  for (int i = 0; i < length; ++i)
+    for (int u = 0; u < users; ++u) {
+      Random random(11, uint64_t(u));
+      const int start = int(random.below(kItems)), own = length - int(random.below(uint32_t(length) / 2));
+      if (i < own) all.push_back({u, (start + i) % kItems});
+    }
+  return all;
+}
+
+std::string lines(const std::vector<Taken>& taken) {
+  std::string text = "user,ts,item\n";
+  int64_t ts = 1'700'000'000;
+  for (const auto& t : taken) text += fmt::format("u{},{},{}\n", t.user, ts++, t.item);
+  return text;
+}
+
+std::string job(const std::string& steps) {
+  return "job: j\nsteps:\n  events: { op: read_events, path: e.csv, partitions: 11 }\n  parts: { op: split, from: events, by: last }\n" + steps;
+}
+
+const std::string kSmall = "hidden: 8, max_length: 12, epochs: 2, batch: 16, lr: 0.01, k: 3";
+
+std::string weights_of(const testing::JobRun& run, const std::string& step) { return read_file(engine::RunDirectory(run.folder).state(step) / "model.safetensors"); }
+
+TEST(NextItem, SameBitsOnAnyRankCount) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  const std::string yaml = job("  pop: { op: popular, from: parts }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
+                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, negatives: 7, patience: 1, " + kSmall +
+                               " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
+  const auto one = testing::run_job(yaml, folder, "ranks1");
+  for (int ranks : {2, 3, 5}) {
+    const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
+    for (const char* step : {"pop", "sas", "full", "gru", "max"}) {
+      EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
+      EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
+      if (std::string(step) != "pop") {
+        EXPECT_EQ(one.steps.at(step).metrics["curve"], other.steps.at(step).metrics["curve"]) << step << " on " << ranks;
+        EXPECT_EQ(weights_of(one, step), weights_of(other, step)) << step << " on " << ranks;
+      }
+    }
+  }
+}
+
+TEST(NextItem, LearnsWhereTheCircleGoes) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(120, 20)));
+  const std::string more = ", hidden: 16, max_length: 20, batch: 16, lr: 0.01, epochs: 12, dropout: 0";
+  const auto run = testing::run_job(job("  pop: { op: popular, from: parts }\n  sas: { op: sasrec, from: parts" + more + " }\n  one: { op: sasrec, from: parts, loss: bce" + more +
+                                        " }\n  gru: { op: gru4rec, from: parts" + more + " }\n  bpr: { op: gru4rec, from: parts, loss: bpr, negatives: 4" + more + " }\n"),
+                                    folder, "out");
+  EXPECT_LT(run.steps.at("pop").metrics["result"]["hr"]["1"].get<double>(), 0.3);
+  for (const char* step : {"sas", "gru"}) EXPECT_GT(run.steps.at(step).metrics["result"]["hr"]["1"].get<double>(), 0.9) << step;
+  for (const char* step : {"one", "bpr"}) EXPECT_GT(run.steps.at(step).metrics["result"]["ndcg"]["10"].get<double>(), 0.8) << step;
+  EXPECT_EQ(run.steps.at("sas").metrics["result"]["users"], 120);
+  EXPECT_THAT(run.steps.at("sas").metrics["result"]["protocol"].get<std::string>(), HasSubstr("whole catalogue"));
+}
+
+// The baseline by a plain count over the rows.
+TEST(NextItem, PopularIsWhatAPlainCountSays) {
+  testing::TemporaryFolder folder;
+  std::vector<Taken> taken;
+  for (int i = 0; i < 600; ++i) {
+    Random random(3, uint64_t(i));
+    taken.push_back({int(random.below(25)), int(random.below(20) * random.below(20) / 20)});
+  }
+  folder.write("e.csv", lines(taken));
+  const auto run = testing::run_job(job("  pop: { op: popular, from: parts, validation: false, k: 2 }\n  all: { op: popular, from: parts, validation: false, filter_seen: false }\n"), folder, "out", {3, 1});
+  std::map<int, std::vector<int>> items;
+  for (const auto& t : taken) items[t.user].push_back(t.item);
+  std::map<int, int> count;
+  for (const auto& [user, list] : items)
+    for (size_t i = 0; i + 1 < list.size(); ++i) ++count[list[i]];
+  for (const bool filter : {true, false}) {
+    const auto rows = run.rows(filter ? "pop" : "all");
+    ASSERT_EQ(rows.num_rows(), int64_t(items.size()));
+    double ndcg = 0, hits = 0;
+    for (int64_t r = 0; r < rows.num_rows(); ++r) {
+      const auto& list = items.at(std::stoi(std::string(rows.column("user").string(r)).substr(1)));
+      const int target = list.back();
+      int rank = 1;
+      for (const auto& [item, n] : count)
+        if (item != target && n >= count.at(target) && !(filter && std::find(list.begin(), list.end() - 1, item) != list.end() - 1)) ++rank;
+      EXPECT_EQ(rows.column("rank").as_int64(r), rank);
+      EXPECT_EQ(rows.column("actual").string(r), std::to_string(target));
+      hits += rank <= 5, ndcg += rank <= 10 ? 1 / std::log2(rank + 1) : 0;
+      if (!filter) continue;
+      ASSERT_LE(rows.column("recommended").list_size(r), 2);
+      for (int64_t i = 0; i < rows.column("recommended").list_size(r); ++i) {
+        const int item = std::stoi(std::string(rows.column("recommended").list_string(r, i)));
+        EXPECT_EQ(std::find(list.begin(), list.end() - 1, item), list.end() - 1) << "taken before";
+      }
+    }
+    const json result = run.steps.at(filter ? "pop" : "all").metrics["result"];
+    EXPECT_NEAR(result["hr"]["5"].get<double>(), hits / double(items.size()), 1e-12);
+    EXPECT_NEAR(result["ndcg"]["10"].get<double>(), ndcg / double(items.size()), 1e-12);
+  }
+}
+
+TEST(NextItem, RanksCountTiesAgainstTheTarget) {
+  const std::vector<float> scores{1, 5, 3, 3, 0};
+  EXPECT_EQ(op::rank_of(scores, 1, {}), 1);
+  EXPECT_EQ(op::rank_of(scores, 2, {}), 3);
+  EXPECT_EQ(op::rank_of(scores, 2, std::vector<int32_t>{1, 1, 4}), 2);
+  EXPECT_EQ(op::rank_of(scores, 2, std::vector<int32_t>{2, 3}), 2) << "the target itself counts though it was seen";
+  EXPECT_EQ(op::rank_of(scores, -1, {}), 0);
+  EXPECT_EQ(op::best_items(scores, 3, std::vector<int32_t>{1}), (std::vector<int32_t>{2, 3, 0}));
+  EXPECT_EQ(op::best_items(scores, 9, {}).size(), 5u);
+  op::RankSums sums;
+  for (int64_t rank : {1, 3, 11, 0}) sums.add(rank);
+  const json result = op::RankSums::result(sums.sums());
+  EXPECT_EQ(result["users"], 4);
+  EXPECT_EQ(result["targets_not_in_catalogue"], 1);
+  EXPECT_EQ(result["hr"]["1"], 0.25);
+  EXPECT_EQ(result["hr"]["10"], 0.5);
+  EXPECT_EQ(result["hr"]["20"], 0.75);
+  EXPECT_NEAR(result["ndcg"]["5"].get<double>(), (1 + 0.5) / 4, 1e-12);
+  EXPECT_NEAR(result["mrr"].get<double>(), (1 + 1 / 3.0 + 1 / 11.0) / 4, 1e-12);
+}
+
+TEST(NextItem, StopsAndGoesOnOnOtherRankCounts) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  const std::string yaml = job("  sas: { op: sasrec, from: parts, hidden: 8, max_length: 12, batch: 8, epochs: 5, lr: 0.01, checkpoint_every: 3 }\n");
+  const auto whole = testing::run_job(yaml, folder, "whole", {2, 1});
+  testing::run_until(yaml, folder, "cut", "epoch 3", {.ranks = 3});
+  const auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 5, .threads = 2, .resume = true});
+  EXPECT_EQ(whole.steps.at("sas").content_hash, resumed.steps.at("sas").content_hash);
+  EXPECT_EQ(whole.steps.at("sas").metrics["curve"], resumed.steps.at("sas").metrics["curve"]);
+  EXPECT_EQ(weights_of(whole, "sas"), weights_of(resumed, "sas"));
+}
+
+TEST(NextItem, HeldOutItemsDoNotReachTheModel) {
+  testing::TemporaryFolder folder;
+  auto taken = walks(30, 12);
+  const std::string yaml = job("  sas: { op: sasrec, from: parts, " + kSmall + " }\n");
+  folder.write("e.csv", lines(taken));
+  const auto before = testing::run_job(yaml, folder, "before");
+  std::map<int, size_t> last;
+  for (size_t i = 0; i < taken.size(); ++i) last[taken[i].user] = i;
+  for (const auto& [user, i] : last) taken[i].item = 1000 + user;
+  folder.write("e.csv", lines(taken));
+  const auto after = testing::run_job(yaml, folder, "after");
+  EXPECT_EQ(weights_of(before, "sas"), weights_of(after, "sas"));
+  EXPECT_EQ(after.steps.at("sas").metrics["result"]["targets_not_in_catalogue"], 30);
+  EXPECT_EQ(after.steps.at("sas").metrics["result"]["hr"]["20"], 0);
+}
+
+TEST(NextItem, ParametersMatter) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  auto weights = [&](const std::string& op, const std::string& more) {
+    std::string parameters = more;
+    for (const char* usual : {"hidden: 8", "max_length: 12", "epochs: 2", "batch: 16", "lr: 0.01"})
+      if ((", " + more).find(", " + std::string(usual).substr(0, std::string(usual).find(':') + 1)) == std::string::npos) parameters += (parameters.empty() ? "" : ", ") + std::string(usual);
+    return weights_of(testing::run_job(job("  m: { op: " + op + ", from: parts, " + parameters + " }\n"), folder, "out"), "m");
+  };
+  const std::string sas = weights("sasrec", ""), gru = weights("gru4rec", "");
+  for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
+                           "epochs: 3", "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4"})
+    EXPECT_NE(weights("sasrec", more), sas) << more;
+  for (const char* more : {"layers: 2", "hidden: 6", "loss: bpr", "loss: bpr_max", "loss: bpr, negatives: 2", "dropout: 0"}) EXPECT_NE(weights("gru4rec", more), gru) << more;
+  // After so many epochs without a better one it ends.
+  const auto run = testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, max_length: 12, batch: 16, lr: 0, k: 3, epochs: 9, patience: 2 }\n"), folder, "patience");
+  EXPECT_EQ(run.steps.at("m").metrics["curve"].size(), 3u);
+}
+
+TEST(NextItem, BadParametersAndDataAreErrors) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(5, 6)));
+  auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
+  for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
+                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, patience: 3, validation: false", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
+                           "op: gru4rec, from: parts, optimizer: adma"})
+    EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
+  EXPECT_THAT(error("op: popular, from: parts, min_count: 1000").text(), HasSubstr("a catalogue needs at least 2"));
+}
+
+}  // namespace
+}  // namespace throng
