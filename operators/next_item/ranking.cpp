@@ -29,8 +29,7 @@ std::vector<int32_t> best_items(std::span<const float> scores, size_t k, std::sp
     if (!out[i]) items.push_back(int32_t(i));
   k = std::min(k, items.size());
   std::partial_sort(items.begin(), items.begin() + ptrdiff_t(k), items.end(), [&](int32_t a, int32_t b) { return std::pair(-scores[size_t(a)], a) < std::pair(-scores[size_t(b)], b); });
-  items.resize(k);
-  return items;
+  return {items.begin(), items.begin() + ptrdiff_t(k)};  // not with room for the whole catalogue: it is kept for each user
 }
 
 void RankSums::add(int64_t rank) {
