@@ -25,7 +25,7 @@ struct Taken {
   int user, item;
 };
 
-// Everyone goes round a circle of items, now and then to a popular one; nobody takes an item twice in a row.
+// Everyone goes round a circle of items, from a place of their own, some for longer than others.
 std::vector<Taken> walks(int users, int length) {
   std::vector<Taken> all;
   for (int i = 0; i < length; ++i)

@@ -11,7 +11,7 @@ results = []
 
 def entry(case, system, seconds, ratio, equal, conditions):
     """One line of the result; without seconds: what could not be measured."""
-    results.append({"case": case, "system": system, "seconds": seconds and round(seconds, 3), "ratio": ratio and round(ratio, 3), "equal": equal if equal is None else bool(equal), "conditions": conditions})
+    results.append({"case": case, "system": system, "seconds": seconds and round(seconds, 6), "ratio": ratio and round(ratio, 3), "equal": equal if equal is None else bool(equal), "conditions": conditions})
     figures = f"{seconds:8.3f} s   ratio {ratio:6.2f}   equal {'-' if equal is None else bool(equal)}" if seconds else "       - s"
     print(f"{case:12s} {system:10s} {figures}   {conditions}", flush=True)
 
