@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "framework/base/files.h"
 #include "framework/base/hash.h"
 
 namespace throng::engine {
@@ -227,6 +228,7 @@ Plan make_plan(graph::Graph graph, Choices choices, bool replay) {
                                    node.info->complete(node.step.params).canonical(), node.op->seed, replay);
     if (auto choice = plan.choices.broadcasts.find(node.step.id); choice != plan.choices.broadcasts.end()) text += choice->second.broadcast ? " broadcast" : " shuffle";
     if (auto* source = dynamic_cast<const graph::SourceOperator*>(node.op.get())) text += " reads " + source->fingerprint();
+    for (const auto& file : node.op->files()) text += " file " + hash128_hex(read_file(file));
     for (size_t k = 0; k < node.inputs.size(); ++k) text += " from " + plan.keys[node.inputs[k]] + "." + node.outputs[k];
     plan.keys.push_back(hash128_hex(text));
   }

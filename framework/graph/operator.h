@@ -44,6 +44,9 @@ class Operator {
   }
   /// True where it changes something beside its own step folder: it is left out of trials.
   virtual bool writes_outside() const { return false; }
+  /// Files it reads beside its inputs, which are there when it is bound: their content is part of the step's key, so that a step whose file
+  /// has changed is done again, and those behind it.
+  virtual std::vector<std::filesystem::path> files() const { return {}; }
   Counters& counters() const { return counters_; }
   /// The run's seed, mixed with the step's id: set by the engine before the first row.
   uint64_t seed = 0;

@@ -79,9 +79,7 @@ class TokenizeOperator : public graph::MapOperator {
     if (params_.stop_words == "auto" && params_.language != "en") add_stop_words(chinese_stop_words());
     add_stop_words(params_.extra_stop_words);
     for (const auto& word : params_.dictionary) add_dictionary_word(word);
-    if (!params_.dictionary_file.empty()) {
-      std::filesystem::path path = params_.dictionary_file;
-      if (path.is_relative()) path = base_folder / path;
+    for (const auto& path : files()) {
       std::string lines = read_file(path);
       for (size_t at = 0; at < lines.size();) {
         size_t end = std::min(lines.find('\n', at), lines.size());
@@ -92,6 +90,10 @@ class TokenizeOperator : public graph::MapOperator {
     data::Schema schema = inputs[0];
     schema.set({params_.into, data::Type::kListString});
     return schema;
+  }
+  std::vector<std::filesystem::path> files() const override {
+    if (params_.dictionary_file.empty()) return {};
+    return {base_folder / params_.dictionary_file};
   }
 
   graph::Names needed_columns(size_t, const data::Schema& schema, const graph::Names& wanted) const override {

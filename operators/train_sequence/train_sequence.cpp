@@ -106,6 +106,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     for (const auto* more : {&encoding_.categories, &encoding_.numbers, &wanted}) names.insert(names.end(), more->begin(), more->end());
     return names;
   }
+  std::vector<std::filesystem::path> files() const override { return params_.start.empty() ? std::vector<std::filesystem::path>() : std::vector{start_path()}; }
   Contract contract(size_t) const override { return {{encoding_.by}, {"ts"}, {}, {}}; }
 
   // -------------------------------------------------------------------------------------------- training

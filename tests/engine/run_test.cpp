@@ -135,6 +135,27 @@ TEST(Run, SavedOutputsAreThereAlsoWhenTheStepWasSkipped) {
   EXPECT_TRUE(data::DatasetReader::exists(folder / "out/results/f")) << "saved again after it was removed";
 }
 
+// What a step reads beside its inputs is part of what it is: with other content it is done again, and what comes behind it.
+TEST(Run, AStepWhoseFileHasChangedIsDoneAgain) {
+  testing::TemporaryFolder folder;
+  folder.write("e.jsonl", R"({"user":"a","ts":1,"text":"blue sky thinking"})");
+  folder.write("words.txt", "blue sky\n");
+  const std::string yaml =
+      "job: j\nsteps:\n  e: { op: read_events, path: e.jsonl }\n  t: { op: tokenize, from: e, dictionary_file: words.txt }\n  w: { op: explode, from: t, column: tokens }\n  c: { op: aggregate, from: w, by: [tokens], aggregates: { n: count() } }\n";
+  std::map<std::string, bool> skipped;
+  testing::JobSettings settings;
+  settings.progress = [&](const engine::Progress& p) {
+    if (p.finished) skipped[p.step] = p.skipped;
+  };
+  testing::run_job(yaml, folder, "out", settings);
+  const auto same = testing::run_job(yaml, folder, "out", settings);
+  EXPECT_TRUE(skipped.at("c"));
+  folder.write("words.txt", "sky thinking\n");
+  const auto other = testing::run_job(yaml, folder, "out", settings);
+  EXPECT_FALSE(skipped.at("c"));
+  EXPECT_NE(same.steps.at("c").key, other.steps.at("c").key);
+}
+
 TEST(Run, SavingAnOutputThatIsNoneIsAFault) {
   testing::TemporaryFolder folder;
   folder.write("e.jsonl", events(10));
