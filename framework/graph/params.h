@@ -163,8 +163,9 @@ struct ParamField {
   ParamField one_of(std::vector<std::string> v) && { return choices = std::move(v), std::move(*this); }
   ParamField required() && { return is_required = true, std::move(*this); }
 
-  FieldInfo info() const {
-    Value written = ParamType<M>::write(T{}.*member);
+  /// `defaults` is a T, or what derives from it and may begin otherwise.
+  FieldInfo info(const T& defaults) const {
+    Value written = ParamType<M>::write(defaults.*member);
     return {name, ParamType<M>::name(), is_required ? "" : show(written), doc, choices, is_required};
   }
   void read(const Value& value, T& into, Faults& faults) const {
@@ -223,7 +224,8 @@ auto fields(F... f) {
 template <class T>
 std::vector<FieldInfo> field_infos() {
   std::vector<FieldInfo> infos;
-  std::apply([&](const auto&... f) { (infos.push_back(f.info()), ...); }, T::fields());
+  const T defaults{};
+  std::apply([&](const auto&... f) { (infos.push_back(f.info(defaults)), ...); }, T::fields());
   return infos;
 }
 
@@ -256,7 +258,8 @@ template <class T>
 Value write_params(const T& params) {
   Value map;
   map.kind = Value::Kind::kMap;
-  auto write_one = [&]<class M>(const ParamField<T, M>& f) { map.set(f.name, ParamType<M>::write(params.*(f.member))); };
+  // Fields may belong to a base of the struct.
+  auto write_one = [&]<class Base, class M>(const ParamField<Base, M>& f) { map.set(f.name, ParamType<M>::write(params.*(f.member))); };
   std::apply([&](const auto&... f) { (write_one(f), ...); }, T::fields());
   return map;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/nn/objective.h"
+#include "framework/tensor/packed.h"
 
 namespace throng::op {
 
@@ -14,14 +15,20 @@ using Loss = ItemModelOptions::Loss;
 
 ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed) : LayeredModel(batch, shards, seed), options_(o) {
   auto& p = parameters_;
-  items_ = nn::Embedding(p, "items", o.items, o.hidden, nn::Initial::normal(0.02));
+  const bool masked = o.kind == Kind::kMasked;
+  items_ = nn::Embedding(p, "items", o.items + (masked ? 1 : 0), o.hidden, nn::Initial::normal(0.02));
   if (o.kind == Kind::kGru) {
     recurrent_ = nn::Recurrent(p, "recurrent", o.hidden, o.hidden, {nn::Cell::kGru, o.layers, false, o.dropout});
   } else {
     position_ = nn::Embedding(p, "position", o.longest, o.hidden, nn::Initial::normal(0.02));
     for (size_t l = 0; l < o.layers; ++l)
-      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{o.hidden, o.heads, o.inner, o.dropout, true, o.norm_first, o.activation});
+      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{o.hidden, o.heads, o.inner, o.dropout, !masked, o.norm_first, o.activation});
     norm_ = nn::LayerNorm(p, "norm", o.hidden);
+  }
+  if (masked) {
+    head_ = nn::Linear(p, "head", o.hidden, o.hidden);
+    head_norm_ = nn::LayerNorm(p, "head_norm", o.hidden);
+    bias_ = p.add("bias", 1, o.items + 1, nn::Initial::constant(0), false);
   }
 }
 
@@ -51,6 +58,15 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
   std::vector<int32_t> ids, targets;
   std::vector<size_t> lengths;
   std::vector<const ItemSequence*> of_row;
+  if (options_.kind == Kind::kMasked) {
+    for (size_t i : examples) {
+      const auto& items = shards_[size_t(shard - first_shard())][i]->items;
+      const size_t n = std::min(items.size(), options_.longest);
+      ids.insert(ids.end(), items.end() - ptrdiff_t(n), items.end());
+      lengths.push_back(n);
+    }
+    return put_masked_loss(t, std::move(ids), nn::Segments::of_lengths(lengths));
+  }
   for (size_t i : examples) {
     const ItemSequence& s = *shards_[size_t(shard - first_shard())][i];
     const size_t n = std::min(s.items.size() - 1, options_.longest), from = s.items.size() - 1 - n;
@@ -97,34 +113,72 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
   } else if (options_.loss == Loss::kBpr) {
     nn::bpr(t, positive, negative);
   } else {
-    nn::bpr_max(t, positive, negative, 1.0);
+    nn::bpr_max(t, positive, negative, options_.regularization);
   }
   return int64_t(N);
 }
 
-ItemModel::Scorer::Scorer(const ItemModel& m, const std::vector<float>& w)
-    : model(m), weights(w), items(tensor::Side::kTransposed, m.options_.hidden, m.options_.items, w.data() + m.items_.table.at) {}
-
-void ItemModel::Scorer::scores(std::span<const std::vector<int32_t>> histories, std::vector<float>& into) const {
-  const size_t V = model.options_.items, H = model.options_.hidden;
-  std::vector<int32_t> ids;
-  std::vector<size_t> lengths;
-  for (const auto& history : histories) {
-    const size_t n = std::min(history.size(), model.options_.longest);
-    ids.insert(ids.end(), history.end() - ptrdiff_t(n), history.end());
-    lengths.push_back(n);
+int64_t ItemModel::put_masked_loss(Tape<float>& t, std::vector<int32_t> ids, const nn::Segments& segments) const {
+  Random random = t.random();
+  std::vector<uint32_t> hidden;
+  for (size_t s = 0; s < segments.count(); ++s) {
+    const size_t before = hidden.size();
+    if (random.uniform() >= options_.mask_last)
+      for (size_t r = segments.begin(s); r < segments.end(s); ++r)
+        if (random.uniform() < options_.mask) hidden.push_back(uint32_t(r));
+    if (hidden.size() == before) hidden.push_back(uint32_t(segments.end(s) - 1));
   }
-  auto& t = train::thread_tape();
-  t.start(model.parameters_, weights, {});
-  const nn::Segments segments = nn::Segments::of_lengths(lengths);
-  std::vector<float> last(histories.size() * H, 0.0f);
-  if (!ids.empty()) {
-    const Var h = model.states(t, ids, segments);
-    for (size_t s = 0; s < histories.size(); ++s)
-      if (lengths[s] > 0) std::copy_n(t.value(h) + (segments.end(s) - 1) * H, H, &last[s * H]);
-  }
-  into.resize(histories.size() * V);
-  items.multiply(histories.size(), last.data(), std::vector<float>(V, 0.0f).data(), into.data());
+  std::vector<int32_t> targets;
+  for (uint32_t r : hidden) targets.push_back(ids[r]), ids[r] = mask_id();
+  const Var h = head(t, nn::gather_rows<float>(t, states(t, ids, segments), hidden));
+  nn::linear_cross_entropy<float>(t, h, items_.table, bias_, targets);
+  return int64_t(targets.size());
 }
+
+/// What scores need of the weights, laid out once for many calls.
+class ItemModel::Scorer : public ItemScorer {
+ public:
+  Scorer(const ItemModel& model, const std::vector<float>& weights)
+      : model_(model), weights_(weights), items_(tensor::Side::kTransposed, model.options_.hidden, model.options_.items, weights.data() + model.items_.table.at), bias_(model.options_.items, 0.0f) {
+    if (model.bias_) std::copy_n(weights.data() + model.bias_->at, bias_.size(), bias_.begin());
+  }
+
+  // A history without items gives zeros, or what a mask alone gives.
+  void scores(std::span<const Asked> users, std::vector<float>& into) const override {
+    const size_t H = model_.options_.hidden;
+    const bool masked = model_.options_.kind == Kind::kMasked;
+    std::vector<int32_t> ids;
+    std::vector<size_t> lengths;
+    for (const auto& user : users) {
+      const size_t n = std::min(user.history.size(), model_.options_.longest - (masked ? 1 : 0));
+      ids.insert(ids.end(), user.history.end() - ptrdiff_t(n), user.history.end());
+      if (masked) ids.push_back(model_.mask_id());
+      lengths.push_back(n + (masked ? 1 : 0));
+    }
+    auto& t = train::thread_tape();
+    t.start(model_.parameters_, weights_, {});
+    const nn::Segments segments = nn::Segments::of_lengths(lengths);
+    std::vector<float> last(users.size() * H, 0.0f);
+    if (!ids.empty()) {
+      std::vector<uint32_t> rows;
+      std::vector<size_t> with;
+      for (size_t s = 0; s < users.size(); ++s)
+        if (lengths[s] > 0) rows.push_back(uint32_t(segments.end(s) - 1)), with.push_back(s);
+      Var h = nn::gather_rows<float>(t, model_.states(t, ids, segments), rows);
+      if (masked) h = model_.head(t, h);
+      for (size_t i = 0; i < with.size(); ++i) std::copy_n(t.value(h) + i * H, H, &last[with[i] * H]);
+    }
+    into.resize(users.size() * bias_.size());
+    items_.multiply(users.size(), last.data(), bias_.data(), into.data());
+  }
+
+ private:
+  const ItemModel& model_;
+  const std::vector<float>& weights_;
+  tensor::PackedMatrix<float> items_;
+  std::vector<float> bias_;
+};
+
+std::unique_ptr<ItemScorer> ItemModel::scorer(const std::vector<float>& weights) const { return std::make_unique<Scorer>(*this, weights); }
 
 }  // namespace throng::op

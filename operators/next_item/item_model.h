@@ -3,24 +3,23 @@
 #include <optional>
 
 #include "framework/nn/layers.h"
-#include "framework/tensor/packed.h"
 #include "framework/train/layered_model.h"
-#include "operators/next_item/item_sequences.h"
+#include "operators/next_item/recommender.h"
 
 namespace throng::op {
 
 struct ItemModelOptions {
-  enum class Kind { kTransformer, kGru };
+  enum class Kind { kTransformer, kGru, kMasked };
   enum class Loss { kFull, kSampled, kBce, kBpr, kBprMax };
   Kind kind = Kind::kTransformer;
   Loss loss = Loss::kFull;
   size_t items = 0, hidden = 64, layers = 2, heads = 1, inner = 64, longest = 50, negatives = 1;
-  double dropout = 0.2;
+  double dropout = 0.2, regularization = 1, mask = 0.2, mask_last = 0.1;
   bool norm_first = true;
   nn::Activation activation = nn::Activation::kRelu;
 };
 
-/// An example is a user's training items; every place of it is a target.
+/// An example is a user's training items; every place of it is a target, or with a mask those that are hidden.
 class ItemModel : public train::LayeredModel {
  public:
   ItemModel(const ItemModelOptions& options, int64_t batch, int shards, uint64_t seed);
@@ -30,27 +29,28 @@ class ItemModel : public train::LayeredModel {
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   bool epoch_done(int64_t epoch, double loss, const std::vector<float>& weights) override { return after_epoch(epoch, loss, weights); }
 
-  /// What scores need of the weights, laid out once for many calls.
-  struct Scorer {
-    const ItemModel& model;
-    const std::vector<float>& weights;
-    tensor::PackedMatrix<float> items;
-    Scorer(const ItemModel& model, const std::vector<float>& weights);
-    /// (histories, items). A history without items gives zeros. Thread-safe.
-    void scores(std::span<const std::vector<int32_t>> histories, std::vector<float>& into) const;
-  };
+  /// The scorer of some weights, which must stay while it is used.
+  std::unique_ptr<ItemScorer> scorer(const std::vector<float>& weights) const;
 
   std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
 
  private:
+  class Scorer;
   // The states after each item.
   nn::Var states(nn::Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const;
+  nn::Var head(nn::Tape<float>& t, nn::Var x) const { return head_norm_(t, nn::activate(t, head_(t, x), nn::Activation::kGelu)); }
+  int64_t put_masked_loss(nn::Tape<float>& t, std::vector<int32_t> ids, const nn::Segments& segments) const;
+  int32_t mask_id() const { return int32_t(options_.items); }
 
   ItemModelOptions options_;
   nn::Embedding items_, position_;
   std::vector<nn::TransformerEncoderBlock> blocks_;
   nn::Recurrent recurrent_;
   nn::LayerNorm norm_;
+  // With a mask: the last layer, and a bias for each item. The mask is the item behind the last one.
+  nn::Linear head_;
+  nn::LayerNorm head_norm_;
+  std::optional<nn::Parameter> bias_;
   std::vector<std::vector<const ItemSequence*>> shards_;
 };
 

@@ -13,12 +13,12 @@ void for_each_user(const ItemColumns& columns, const data::Batch& batch, const V
   }
 }
 
-// The last training row that has an item, if it is to be set aside: users with one or two items keep them.
-int64_t row_aside(const ItemColumns& columns, const data::Column& item, const std::vector<uint8_t>& train, int64_t first, int64_t end) {
+// The last training row that counts, if it is to be set aside: users with one or two items keep them.
+int64_t row_aside(const ItemColumns& columns, const data::Batch& batch, const std::vector<uint8_t>& train, int64_t first, int64_t end) {
   if (!columns.validation) return -1;
   int64_t last = -1, count = 0;
   for (int64_t r = first; r < end; ++r)
-    if (train[size_t(r)] && item.is_valid(r)) last = r, ++count;
+    if (train[size_t(r)] && counts(columns, batch, r)) last = r, ++count;
   return count >= 3 ? last : -1;
 }
 
@@ -30,30 +30,35 @@ std::vector<int32_t> ItemSequence::history() const {
   return all;
 }
 
+bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row) {
+  return batch.column(columns.item).is_valid(row) && (columns.value.empty() || batch.column(columns.value).is_valid(row));
+}
+
 std::string item_text(const data::Column& column, int64_t row) {
   return column.type() == data::Type::kString ? std::string(column.string(row)) : std::to_string(column.as_int64(row));
 }
 
-void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts) {
+void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& into) {
   const auto train = graph::training_rows(batch);
   const auto& item = batch.column(columns.item);
   for_each_user(columns, batch, [&](int64_t first, int64_t end) {
-    const int64_t aside = row_aside(columns, item, train, first, end);
+    const int64_t aside = row_aside(columns, batch, train, first, end);
     for (int64_t r = first; r < end; ++r)
-      if (train[size_t(r)] && item.is_valid(r)) counts[item_text(item, r)].count += r != aside;
+      if (train[size_t(r)] && counts(columns, batch, r)) into[item_text(item, r)].count += r != aside;
   });
 }
 
 std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue) {
   const auto train = graph::training_rows(batch);
   const auto& item = batch.column(columns.item);
+  const auto hashes = batch.hash_rows({columns.by});
   std::vector<ItemSequence> sequences;
   for_each_user(columns, batch, [&](int64_t first, int64_t end) {
     ItemSequence s;
-    s.first_row = first;
-    const int64_t aside = row_aside(columns, item, train, first, end);
+    s.first_row = first, s.hash = hashes[size_t(first)];
+    const int64_t aside = row_aside(columns, batch, train, first, end);
     for (int64_t r = first; r < end; ++r) {
-      if (!item.is_valid(r)) continue;
+      if (!counts(columns, batch, r)) continue;
       const int32_t id = catalogue.find(item_text(item, r));
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
@@ -61,6 +66,7 @@ std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data:
         s.validation = id;
       } else if (id >= 0) {
         s.items.push_back(id);
+        if (!columns.value.empty()) s.values.push_back(float(batch.column(columns.value).as_double(r)));
       }
     }
     sequences.push_back(std::move(s));

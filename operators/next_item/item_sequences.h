@@ -8,7 +8,9 @@ namespace throng::op {
 /// One user of a partition.
 struct ItemSequence {
   int64_t first_row = 0;         ///< in the partition: where the user's rows begin
+  uint64_t hash = 0;             ///< of the user
   std::vector<int32_t> items;    ///< of training rows, in order; items that are not in the catalogue are left out
+  std::vector<float> values;     ///< what the user gave each, where there is a column of it
   int32_t validation = -1;       ///< the last of them, where it is set aside; no longer in `items`
   bool held_out = false;         ///< there is a held-out row
   int32_t target = -1;           ///< its item; -1 where the catalogue does not have it
@@ -18,9 +20,12 @@ struct ItemSequence {
 
 struct ItemColumns {
   std::string by, item;
+  std::string value;  ///< a number; rows without one are left out. Empty: there is none
   bool validation = true;
 };
 
+/// True where the row names an item, and has a value if there is such a column.
+bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row);
 /// The text of an item.
 std::string item_text(const data::Column& column, int64_t row);
 /// Counts the items of training rows; the last of each user is not counted where it is set aside.

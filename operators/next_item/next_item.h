@@ -1,137 +1,168 @@
-// operators/next_item: which item of a catalogue a user takes next. Published models and the baseline that they have to beat.
+// operators/next_item: which item of a catalogue a user takes next. Published models and the baselines that they have to beat.
 #pragma once
 #include "framework/graph/params.h"
 
 namespace throng::op {
 
-/// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the
-/// dot product of the last state and its embedding. With loss full it is what Petrov and Macdonald (2023) and Klenitskiy and Vasilev (2023, "SASRec+") found to
-/// be much better than one negative with binary cross-entropy.
+/// What all recommenders are asked, and how they are judged.
 ///
-/// A user's first held-out item (`split`, by: last gives each user's newest) is ranked against the whole catalogue: items of the training rows. Equal scores
-/// count against it, as does an item that no training row has. With `validation` each user's last training item is not learned from, but chooses the epoch
-/// whose weights are kept, by NDCG@10. The result names the protocol. Rows of the output: a user, the held-out item and its rank, and the best items now.
-struct Sasrec {
+/// A user's first held-out item (`split`, by: last gives each user's newest) is ranked against the whole catalogue, which is the items of the training rows, or
+/// against `rank_against` items that the user never took, drawn evenly. Equal scores count against it, as does an item that no training row has. The result has
+/// HR@k, NDCG@k and MRR with their 95 % intervals by bootstrap over users, and names the protocol. Rows of the output: a user, the held-out item and its rank,
+/// and the best items now.
+struct ItemTask {
   std::string by = "user";
   std::string item = "item";
-  int blocks = 2;
-  int heads = 1;
+  int64_t min_count = 1;
+  bool validation = true;
+  bool filter_seen = true;
+  int64_t rank_against = 0;
+  int64_t bootstrap = 1000;
+  int64_t k = 10;
+};
+
+template <class P>
+auto item_columns() {
+  return graph::fields(graph::field("by", &P::by, "column whose values own the sequences: a user, or a session"), graph::field("item", &P::item, "text or whole numbers: what is taken"));
+}
+template <class P>
+auto item_judging() {
+  return graph::fields(graph::field("min_count", &P::min_count, "rarer items are left out of the catalogue").min(1),
+                       graph::field("validation", &P::validation, "each user's last training item is not learned from; models choose their epoch by it"),
+                       graph::field("filter_seen", &P::filter_seen, "items that the user took before are neither ranked nor recommended"),
+                       graph::field("rank_against", &P::rank_against, "items that the user never took, drawn evenly, that the held-out one is ranked against; 0: the whole catalogue").min(0),
+                       graph::field("bootstrap", &P::bootstrap, "samples of users for the 95 % intervals of the result; 0: none").min(0).max(100000),
+                       graph::field("k", &P::k, "items recommended to each user").min(1).max(1000));
+}
+
+/// What models of layers have in common. With `validation` the epoch whose weights are kept is the best by NDCG@10 of each user's last training item.
+struct ItemTraining : ItemTask {
   int hidden = 64;
-  int inner = 0;
-  std::string norm = "first";
-  std::string activation = "relu";
   int64_t max_length = 50;
   double dropout = 0.2;
-  std::string loss = "full";
-  int64_t negatives = 1;
-  int64_t min_count = 1;
   int64_t batch = 128;
   int64_t epochs = 20;
   int64_t patience = 0;
-  bool validation = true;
   std::string optimizer = "adam";
   double lr = 1e-3;
   double weight_decay = 0;
   double clip = 0;
-  bool filter_seen = true;
-  int64_t k = 10;
   int shards = 8;
   int64_t checkpoint_every = 200;
+};
+template <class P>
+auto item_training() {
+  return graph::fields(
+      graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
+      graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
+      graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
+      graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
+      graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
+      graph::field("lr", &P::lr, "learning rate").min(0), graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),
+      graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0),
+      graph::field("shards", &P::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
+      graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+}
+
+/// Blocks of self-attention.
+struct ItemTransformer : ItemTraining {
+  int blocks = 2;
+  int heads = 1;
+  int inner = 0;
+  std::string norm = "first";
+  std::string activation = "relu";
+};
+template <class P>
+auto item_transformer() {
+  return graph::fields(graph::field("blocks", &P::blocks, "Transformer blocks").min(1).max(64), graph::field("heads", &P::heads, "of the attention").min(1).max(64),
+                       graph::field("inner", &P::inner, "width between a block's two linear layers; 0: hidden").min(0).max(65536),
+                       graph::field("norm", &P::norm, "first: what goes into each part is normalised; last: what comes out").one_of({"first", "last"}),
+                       graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}));
+}
+
+/// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the
+/// dot product of the last state and its embedding. With loss full it is what Petrov and Macdonald (2023) and Klenitskiy and Vasilev (2023, "SASRec+") found to
+/// be much better than one negative with binary cross-entropy.
+struct Sasrec : ItemTransformer {
+  std::string loss = "full";
+  int64_t negatives = 1;
 
   static constexpr auto kOp = "sasrec";
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
-    return graph::fields(
-        graph::field("by", &Sasrec::by, "column whose values own the sequences"), graph::field("item", &Sasrec::item, "text or whole numbers: what is taken"),
-        graph::field("blocks", &Sasrec::blocks, "Transformer blocks").min(1).max(64), graph::field("heads", &Sasrec::heads, "of the attention").min(1).max(64),
-        graph::field("hidden", &Sasrec::hidden, "width of items and states").min(1).max(8192),
-        graph::field("inner", &Sasrec::inner, "width between a block's two linear layers; 0: hidden").min(0).max(65536),
-        graph::field("norm", &Sasrec::norm, "first: what goes into each part is normalised; last: what comes out").one_of({"first", "last"}),
-        graph::field("activation", &Sasrec::activation, "between a block's two linear layers").one_of({"relu", "gelu"}),
-        graph::field("max_length", &Sasrec::max_length, "newest items of a user that are seen").min(2),
-        graph::field("dropout", &Sasrec::dropout, "share of embeddings, attention and results that is left out in training").min(0).max(0.95),
-        graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
-        graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1),
-        graph::field("min_count", &Sasrec::min_count, "rarer items are left out of the catalogue").min(1),
-        graph::field("batch", &Sasrec::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("epochs", &Sasrec::epochs, "passes over the users at most").min(1),
-        graph::field("patience", &Sasrec::patience, "end after so many epochs without a better validation; 0: never").min(0),
-        graph::field("validation", &Sasrec::validation, "each user's last training item chooses the epoch instead of being learned from"),
-        graph::field("optimizer", &Sasrec::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
-        graph::field("lr", &Sasrec::lr, "learning rate").min(0), graph::field("weight_decay", &Sasrec::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),
-        graph::field("clip", &Sasrec::clip, "longest gradient allowed; 0: no limit").min(0),
-        graph::field("filter_seen", &Sasrec::filter_seen, "items that the user took before are neither ranked nor recommended"),
-        graph::field("k", &Sasrec::k, "items recommended to each user").min(1).max(1000),
-        graph::field("shards", &Sasrec::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
-        graph::field("checkpoint_every", &Sasrec::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+    return std::tuple_cat(
+        item_columns<Sasrec>(), item_transformer<Sasrec>(),
+        graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
+                      graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1)),
+        item_training<Sasrec>(), item_judging<Sasrec>());
+  }
+};
+
+/// Bidirectional self-attention that guesses hidden items (Sun et al., 2019, BERT4Rec): in training a share of the items is replaced by a mask and guessed from both
+/// sides; to recommend, a mask is put behind the last item. The score of an item is the product of a last layer with its embedding, plus a bias (equation 7).
+struct Bert4rec : ItemTransformer {
+  double mask = 0.2;
+  double mask_last = 0.1;
+  Bert4rec() { norm = "last", activation = "gelu"; }
+
+  static constexpr auto kOp = "bert4rec";
+  static constexpr auto kSummary = "recommendation by bidirectional self-attention that guesses hidden items";
+  static auto fields() {
+    return std::tuple_cat(item_columns<Bert4rec>(), item_transformer<Bert4rec>(),
+                          graph::fields(graph::field("mask", &Bert4rec::mask, "share of a sequence's items that is hidden, at least one").min(0).max(1),
+                                        graph::field("mask_last", &Bert4rec::mask_last, "share of sequences in which the last item is hidden instead, as when recommending").min(0).max(1)),
+                          item_training<Bert4rec>(), item_judging<Bert4rec>());
   }
 };
 
 /// Recurrent recommendation (Hidasi et al., 2016, GRU4Rec), trained on whole sequences: item embeddings, GRU layers, and the score of an item is the dot product of the
-/// last state and its embedding. Judged as `sasrec` is.
-struct Gru4rec {
-  std::string by = "user";
-  std::string item = "item";
+/// last state and its embedding.
+struct Gru4rec : ItemTraining {
   int layers = 1;
-  int hidden = 64;
-  int64_t max_length = 50;
-  double dropout = 0.2;
   std::string loss = "full";
   int64_t negatives = 1;
-  int64_t min_count = 1;
-  int64_t batch = 128;
-  int64_t epochs = 20;
-  int64_t patience = 0;
-  bool validation = true;
-  std::string optimizer = "adam";
-  double lr = 1e-3;
-  double weight_decay = 0;
-  double clip = 0;
-  bool filter_seen = true;
-  int64_t k = 10;
-  int shards = 8;
-  int64_t checkpoint_every = 200;
+  double regularization = 1;
 
   static constexpr auto kOp = "gru4rec";
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
-    return graph::fields(
-        graph::field("by", &Gru4rec::by, "column whose values own the sequences: a user, or a session"), graph::field("item", &Gru4rec::item, "text or whole numbers: what is taken"),
-        graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16), graph::field("hidden", &Gru4rec::hidden, "width of items and states").min(1).max(8192),
-        graph::field("max_length", &Gru4rec::max_length, "newest items of a user that are seen").min(2),
-        graph::field("dropout", &Gru4rec::dropout, "share of embeddings, and of what lies between layers, that is left out in training").min(0).max(0.95),
-        graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
-        graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
-        graph::field("min_count", &Gru4rec::min_count, "rarer items are left out of the catalogue").min(1),
-        graph::field("batch", &Gru4rec::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("epochs", &Gru4rec::epochs, "passes over the users at most").min(1),
-        graph::field("patience", &Gru4rec::patience, "end after so many epochs without a better validation; 0: never").min(0),
-        graph::field("validation", &Gru4rec::validation, "each user's last training item chooses the epoch instead of being learned from"),
-        graph::field("optimizer", &Gru4rec::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
-        graph::field("lr", &Gru4rec::lr, "learning rate").min(0), graph::field("weight_decay", &Gru4rec::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),
-        graph::field("clip", &Gru4rec::clip, "longest gradient allowed; 0: no limit").min(0),
-        graph::field("filter_seen", &Gru4rec::filter_seen, "items that the user took before are neither ranked nor recommended"),
-        graph::field("k", &Gru4rec::k, "items recommended to each user").min(1).max(1000),
-        graph::field("shards", &Gru4rec::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
-        graph::field("checkpoint_every", &Gru4rec::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+    return std::tuple_cat(
+        item_columns<Gru4rec>(),
+        graph::fields(graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16),
+                      graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
+                      graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
+                      graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0)),
+        item_training<Gru4rec>(), item_judging<Gru4rec>());
   }
 };
 
-/// The most popular items of the training rows, the same for everyone but for what each has taken: the baseline of every paper. Judged as `sasrec` is.
-struct Popular {
-  std::string by = "user";
-  std::string item = "item";
-  int64_t min_count = 1;
-  bool validation = true;
-  bool filter_seen = true;
-  int64_t k = 10;
-
+/// The most popular items of the training rows, the same for everyone but for what each has taken: the baseline of every paper.
+struct Popular : ItemTask {
   static constexpr auto kOp = "popular";
   static constexpr auto kSummary = "recommends the most popular items, and ranks each user's held-out item among them";
+  static auto fields() { return std::tuple_cat(item_columns<Popular>(), item_judging<Popular>()); }
+};
+
+/// Items like those taken (Sarwar et al., 2001; for sessions Hidasi et al., 2016): two items are as alike as users took both,
+/// together / (sqrt(n_i n_j) + shrink), or for jaccard together / (n_i + n_j - together + shrink). A score is the sum over the `recent` newest items of the user
+/// of how alike they are, where the item is among the `neighbours` most alike.
+struct ItemKnn : ItemTask {
+  int64_t neighbours = 100;
+  std::string similarity = "cosine";
+  double shrink = 0;
+  int64_t max_length = 200;
+  int64_t recent = 0;
+
+  static constexpr auto kOp = "item_knn";
+  static constexpr auto kSummary = "recommends items that the same users took, and ranks each user's held-out item among them";
   static auto fields() {
-    return graph::fields(graph::field("by", &Popular::by, "column whose values own the sequences"), graph::field("item", &Popular::item, "text or whole numbers: what is taken"),
-                         graph::field("min_count", &Popular::min_count, "rarer items are left out of the catalogue").min(1),
-                         graph::field("validation", &Popular::validation, "each user's last training item is not counted, as the models do not learn from it"),
-                         graph::field("filter_seen", &Popular::filter_seen, "items that the user took before are neither ranked nor recommended"),
-                         graph::field("k", &Popular::k, "items recommended to each user").min(1).max(1000));
+    return std::tuple_cat(item_columns<ItemKnn>(),
+                          graph::fields(graph::field("neighbours", &ItemKnn::neighbours, "most alike items that are kept for each").min(1).max(100000),
+                                        graph::field("similarity", &ItemKnn::similarity, "of two items").one_of({"cosine", "jaccard"}),
+                                        graph::field("shrink", &ItemKnn::shrink, "added below the line, so that few common users mean little").min(0),
+                                        graph::field("max_length", &ItemKnn::max_length, "newest items of a user that are compared with each other").min(2),
+                                        graph::field("recent", &ItemKnn::recent, "newest items of a user that recommend; 0: all; 1: the last alone, as for sessions").min(0)),
+                          item_judging<ItemKnn>());
   }
 };
 

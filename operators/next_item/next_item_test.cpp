@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
@@ -55,16 +56,16 @@ std::string weights_of(const testing::JobRun& run, const std::string& step) { re
 TEST(NextItem, SameBitsOnAnyRankCount) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
-  const std::string yaml = job("  pop: { op: popular, from: parts }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
+  const std::string yaml = job("  pop: { op: popular, from: parts, rank_against: 7 }\n  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
                                " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5}) {
     const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
-    for (const char* step : {"pop", "sas", "full", "gru", "max"}) {
+    for (const char* step : {"pop", "knn", "bert", "sas", "full", "gru", "max"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
-      if (std::string(step) != "pop") {
+      if (one.steps.at(step).metrics.contains("curve")) {
         EXPECT_EQ(one.steps.at(step).metrics["curve"], other.steps.at(step).metrics["curve"]) << step << " on " << ranks;
         EXPECT_EQ(weights_of(one, step), weights_of(other, step)) << step << " on " << ranks;
       }
@@ -77,11 +78,11 @@ TEST(NextItem, LearnsWhereTheCircleGoes) {
   folder.write("e.csv", lines(walks(120, 20)));
   const std::string more = ", hidden: 16, max_length: 20, batch: 16, lr: 0.01, epochs: 12, dropout: 0";
   const auto run = testing::run_job(job("  pop: { op: popular, from: parts }\n  sas: { op: sasrec, from: parts" + more + " }\n  one: { op: sasrec, from: parts, loss: bce" + more +
-                                        " }\n  gru: { op: gru4rec, from: parts" + more + " }\n  bpr: { op: gru4rec, from: parts, loss: bpr, negatives: 4" + more + " }\n"),
+                                        " }\n  gru: { op: gru4rec, from: parts" + more + " }\n  knn: { op: item_knn, from: parts, recent: 1 }\n  bert: { op: bert4rec, from: parts, heads: 2, hidden: 16, max_length: 20, batch: 16, lr: 0.003, mask: 0.5, epochs: 50, dropout: 0 }\n  bpr: { op: gru4rec, from: parts, loss: bpr, negatives: 4" + more + " }\n"),
                                     folder, "out");
   EXPECT_LT(run.steps.at("pop").metrics["result"]["hr"]["1"].get<double>(), 0.3);
   for (const char* step : {"sas", "gru"}) EXPECT_GT(run.steps.at(step).metrics["result"]["hr"]["1"].get<double>(), 0.9) << step;
-  for (const char* step : {"one", "bpr"}) EXPECT_GT(run.steps.at(step).metrics["result"]["ndcg"]["10"].get<double>(), 0.8) << step;
+  for (const char* step : {"one", "bpr", "bert"}) EXPECT_GT(run.steps.at(step).metrics["result"]["ndcg"]["10"].get<double>(), 0.8) << step;
   EXPECT_EQ(run.steps.at("sas").metrics["result"]["users"], 120);
   EXPECT_THAT(run.steps.at("sas").metrics["result"]["protocol"].get<std::string>(), HasSubstr("whole catalogue"));
 }
@@ -136,9 +137,10 @@ TEST(NextItem, RanksCountTiesAgainstTheTarget) {
   EXPECT_EQ(op::rank_of(scores, -1, {}), 0);
   EXPECT_EQ(op::best_items(scores, 3, std::vector<int32_t>{1}), (std::vector<int32_t>{2, 3, 0}));
   EXPECT_EQ(op::best_items(scores, 9, {}).size(), 5u);
-  op::RankSums sums;
-  for (int64_t rank : {1, 3, 11, 0}) sums.add(rank);
-  const json result = op::RankSums::result(sums.sums());
+  op::RankCounts counts;
+  for (int64_t rank : {1, 3, 11, 0}) counts.add(rank);
+  const json result = counts.result(0, 1);
+  EXPECT_FALSE(result.contains("interval95"));
   EXPECT_EQ(result["users"], 4);
   EXPECT_EQ(result["targets_not_in_catalogue"], 1);
   EXPECT_EQ(result["hr"]["1"], 0.25);
@@ -146,6 +148,95 @@ TEST(NextItem, RanksCountTiesAgainstTheTarget) {
   EXPECT_EQ(result["hr"]["20"], 0.75);
   EXPECT_NEAR(result["ndcg"]["5"].get<double>(), (1 + 0.5) / 4, 1e-12);
   EXPECT_NEAR(result["mrr"].get<double>(), (1 + 1 / 3.0 + 1 / 11.0) / 4, 1e-12);
+}
+
+// Drawn items are never the user's own, none comes twice, and each is as likely as the others.
+TEST(NextItem, RanksAmongDrawnItems) {
+  const std::vector<float> scores{9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+  EXPECT_EQ(op::rank_among(scores, 4, std::vector<int32_t>{1, 3, 3}, 100, Random(1, 1)), 3) << "all free items: 0 and 2 are better";
+  EXPECT_EQ(op::rank_among(scores, -1, {}, 5, Random(1, 1)), 0);
+  std::vector<double> better(10);
+  constexpr int kDraws = 20000;
+  for (int i = 0; i < kDraws; ++i)
+    // One item is drawn and beats the target where it is the one that scores more.
+    for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {
+      std::vector<float> one(10, 0.0f);
+      one[4] = 1, one[size_t(item)] = 2;
+      better[size_t(item)] += double(op::rank_among(one, 4, std::vector<int32_t>{1, 3, 3}, 3, Random(7, uint64_t(i))) - 1) / kDraws;
+    }
+  double sum = 0;
+  for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {
+    EXPECT_NEAR(better[size_t(item)], 3 / 7.0, 0.015) << item;
+    sum += better[size_t(item)];
+  }
+  EXPECT_NEAR(sum, 3, 1e-9) << "three different items each time";
+}
+
+// Of a share of n users the standard error is sqrt(p (1 - p) / n).
+TEST(NextItem, BootstrapIntervalsAreThoseOfAShare) {
+  op::RankCounts counts;
+  for (int i = 0; i < 1000; ++i) counts.add(i % 5 == 0 ? 3 : 50 + i % 7);
+  const json result = counts.result(4000, 3);
+  EXPECT_EQ(result["hr"]["10"], 0.2);
+  const double error = std::sqrt(0.2 * 0.8 / 1000);
+  EXPECT_NEAR(result["interval95"]["hr10"][0].get<double>(), 0.2 - 1.96 * error, 0.2 * error);
+  EXPECT_NEAR(result["interval95"]["hr10"][1].get<double>(), 0.2 + 1.96 * error, 0.2 * error);
+  EXPECT_EQ(result, counts.result(4000, 3));
+}
+
+// Neighbours by a plain count over all pairs.
+TEST(NextItem, ItemNeighboursAreWhatAPlainCountSays) {
+  testing::TemporaryFolder folder;
+  std::vector<Taken> taken;
+  for (int i = 0; i < 500; ++i) {
+    Random random(5, uint64_t(i));
+    taken.push_back({int(random.below(30)), int(random.below(18) * random.below(18) / 18)});
+  }
+  folder.write("e.csv", lines(taken));
+  std::map<int, std::vector<int>> items;
+  for (const auto& t : taken) items[t.user].push_back(t.item);
+  std::map<int, std::set<int>> users;
+  for (auto& [user, list] : items)
+    for (size_t i = 0; i + 1 < list.size(); ++i) users[list[i]].insert(user);
+  for (const bool jaccard : {false, true}) {
+    const auto run = testing::run_job(job(fmt::format("  knn: {{ op: item_knn, from: parts, validation: false, filter_seen: false, k: 100, shrink: 2, similarity: {}, recent: 2 }}\n", jaccard ? "jaccard" : "cosine")),
+                                      folder, "out", {3, 1});
+    const auto rows = run.rows("knn");
+    ASSERT_EQ(rows.num_rows(), int64_t(items.size()));
+    for (int64_t r = 0; r < rows.num_rows(); ++r) {
+      std::vector<int> list = items.at(std::stoi(std::string(rows.column("user").string(r)).substr(1))), newest;
+      const int target = list.back();
+      list.pop_back();
+      for (size_t i = list.size(); i-- > 0 && newest.size() < 2;)
+        if (std::find(newest.begin(), newest.end(), list[i]) == newest.end()) newest.push_back(list[i]);
+      std::map<int, float> score;
+      for (int item : newest)
+        for (const auto& [other, by] : users) {
+          if (other == item) continue;
+          double together = 0;
+          for (int user : by) together += double(users.at(item).count(user));
+          const double a = double(users.at(item).size()), b = double(by.size());
+          score[other] += float(together / ((jaccard ? a + b - together : std::sqrt(a * b)) + 2));
+        }
+      int64_t rank = 1;
+      for (const auto& [other, by] : users) rank += other != target && score[other] >= score[target];
+      EXPECT_EQ(rows.column("rank").as_int64(r), rank) << rows.column("user").string(r);
+    }
+  }
+}
+
+TEST(NextItem, ItemKnnParametersMatter) {
+  testing::TemporaryFolder folder;
+  std::vector<Taken> taken;
+  for (int i = 0; i < 600; ++i) {
+    Random random(9, uint64_t(i));
+    taken.push_back({int(random.below(25)), int(random.below(30) * random.below(30) / 30)});
+  }
+  folder.write("e.csv", lines(taken));
+  auto rows = [&](const std::string& more) { return testing::run_job(job("  m: { op: item_knn, from: parts" + more + " }\n"), folder, "out").steps.at("m").content_hash; };
+  const std::string usual = rows("");
+  for (const char* more : {", neighbours: 2", ", similarity: jaccard", ", shrink: 10", ", max_length: 2", ", recent: 1", ", rank_against: 5", ", validation: false", ", filter_seen: false", ", k: 3", ", min_count: 12"})
+    EXPECT_NE(rows(more), usual) << more;
 }
 
 TEST(NextItem, StopsAndGoesOnOnOtherRankCounts) {
@@ -189,6 +280,9 @@ TEST(NextItem, ParametersMatter) {
   for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
                            "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4"})
     EXPECT_NE(weights("sasrec", more), sas) << more;
+  const std::string bert = weights("bert4rec", "");
+  for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
+  EXPECT_NE(weights("gru4rec", "loss: bpr_max"), weights("gru4rec", "loss: bpr_max, regularization: 0"));
   for (const char* more : {"layers: 2", "hidden: 6", "loss: bpr", "loss: bpr_max", "loss: bpr, negatives: 2", "dropout: 0"}) EXPECT_NE(weights("gru4rec", more), gru) << more;
   EXPECT_NE(weights("sasrec", "validation: false"), weights("sasrec", "validation: false, epochs: 3"));
   // After so many epochs without a better one it ends.

@@ -1,23 +1,77 @@
 #include "operators/next_item/ranking.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <numeric>
+#include <random>
+#include <unordered_set>
 
 namespace throng::op {
 namespace {
+
 constexpr int64_t kCutoffs[] = {1, 5, 10, 20};
+
+// Per user: HR by cutoff, NDCG by cutoff, MRR.
+constexpr size_t kMeasures = 9;
+std::array<double, kMeasures> measures(int64_t rank) {
+  std::array<double, kMeasures> m{};
+  if (rank == 0) return m;
+  for (size_t i = 0; i < 4; ++i)
+    if (rank <= kCutoffs[i]) m[i] = 1, m[4 + i] = 1 / std::log2(double(rank) + 1);
+  m[8] = 1 / double(rank);
+  return m;
 }
+
+template <class Counts>
+std::array<double, kMeasures> means(const Counts& counts) {
+  std::array<double, kMeasures> sums{};
+  double users = 0;
+  for (const auto& [rank, n] : counts) {
+    users += double(n);
+    const auto m = measures(rank);
+    for (size_t i = 0; i < kMeasures; ++i) sums[i] += double(n) * m[i];
+  }
+  for (double& s : sums) s /= std::max(1.0, users);
+  return sums;
+}
+
+std::vector<int32_t> sorted_once(std::span<const int32_t> items) {
+  std::vector<int32_t> once(items.begin(), items.end());
+  std::sort(once.begin(), once.end());
+  once.erase(std::unique(once.begin(), once.end()), once.end());
+  return once;
+}
+
+}  // namespace
 
 int64_t rank_of(std::span<const float> scores, int32_t target, std::span<const int32_t> seen) {
   if (target < 0) return 0;
   const float own = scores[size_t(target)];
   int64_t rank = 0;
   for (float s : scores) rank += s >= own;  // itself, too
-  std::vector<int32_t> once(seen.begin(), seen.end());
-  std::sort(once.begin(), once.end());
-  once.erase(std::unique(once.begin(), once.end()), once.end());
-  for (int32_t item : once) rank -= item != target && scores[size_t(item)] >= own;
+  for (int32_t item : sorted_once(seen)) rank -= item != target && scores[size_t(item)] >= own;
+  return rank;
+}
+
+int64_t rank_among(std::span<const float> scores, int32_t target, std::span<const int32_t> taken, size_t n, Random random) {
+  if (target < 0) return 0;
+  std::vector<int32_t> out(taken.begin(), taken.end());
+  out.push_back(target);
+  out = sorted_once(out);
+  // The free items are numbered from 0; Floyd's draw of n of them (Bentley and Floyd, 1987).
+  const size_t free = scores.size() - out.size();
+  n = std::min(n, free);
+  std::unordered_set<size_t> drawn;
+  int64_t rank = 1;
+  for (size_t j = free - n; j < free; ++j) {
+    size_t item = random.below(uint32_t(j + 1));
+    if (!drawn.insert(item).second) drawn.insert(item = j);
+    for (int32_t o : out) {  // the number-th item that is not in `out`
+      if (size_t(o) > item) break;
+      ++item;
+    }
+    rank += scores[item] >= scores[size_t(target)];
+  }
   return rank;
 }
 
@@ -32,21 +86,55 @@ std::vector<int32_t> best_items(std::span<const float> scores, size_t k, std::sp
   return {items.begin(), items.begin() + ptrdiff_t(k)};  // not with room for the whole catalogue: it is kept for each user
 }
 
-void RankSums::add(int64_t rank) {
-  sums_[0] += 1, sums_[1] += rank == 0;
-  if (rank == 0) return;
-  for (size_t i = 0; i < 4; ++i)
-    if (rank <= kCutoffs[i]) sums_[2 + i] += 1, sums_[6 + i] += 1 / std::log2(double(rank) + 1);
-  sums_[10] += 1 / double(rank);
+RankCounts RankCounts::total(comm::Communicator& comm, std::span<const RankCounts> parts) {
+  RankCounts mine, all;
+  for (const auto& part : parts)
+    for (const auto& [rank, n] : part.counts_) mine.counts_[rank] += n;
+  std::string text;
+  for (const auto& [rank, n] : mine.counts_)
+    for (int64_t number : {rank, n}) text.append(reinterpret_cast<const char*>(&number), 8);
+  for (const auto& of_rank : comm.allgather(text))
+    for (size_t at = 0; at < of_rank.size(); at += 16) {
+      int64_t pair[2];
+      std::memcpy(pair, &of_rank[at], 16);
+      all.counts_[pair[0]] += pair[1];
+    }
+  return all;
 }
 
-double RankSums::ndcg10(const std::vector<double>& sums) { return sums[0] > 0 ? sums[8] / sums[0] : 0; }
+double RankCounts::ndcg10() const { return means(counts_)[6]; }
 
-nlohmann::json RankSums::result(const std::vector<double>& sums) {
-  nlohmann::json j{{"users", int64_t(sums[0])}, {"targets_not_in_catalogue", int64_t(sums[1])}};
-  const double users = std::max(1.0, sums[0]);
-  for (size_t i = 0; i < 4; ++i) j["hr"][std::to_string(kCutoffs[i])] = sums[2 + i] / users, j["ndcg"][std::to_string(kCutoffs[i])] = sums[6 + i] / users;
-  j["mrr"] = sums[10] / users;
+nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed) const {
+  int64_t users = 0;
+  for (const auto& [rank, n] : counts_) users += n;
+  auto unknown = counts_.find(0);
+  nlohmann::json j{{"users", users}, {"targets_not_in_catalogue", unknown == counts_.end() ? 0 : unknown->second}};
+  const auto mean = means(counts_);
+  for (size_t i = 0; i < 4; ++i) j["hr"][std::to_string(kCutoffs[i])] = mean[i], j["ndcg"][std::to_string(kCutoffs[i])] = mean[4 + i];
+  j["mrr"] = mean[8];
+  if (bootstrap == 0 || users == 0) return j;
+  // A sample of as many users with replacement is a multinomial draw of the counts: binomials, one cell after another.
+  std::mt19937_64 random(seed);
+  std::vector<std::array<double, kMeasures>> samples;
+  std::vector<std::pair<int64_t, int64_t>> sample;
+  for (int64_t b = 0; b < bootstrap; ++b) {
+    sample.clear();
+    int64_t left = users, population = users;
+    for (const auto& [rank, n] : counts_) {
+      const int64_t drawn = left == 0 ? 0 : n == population ? left : std::binomial_distribution<int64_t>(left, double(n) / double(population))(random);
+      if (drawn > 0) sample.emplace_back(rank, drawn);
+      left -= drawn, population -= n;
+    }
+    samples.push_back(means(sample));
+  }
+  auto interval = [&](size_t measure) {
+    std::vector<double> values;
+    for (const auto& s : samples) values.push_back(s[measure]);
+    std::sort(values.begin(), values.end());
+    auto at = [&](double share) { return values[size_t(share * double(values.size() - 1) + 0.5)]; };
+    return nlohmann::json{at(0.025), at(0.975)};
+  };
+  j["interval95"] = {{"hr10", interval(2)}, {"ndcg10", interval(6)}, {"mrr", interval(8)}};
   return j;
 }
 

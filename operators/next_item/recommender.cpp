@@ -1,0 +1,146 @@
+#include "operators/next_item/recommender.h"
+
+namespace throng::op {
+
+using data::Type;
+using nlohmann::json;
+
+data::Schema Recommender::bind(const std::vector<data::Schema>& inputs) {
+  if ((shards_ & (shards_ - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", shards_);
+  const data::Schema& input = inputs[0];
+  const auto& item = input.at(task_.item);
+  if (item.type != Type::kString && !is_integer(item.type)) throw job_error("column '{}' is {}; expected text or whole numbers", item.name, data::type_name(item.type));
+  if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
+  schema_ = data::Schema{input.at(task_.by)};
+  schema_.set({"actual", Type::kString}), schema_.set({"rank", Type::kInt64}), schema_.set({"recommended", Type::kListString});
+  return schema_;
+}
+
+graph::Names Recommender::needed_columns(size_t, const data::Schema&, const graph::Names&) const {
+  graph::Names names{task_.by, "ts", task_.item, std::string(graph::kHoldoutColumn)};
+  if (!columns_.value.empty()) names.push_back(columns_.value);
+  return names;
+}
+
+void Recommender::run(graph::CollectiveContext& context) {
+  load(context);
+  const auto scorer = learn(context);
+  judge(context, *scorer);
+}
+
+void Recommender::load(graph::CollectiveContext& context) {
+  auto& comm = context.comm();
+  data::TextMap<data::ValueCount> counts;
+  std::mutex mutex;
+  graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
+    data::TextMap<data::ValueCount> local;
+    count_items(columns_, batch, local);
+    std::lock_guard lock(mutex);
+    for (const auto& [item, c] : local) counts[item].count += c.count;
+  });
+  catalogue_ = data::Vocabulary::build(comm, counts, task_.min_count, 0);
+  if (catalogue_.size() < 2)
+    throw data_error("column '{}' has {} values in the training rows that occur {} times or more; a catalogue needs at least 2", task_.item, catalogue_.size(), task_.min_count)
+        .with_hint("are all rows held out? is 'item' the right column?");
+  const int first = comm.first_shard(comm.rank(), shards_), end = comm.first_shard(comm.rank() + 1, shards_);
+  const int64_t partitions = context.num_partitions(0);
+  shard_ends_.clear(), held_.clear();
+  for (int s = first; s < end; ++s) {
+    for (int64_t p = partitions * s / shards_; p < partitions * (s + 1) / shards_; ++p) held_.push_back({p, {}});
+    shard_ends_.push_back(held_.size());
+  }
+  context.pool().parallel_for(held_.size(), [&](size_t i) { held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_); });
+}
+
+void Recommender::save_catalogue(graph::CollectiveContext& context) const {
+  if (context.comm().rank() != 0) return;
+  data::ArrayStore store;
+  catalogue_.save(store, "items");
+  store.save(context.folder() / "catalogue.h5");
+}
+
+// Calls visit(partition, user, history, scores) for the users of this rank that `wanted` names a history of, partitions on all workers.
+template <class Wanted, class Visit>
+void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const {
+  constexpr size_t kGroup = 64;
+  context.pool().parallel_for(held_.size(), [&](size_t i) {
+    const auto& users = held_[i].users;
+    std::vector<ItemScorer::Asked> asked;
+    std::vector<float> scores;
+    auto flush = [&] {
+      if (asked.empty()) return;
+      scorer.scores(asked, scores);
+      for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, asked[j].history, std::span<const float>(scores).subspan(j * catalogue_.size(), catalogue_.size()));
+      asked.clear();
+    };
+    for (size_t u = 0; u < users.size(); ++u) {
+      if (auto history = wanted(users[u])) asked.push_back({i, u, std::move(*history)});
+      if (asked.size() == kGroup) flush();
+    }
+    flush();
+  });
+}
+
+int64_t Recommender::rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const {
+  if (task_.rank_against > 0) return rank_among(scores, target, history, size_t(task_.rank_against), Random(seed, user.hash));
+  return rank_of(scores, target, filtered(history));
+}
+
+RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemScorer& scorer) const {
+  std::vector<RankCounts> ranks(held_.size());
+  score(context, scorer, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(s.items) : std::nullopt; },
+        [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) {
+          const auto& user = held_[i].users[u];
+          ranks[i].add(rank(user, scores, user.validation, history));
+        });
+  return RankCounts::total(context.comm(), ranks);
+}
+
+void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& scorer) {
+  std::vector<RankCounts> ranks(held_.size());
+  struct Row {
+    int64_t rank;
+    std::vector<int32_t> best;
+  };
+  std::vector<std::vector<Row>> rows(held_.size());
+  for (size_t i = 0; i < held_.size(); ++i) rows[i].resize(held_[i].users.size());
+  score(context, scorer, [](const ItemSequence& s) { return std::optional(s.history()); },
+        [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) {
+          const auto& user = held_[i].users[u];
+          const int64_t place = rank(user, scores, user.target, history);
+          if (user.held_out) ranks[i].add(place);
+          rows[i][u] = {user.held_out ? place : -1, best_items(scores, size_t(task_.k), filtered(history))};
+        });
+  auto& output = context.output("", schema_, context.num_partitions(0));
+  for (size_t i = 0; i < held_.size(); ++i) {
+    const data::Batch batch = context.read(0, held_[i].number, {task_.by, task_.item});
+    std::vector<int64_t> first;
+    data::Column actual(Type::kString), rank(Type::kInt64), recommended(Type::kListString);
+    for (size_t u = 0; u < rows[i].size(); ++u) {
+      const auto& user = held_[i].users[u];
+      first.push_back(user.first_row);
+      if (user.held_out) actual.append_string(item_text(batch.column(task_.item), user.target_row));
+      else actual.append_null();
+      if (rows[i][u].rank > 0) rank.append(rows[i][u].rank);
+      else rank.append_null();
+      for (int32_t item : rows[i][u].best) recommended.add_list_string(catalogue_.word(size_t(item)));
+      recommended.end_list();
+    }
+    std::vector<data::Column> columns;
+    columns.push_back(batch.column(task_.by).take(first)), columns.push_back(std::move(actual)), columns.push_back(std::move(rank)), columns.push_back(std::move(recommended));
+    output.write(held_[i].number, data::Batch(schema_, std::move(columns), batch.origin));
+  }
+  const RankCounts all = RankCounts::total(context.comm(), ranks);
+  if (context.comm().rank() != 0) return;
+  json result = all.result(task_.bootstrap, seed);
+  const std::string against = task_.rank_against > 0 ? fmt::format("{} items that the user never took, drawn evenly", task_.rank_against)
+                                                     : std::string("the whole catalogue of training rows") + (task_.filter_seen ? " without items taken before" : ", items taken before, too");
+  result["protocol"] = fmt::format("each user's first held-out item, ranked against {}; equal scores and items not in the catalogue count as misses; {}", against,
+                                   task_.validation ? "the last training item of users with three or more is not learned from" : "all training items are learned from");
+  if (task_.bootstrap > 0) result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} bootstrap samples of users", task_.bootstrap);
+  result["items"] = catalogue_.size(), result["model"] = model_;
+  describe(result);
+  context.metric("result", result.dump());
+}
+
+}  // namespace throng::op

@@ -1,0 +1,78 @@
+// What recommenders have in common: reading users and their items, judging, and the rows of the result.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "operators/next_item/item_sequences.h"
+#include "operators/next_item/next_item.h"
+#include "operators/next_item/ranking.h"
+
+namespace throng::op {
+
+/// What scores the items of a catalogue.
+class ItemScorer {
+ public:
+  virtual ~ItemScorer() = default;
+  struct Asked {
+    size_t partition, user;        ///< in Recommender::held()
+    std::vector<int32_t> history;  ///< items up to now, oldest first
+  };
+  /// (asked, items). Thread-safe.
+  virtual void scores(std::span<const Asked> users, std::vector<float>& into) const = 0;
+};
+
+/// A recommender learns from the users of its rank's shards, and gives a scorer; the rest is done here.
+class Recommender : public graph::CollectiveOperator {
+ public:
+  explicit Recommender(const ItemTask& task, std::string model, int shards = 8) : task_(task), columns_{task.by, task.item, {}, task.validation}, model_(std::move(model)), shards_(shards) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override;
+  graph::Names needed_columns(size_t, const data::Schema&, const graph::Names&) const override;
+  Contract contract(size_t) const override { return {{task_.by}, {"ts"}, {}, {}}; }
+  void run(graph::CollectiveContext& context) override;
+
+ protected:
+  struct Partition {
+    int64_t number = 0;
+    std::vector<ItemSequence> users;
+  };
+  /// Collective. The scorer after learning.
+  virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
+  /// Rank 0: adds to the result.
+  virtual void describe(nlohmann::json& result) const { (void)result; }
+
+  /// Partitions of this rank, shard after shard: a shard is a stretch of partitions, the same on any number of ranks.
+  const std::vector<Partition>& held() const { return held_; }
+  /// Where the shards of this rank end in `held`.
+  const std::vector<size_t>& shard_ends() const { return shard_ends_; }
+  int shards() const { return shards_; }
+  const data::Vocabulary& catalogue() const { return catalogue_; }
+  const ItemTask& task() const { return task_; }
+  /// The column of what users gave to items; to be called before `bind`.
+  void take_values_from(const std::string& column) { columns_.value = column; }
+  const ItemColumns& columns() const { return columns_; }
+  /// Collective. Fills `held` and the catalogue.
+  void load(graph::CollectiveContext& context);
+  /// Collective. Ranks of the items set aside for validation.
+  RankCounts validate(graph::CollectiveContext& context, const ItemScorer& scorer) const;
+  /// Collective. Saves the catalogue beside what was learned.
+  void save_catalogue(graph::CollectiveContext& context) const;
+
+ private:
+  template <class Wanted, class Visit>
+  void score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const;
+  int64_t rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const;
+  std::span<const int32_t> filtered(const std::vector<int32_t>& history) const { return task_.filter_seen ? std::span(history) : std::span<const int32_t>(); }
+  void judge(graph::CollectiveContext& context, const ItemScorer& scorer);
+
+  ItemTask task_;
+  ItemColumns columns_;
+  std::string model_;
+  int shards_;
+  data::Schema schema_;
+  data::Vocabulary catalogue_;
+  std::vector<Partition> held_;
+  std::vector<size_t> shard_ends_;
+};
+
+}  // namespace throng::op

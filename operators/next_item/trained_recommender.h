@@ -1,0 +1,24 @@
+// A model of layers as a recommender: trains it, and keeps the epoch that validates best. Internal to next_item.
+#pragma once
+#include "operators/next_item/item_model.h"
+
+namespace throng::op {
+
+class TrainedRecommender : public Recommender {
+ public:
+  TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override;
+
+ protected:
+  std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) override;
+  void describe(nlohmann::json& result) const override { result["weights"] = model_->parameters().size(); }
+
+ private:
+  ItemTraining training_;
+  ItemModelOptions options_;
+  std::unique_ptr<ItemModel> model_;
+  std::vector<float> weights_;
+};
+
+}  // namespace throng::op
