@@ -4,6 +4,9 @@
 
 #include <mutex>
 
+// LAPACK's own name; OpenBLAS has no header for it.
+extern "C" void dposv_(const char* uplo, const int* n, const int* nrhs, double* a, const int* lda, double* b, const int* ldb, int* info);
+
 namespace throng::tensor {
 namespace {
 
@@ -40,6 +43,14 @@ void gemm(Side as, Side bs, size_t m, size_t n, size_t k, float alpha, const flo
 }
 void gemm(Side as, Side bs, size_t m, size_t n, size_t k, double alpha, const double* a, const double* b, double beta, double* c) {
   gemm(as, bs, m, n, k, alpha, a, as == Side::kPlain ? k : m, b, bs == Side::kPlain ? n : k, beta, c, n);
+}
+
+bool solve_positive_definite(size_t n, double* a, double* b) {
+  auto lock = turn();
+  const int size = int(n), one = 1;
+  int info = 0;
+  dposv_("U", &size, &one, a, &size, b, &size, &info);  // symmetric: rows or columns first is the same
+  return info == 0;
 }
 
 }  // namespace throng::tensor

@@ -64,6 +64,7 @@ std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data:
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
       } else if (r == aside) {
         s.validation = id;
+        if (!columns.value.empty()) s.validation_value = float(batch.column(columns.value).as_double(r));
       } else if (id >= 0) {
         s.items.push_back(id);
         if (!columns.value.empty()) s.values.push_back(float(batch.column(columns.value).as_double(r)));

@@ -12,6 +12,7 @@ struct ItemSequence {
   std::vector<int32_t> items;    ///< of training rows, in order; items that are not in the catalogue are left out
   std::vector<float> values;     ///< what the user gave each, where there is a column of it
   int32_t validation = -1;       ///< the last of them, where it is set aside; no longer in `items`
+  float validation_value = 0;
   bool held_out = false;         ///< there is a held-out row
   int32_t target = -1;           ///< its item; -1 where the catalogue does not have it
   int64_t target_row = -1;

@@ -16,6 +16,10 @@ class SplitOperator : public graph::CollectiveOperator {
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override {
     const data::Schema& input = inputs[0];
+    const bool by_hash = params_.by == "user" || params_.by == "row";
+    if (params_.folds > 0 && !by_hash) throw job_error("'folds' goes with by: user or row, not by: {}", params_.by);
+    if (params_.folds == 1) throw job_error("'folds' is 1; expected at least 2, so that there are rows to learn from");
+    if (params_.fold > 0 && params_.fold >= params_.folds) throw job_error("'fold' is {}; expected less than 'folds', {}", params_.fold, params_.folds);
     if (params_.by == "time") {
       const auto& ts = input.at("ts");
       if (ts.type != data::Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(ts.type));
@@ -27,7 +31,7 @@ class SplitOperator : public graph::CollectiveOperator {
     } else if (params_.by == "last") {
       input.at(params_.user);
       if (input.at("ts").type != data::Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
-    } else if (input.at(params_.user).type != data::Type::kString) {
+    } else if (params_.by == "user" && input.at(params_.user).type != data::Type::kString) {
       throw job_error("column '{}' is {}; expected string", params_.user, data::type_name(input.at(params_.user).type));
     }
     return apply_schema(input);
@@ -66,16 +70,24 @@ class SplitOperator : public graph::CollectiveOperator {
       const auto& users = batch.column(params_.user);
       for (int64_t r = 0; r < batch.num_rows(); ++r)
         count += out[size_t(r)] = users.is_valid(r) && (r + 1 == batch.num_rows() || data::Column::compare(users, r, users, r + 1) != 0);
+    } else if (params_.by == "row") {
+      for (size_t r = 0; r < out.size(); ++r) count += out[r] = holds_out(mix64(mix64(hash_seed()) ^ (uint64_t(batch.origin.partition) << 40 | uint64_t(batch.origin.first_row + int64_t(r)))));
     } else {
       const auto& users = batch.column(params_.user);
-      const double limit = params_.fraction * 0x1p64;
-      for (size_t r = 0; r < out.size(); ++r) count += out[r] = double(hash64(users.string(int64_t(r)), seed)) < limit;
+      for (size_t r = 0; r < out.size(); ++r) count += out[r] = holds_out(hash64(users.string(int64_t(r)), hash_seed()));
     }
     counters().add("rows_held_out", count);
     return batch.with({std::string(graph::kHoldoutColumn), data::Type::kBool}, std::move(held));
   }
 
  private:
+  // Steps with other names cut the same folds.
+  uint64_t hash_seed() const { return params_.folds > 0 ? mix64(uint64_t(params_.fold_seed)) : seed; }
+  bool holds_out(uint64_t hash) const {
+    if (params_.folds == 0) return double(hash) < params_.fraction * 0x1p64;
+    return int((hash >> 32) * uint64_t(params_.folds) >> 32) == params_.fold;
+  }
+
   // The smallest time such that at most `fraction` of the rows are at or after it: bisection on exact counts.
   int64_t find_cut(graph::CollectiveContext& context) {
     std::vector<int64_t> times;

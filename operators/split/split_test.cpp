@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "framework/base/random.h"
 #include "tests/support/batches.h"
+#include "tests/support/errors.h"
 
 namespace throng {
 namespace {
@@ -68,6 +70,38 @@ TEST(Split, ByUserKeepsUsersWhole) {
   int64_t users = 0;
   for (const auto& [user, h] : held) users += h;
   EXPECT_NEAR(double(users) / double(held.size()), 0.3, 0.1);
+}
+
+// Each row, or each user, is held out in one fold; another fold_seed cuts others.
+TEST(Split, FoldsPartRowsOrUsers) {
+  testing::TemporaryFolder folder;
+  std::vector<int64_t> times;
+  folder.write("events.jsonl", lines(900, times));
+  for (const std::string by : {"row", "user"}) {
+    std::vector<int> held(900);
+    std::map<std::string, std::set<int>> folds_of_user;
+    for (int fold = 0; fold < 3; ++fold) {
+      const auto rows = split(fmt::format("by: {}, folds: 3, fold: {}", by, fold), folder);
+      int64_t count = 0;
+      for (int64_t r = 0; r < 900; ++r)
+        if (rows.column("holdout").as_int64(r)) ++count, ++held[size_t(r)], folds_of_user[std::string(rows.column("user").string(r))].insert(fold);
+      EXPECT_NEAR(double(count), 300, by == "row" ? 50 : 120) << by << fold;
+    }
+    EXPECT_EQ(std::count(held.begin(), held.end(), 1), 900) << by;
+    if (by == "user") {
+      for (const auto& [user, folds] : folds_of_user) EXPECT_EQ(folds.size(), 1u) << user;
+    }
+    const auto other = split("by: " + by + ", folds: 3, fold_seed: 2", folder), same = split("by: " + by + ", folds: 3", folder);
+    int64_t moved = 0;
+    for (int64_t r = 0; r < 900; ++r) moved += other.column("holdout").as_int64(r) != same.column("holdout").as_int64(r);
+    EXPECT_GT(moved, 100) << by;
+  }
+  const auto share = split("by: row, fraction: 0.3", folder);
+  int64_t count = 0;
+  for (int64_t r = 0; r < 900; ++r) count += share.column("holdout").as_int64(r);
+  EXPECT_NEAR(double(count), 270, 50);
+  for (const char* bad : {"by: time, folds: 3", "by: row, folds: 1", "by: user, folds: 3, fold: 3", "by: row, fold: 1"})
+    EXPECT_EQ(testing::error_of([&] { split(bad, folder); }).fault(), Fault::kJob) << bad;
 }
 
 }  // namespace

@@ -1,0 +1,95 @@
+// The vectors of users and items, and the rows they are learned from. Internal to matrix_factorization.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "framework/comm/communicator.h"
+#include "framework/data/array_store.h"
+
+namespace throng::op {
+
+/// What one user gave to one item.
+struct Rating {
+  int32_t item;
+  float value;
+};
+
+/// This rank's users, shard after shard.
+struct RatedItems {
+  std::vector<std::vector<Rating>> of_user;
+  std::vector<size_t> shard_ends;    ///< in `of_user`, of the shards of this rank
+  std::vector<uint64_t> user_hash;   ///< names a user wherever it lies
+  size_t items = 0;
+  double mean = 0;                   ///< of all values
+  size_t shard_begin(size_t s) const { return s == 0 ? 0 : shard_ends[s - 1]; }
+};
+
+/// Vectors and biases: of all items, and of this rank's users.
+struct Factors {
+  size_t width = 0;
+  std::vector<float> users, user_bias, items, item_bias;
+  const float* user(size_t u) const { return &users[u * width]; }
+  const float* item(size_t i) const { return &items[i * width]; }
+  float* user(size_t u) { return &users[u * width]; }
+  float* item(size_t i) { return &items[i * width]; }
+  float product(size_t u, size_t i) const;
+
+  /// Normal numbers from the seed, the user's hash and the item's number; users without a row are 0.
+  static Factors begin(const RatedItems& data, size_t width, double deviation, uint64_t seed);
+  /// Collective. All users' vectors on every rank, in the order of shards.
+  std::vector<float> all_users(comm::Communicator& comm) const;
+  /// Collective: all users go to rank 0, which puts everything in `store`.
+  void save(comm::Communicator& comm, data::ArrayStore& store, const std::string& prefix) const;
+  /// Collective. This rank's users, and the items.
+  void load(comm::Communicator& comm, const data::ArrayStore& store, const std::string& prefix);
+};
+
+/// Alternating least squares: Zhou et al. (2008) on values less their mean, or with `alpha` Hu et al. (2008) on confidences 1 + alpha value.
+class Alternating {
+ public:
+  Alternating(comm::Communicator& comm, const RatedItems& data, double regularization, double alpha, bool implicit);
+  /// Collective. Users, then items; `parallel_for(n, body)` runs body(i) on all workers.
+  void epoch(comm::Communicator& comm, Factors& factors, const std::function<void(size_t, const std::function<void(size_t)>&)>& parallel_for) const;
+
+ private:
+  void solve(const std::vector<Rating>& row, const std::vector<float>& others, const std::vector<double>& gram, size_t width, float* into) const;
+  std::vector<double> gram(const std::vector<float>& rows, size_t width) const;
+  const RatedItems& data_;
+  double regularization_, alpha_;
+  bool implicit_;
+  std::vector<size_t> my_items_;
+  std::vector<std::vector<Rating>> of_item_;  // by users' numbers over all ranks, for the items this rank solves
+};
+
+/// Stochastic gradient descent over blocks of users and items (Gemulla et al., 2011).
+class Stochastic {
+ public:
+  enum class Loss { kSquared, kPairs };
+  Stochastic(comm::Communicator& comm, const RatedItems& data, Loss loss, int shards, double lr, double regularization, uint64_t seed);
+  /// Collective. Returns the mean loss of the rows as they were met.
+  double epoch(comm::Communicator& comm, Factors& factors, int64_t number, const std::function<void(size_t, const std::function<void(size_t)>&)>& parallel_for) const;
+
+ private:
+  struct Case {
+    uint32_t user;
+    int32_t item;
+    float value;
+  };
+  struct Sums {
+    double loss = 0;
+    int64_t cases = 0;
+  };
+  int block_at(int shard, int turn) const { return (shard + turn) % shards_; }
+  Sums meet(Factors& factors, size_t own_shard, int block, int64_t epoch) const;
+  void pass_on(comm::Communicator& comm, Factors& factors, int turn) const;
+  void share(comm::Communicator& comm, Factors& factors, int turn) const;
+  const RatedItems& data_;
+  Loss loss_;
+  int shards_, first_;
+  double lr_, regularization_;
+  uint64_t seed_;
+  std::vector<std::vector<std::vector<Case>>> cases_;  // by own shard and block of items
+};
+
+}  // namespace throng::op
