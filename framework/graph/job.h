@@ -42,6 +42,7 @@ class Job {
   std::string folder;  ///< relative paths in parameters start here
   std::vector<std::string> overrides;  ///< "step.param=value" given beside the file
   std::string text;  ///< the job file as written; kept in the run directory
+  Value reproduces;  ///< the section of a recipe, which a run has no use for
 
   /// Adds a step: job.step("tokens", op::Tokenize{.language = "zh"}, clean).
   template <class P, class... Inputs>

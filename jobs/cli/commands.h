@@ -21,6 +21,7 @@ void add_inspect(CLI::App& app, Action& action);
 void add_generate(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 void add_report(CLI::App& app, Action& action);
+void add_reproduce(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 
 /// The whole program: parses, acts, prints one error, returns the exit code.

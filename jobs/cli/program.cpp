@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
       "  throng run job.yaml -n 4               run it on 4 ranks, results in runs/<job>\n"
       "  throng inspect runs/<job>              what came out\n"
       "\n"
-      "Exit codes: 0 done, 2 job file or flags, 3 data, 4 system, 70 a bug of ours, 75 stopped at a checkpoint.");
+      "Exit codes: 0 done, 1 a published figure was not reached, 2 job file or flags, 3 data, 4 system, 70 a bug of ours, 75 stopped at a checkpoint.");
   Action action;
   add_init(app, action);
   add_run(app, action, arguments);
@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   add_export(app, action, arguments);
   add_report(app, action);
   add_apply(app, action, arguments);
+  add_reproduce(app, action, arguments);
   try {
     app.parse(argc, argv);
     return action ? action() : 0;

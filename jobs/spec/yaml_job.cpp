@@ -52,7 +52,7 @@ class Reader {
       faults_.add(root.place, "a job file is a mapping", "begin with 'job: name' and 'steps:'");
       return job;
     }
-    static const std::vector<std::string> known{"job", "seed", "steps", "save"};
+    static const std::vector<std::string> known{"job", "seed", "steps", "save", "reproduces"};
     for (const auto& e : root.map) {
       std::string expected;
       if (e.key == "job") {
@@ -63,6 +63,8 @@ class Reader {
         steps(e.value, job);
       } else if (e.key == "save") {
         save(e.value, job);
+      } else if (e.key == "reproduces") {
+        job.reproduces = e.value;
       } else {
         faults_.add(e.key_place, fmt::format("unknown key '{}'", e.key), suggest(e.key, known));
       }
