@@ -31,7 +31,8 @@ Linear::Linear(Parameters& p, const std::string& name, size_t in, size_t out, bo
   if (with_bias) bias = p.add(name + ".bias", 1, out, within(in), false);
 }
 
-Embedding::Embedding(Parameters& p, const std::string& name, size_t values, size_t width, Initial initial) : table(p.add(name + ".weight", values, width, initial)) {}
+Embedding::Embedding(Parameters& p, const std::string& name, size_t values, size_t width, Initial initial, bool by_rows)
+    : table(by_rows ? p.add_table(name + ".weight", values, width, initial) : p.add(name + ".weight", values, width, initial)) {}
 
 LayerNorm::LayerNorm(Parameters& p, const std::string& name, size_t width, double e)
     : gain(p.add(name + ".weight", 1, width, Initial::constant(1), false)), bias(p.add(name + ".bias", 1, width, Initial::constant(0), false)), epsilon(e) {}

@@ -28,7 +28,8 @@ struct Linear {
 struct Embedding {
   Parameter table;
   Embedding() = default;
-  Embedding(Parameters& p, const std::string& name, size_t values, size_t width, Initial initial = Initial::normal(1));
+  /// `by_rows`: as a table (Parameters::add_table), whose gradient comes by rows.
+  Embedding(Parameters& p, const std::string& name, size_t values, size_t width, Initial initial = Initial::normal(1), bool by_rows = false);
   template <class T>
   Var operator()(Tape<T>& t, std::span<const int32_t> ids) const {
     return embedding(t, table, ids);

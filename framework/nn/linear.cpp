@@ -52,22 +52,14 @@ Var linear(Tape<T>& t, Var x, const Parameter& weight, const std::optional<Param
 template <class T>
 Var embedding(Tape<T>& t, const Parameter& table, std::span<const int32_t> ids) {
   const size_t H = table.cols;
-  T* gradient = t.weight_gradient(table);
-  const Var y = t.make(ids.size(), H, gradient != nullptr);
+  const Var y = t.make(ids.size(), H, t.learns(table));
   for (size_t r = 0; r < ids.size(); ++r) {
     THRONG_CHECK(ids[r] < int64_t(table.rows), "row {} of a table of {}", ids[r], table.rows);
     T* out = t.value(y) + r * H;
     if (ids[r] < 0) std::fill_n(out, H, T(0));
     else std::memcpy(out, t.weight(table) + size_t(ids[r]) * H, H * sizeof(T));
   }
-  t.on_backward(y, [&t, y, gradient, H, list = std::vector<int32_t>(ids.begin(), ids.end())] {
-    const T* dy = t.gradient(y);
-    for (size_t r = 0; r < list.size(); ++r) {
-      if (list[r] < 0) continue;
-      T* to = gradient + size_t(list[r]) * H;
-      for (size_t c = 0; c < H; ++c) to[c] += dy[r * H + c];
-    }
-  });
+  t.on_backward(y, [&t, y, table, list = std::vector<int32_t>(ids.begin(), ids.end())] { t.add_to_rows(table, list, t.gradient(y)); });
   return y;
 }
 
@@ -89,15 +81,17 @@ Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optiona
   t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
     const T* dy = t.gradient(y);
     if (T* dx = t.gradient(x)) gemm(Side::kPlain, Side::kPlain, N, H, M, T(1), dy, rows, T(1), dx);
-    if (T* dw = t.weight_gradient(table)) {
+    if (t.learns(table)) {
       T* sums = t.scratch(M * H);
       gemm(Side::kTransposed, Side::kPlain, M, H, N, T(1), dy, t.value(x), T(0), sums);
-      for (size_t j = 0; j < M; ++j)
-        for (size_t c = 0; c < H; ++c) dw[size_t(list[j]) * H + c] += sums[j * H + c];
+      t.add_to_rows(table, list, sums);
     }
-    if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
-      for (size_t r = 0; r < N; ++r)
-        for (size_t j = 0; j < M; ++j) db[list[j]] += dy[r * M + j];
+    if (bias && t.learns(*bias)) {
+      T* sums = t.scratch(M);
+      std::fill_n(sums, M, T(0));
+      for (size_t r = 0; r < N; ++r) tensor::add(dy + r * M, sums, M);
+      t.add_to_rows(Parameter{bias->at, table.rows, 1}, list, sums);
+    }
   });
   return y;
 }

@@ -57,17 +57,34 @@ template <class T>
 Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
     : options_(with_defaults(options)), state_(num_states(options), std::vector<T>(parameters.size(), T(0))) {
   for (const auto& e : parameters.entries())
-    if (!e.frozen && !e.statistic) ranges_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays});
+    if (!e.frozen && !e.statistic) (e.table ? tables_ : ranges_).push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays});
+  const bool can = options_.weight_decay == 0 && options_.momentum == 0 && (options_.kind == Kind::kSgd || options_.kind == Kind::kAdagrad || options_.kind == Kind::kAdam);
+  if (!tables_.empty() && !can) throw job_error("gradients by rows go with sgd, adagrad or adam, without momentum and weight decay");
 }
 
 template <class T>
-void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor) {
+void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableGradients<T>* tables) {
   ++steps_;
-  for (const Range& range : ranges_) move(range, weights, gradient, options_.lr * lr_factor * range.lr_scale);
+  for (const Range& range : ranges_) move(range, weights, gradient.data() + range.begin, options_.lr * lr_factor * range.lr_scale);
+  if (tables)
+    for (const auto& table : tables->tables) move_rows(table, weights, lr_factor);
 }
 
 template <class T>
-void Optimizer<T>::move(const Range& range, std::span<T> weights, std::span<const T> gradient, double rate) {
+void Optimizer<T>::move_rows(const RowGradients<T>& gradients, std::span<T> weights, double lr_factor) {
+  for (const Range& table : tables_) {
+    if (table.begin != gradients.table().at) continue;
+    const size_t cols = gradients.cols();
+    for (size_t slot = 0; slot < gradients.rows().size(); ++slot) {
+      const size_t begin = table.begin + size_t(gradients.rows()[slot]) * cols;
+      move({begin, begin + cols, table.lr_scale, false}, weights, gradients.values(slot), options_.lr * lr_factor * table.lr_scale);
+    }
+  }
+}
+
+// `gradient` is that of the range alone.
+template <class T>
+void Optimizer<T>::move(const Range& range, std::span<T> weights, const T* gradient, double rate) {
   const size_t n = range.end - range.begin;
   const double decay = range.decays ? options_.weight_decay : 0;
   typename StepKernels<T>::Step step{.lr = T(rate), .decay = T(options_.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(options_.momentum), .epsilon = T(options_.epsilon), .keep = T(options_.decay)};
@@ -80,22 +97,36 @@ void Optimizer<T>::move(const Range& range, std::span<T> weights, std::span<cons
   step.nesterov = options_.nesterov;
   T* a = state_.empty() ? nullptr : state_[0].data() + range.begin;
   T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.begin;
-  StepKernels<T>::move(options_.kind, step, weights.data() + range.begin, gradient.data() + range.begin, a, b, n);
+  StepKernels<T>::move(options_.kind, step, weights.data() + range.begin, gradient, a, b, n);
 }
 
 template class Optimizer<float>;
 template class Optimizer<double>;
 
-double clip_norm(std::span<float> gradient, double limit) {
+double clip_norm(std::span<float> gradient, double limit, TableGradients<float>* tables) {
   double sum = 0;
   for (size_t block = 0; block < gradient.size(); block += 4096) {
     double part = 0;
     for (size_t i = block; i < std::min(gradient.size(), block + 4096); ++i) part += double(gradient[i]) * double(gradient[i]);
     sum += part;
   }
+  auto for_each_row = [&](const auto& visit) {
+    if (tables)
+      for (auto& table : tables->tables)
+        for (uint32_t slot : table.by_row()) visit(table.values(slot), table.cols());
+  };
+  for_each_row([&](const float* values, size_t n) {
+    double part = 0;
+    for (size_t i = 0; i < n; ++i) part += double(values[i]) * double(values[i]);
+    sum += part;
+  });
   const double norm = std::sqrt(sum);
-  if (limit > 0 && norm > limit)
+  if (limit > 0 && norm > limit) {
     for (float& g : gradient) g *= float(limit / norm);
+    for_each_row([&](float* values, size_t n) {
+      for (size_t i = 0; i < n; ++i) values[i] *= float(limit / norm);
+    });
+  }
   return norm;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "framework/nn/parameters.h"
+#include "framework/nn/table_gradients.h"
 
 namespace throng::nn {
 
@@ -46,8 +47,9 @@ class Optimizer {
   /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates by matrix.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
 
-  /// One step, with the learning rate times `lr_factor`.
-  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1);
+  /// One step, with the learning rate times `lr_factor`. Tables move where `tables` has rows, and stay elsewhere: with sgd without momentum, and adagrad, this is
+  /// the same as a step along zeros there; adam becomes torch.optim.SparseAdam. A job error for other optimizers, and for weight decay.
+  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableGradients<T>* tables = nullptr);
 
   int64_t steps() const { return steps_; }
   const OptimizerOptions& options() const { return options_; }
@@ -57,15 +59,16 @@ class Optimizer {
   void set_steps(int64_t n) { steps_ = n; }
 
  private:
+  void move_rows(const RowGradients<T>& table, std::span<T> weights, double lr_factor);
   struct Range {
     size_t begin, end;
     double lr_scale;
     bool decays;
   };
-  void move(const Range& range, std::span<T> weights, std::span<const T> gradient, double lr);
+  void move(const Range& range, std::span<T> weights, const T* gradient, double lr);
 
   OptimizerOptions options_;
-  std::vector<Range> ranges_;
+  std::vector<Range> ranges_, tables_;
   std::vector<std::vector<T>> state_;
   int64_t steps_ = 0;
 };
@@ -73,7 +76,8 @@ class Optimizer {
 extern template class Optimizer<float>;
 extern template class Optimizer<double>;
 
-/// Scales the gradient to at most `limit` in Euclidean norm (none where that is 0), summed in fixed blocks; returns the norm before.
-double clip_norm(std::span<float> gradient, double limit);
+/// Scales the gradient to at most `limit` in Euclidean norm (none where that is 0), summed in fixed blocks, tables row after row in the order of rows; returns the
+/// norm before.
+double clip_norm(std::span<float> gradient, double limit, TableGradients<float>* tables = nullptr);
 
 }  // namespace throng::nn

@@ -17,9 +17,19 @@ Parameter Parameters::add(std::string name, size_t rows, size_t cols, Initial in
   Entry e{std::move(name), {size_, rows, cols}, initial};
   e.decays = decays;
   // Each matrix begins a cache line.
+  THRONG_CHECK(size_ == dense_size_, "'{}' comes behind a table", e.name);
   size_ += (e.where.size() + 15) / 16 * 16;
+  dense_size_ = size_;
   entries_.push_back(std::move(e));
   return entries_.back().where;
+}
+
+Parameter Parameters::add_table(std::string name, size_t rows, size_t cols, Initial initial) {
+  const size_t before = dense_size_;
+  dense_size_ = size_;
+  const Parameter p = add(std::move(name), rows, cols, initial, false);
+  entries_.back().table = true, dense_size_ = before;
+  return p;
 }
 
 Parameter Parameters::add_statistic(std::string name, size_t cols, double initial) {

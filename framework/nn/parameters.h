@@ -35,14 +35,19 @@ class Parameters {
     Initial initial;
     bool frozen = false;     ///< gets no gradient
     bool decays = true;      ///< weight decay applies: not to biases and norms
+    bool table = false;      ///< its gradient comes by rows (TableGradients)
     bool statistic = false;  ///< moved towards what batches show, by `BatchNorm`'s rule, not by the optimiser
     double lr_scale = 1;
   };
   /// A bug where the name is taken.
   Parameter add(std::string name, size_t rows, size_t cols, Initial initial, bool decays = true);
   Parameter add_statistic(std::string name, size_t cols, double initial);
+  /// A matrix of which a step uses few rows, and moves only these. Tables come behind all other matrices: a bug otherwise.
+  Parameter add_table(std::string name, size_t rows, size_t cols, Initial initial);
 
   size_t size() const { return size_; }
+  /// Without the tables: what a dense gradient is of.
+  size_t dense_size() const { return dense_size_; }
   const std::vector<Entry>& entries() const { return entries_; }
   /// A job error, with the names that are near, where there is none.
   const Entry& find(const std::string& name) const;
@@ -51,6 +56,7 @@ class Parameters {
   size_t scale_lr(const std::string& prefix, double scale);
   /// False where the gradient of this matrix is not wanted.
   bool learns(const Parameter& p) const;
+  bool is_table(const Parameter& p) const { return p.at >= dense_size_; }
 
   /// The first weights: each matrix from the seed and its name, so that what else there is has no part in it.
   template <class T>
@@ -59,7 +65,7 @@ class Parameters {
  private:
   Entry& entry_at(size_t at);
   std::vector<Entry> entries_;
-  size_t size_ = 0;
+  size_t size_ = 0, dense_size_ = 0;
 };
 
 }  // namespace throng::nn

@@ -20,9 +20,10 @@ size_t Segments::longest() const {
 }
 
 template <class T>
-void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream) {
-  THRONG_CHECK(weights.size() == parameters.size() && (gradient.empty() || gradient.size() == weights.size()), "{} weights and {} gradients for a model of {}", weights.size(),
+void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream, TableGradients<T>* tables) {
+  THRONG_CHECK(weights.size() == parameters.size() && (gradient.empty() || gradient.size() == parameters.dense_size()), "{} weights and {} gradients for a model of {}", weights.size(),
                gradient.size(), parameters.size());
+  THRONG_CHECK(gradient.empty() || tables || parameters.dense_size() == parameters.size(), "no room for the gradients of tables");
   for (auto& node : nodes_) {
     if (node.owned && node.value) give(node.value, node.size);
     if (node.gradient && node.owned) give(node.gradient, node.size);
@@ -30,7 +31,30 @@ void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, st
   for (auto [p, n] : step_scratch_) give(p, n);
   nodes_.clear(), step_scratch_.clear();
   parameters_ = &parameters, weights_ = weights, gradient_ = gradient;
-  seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0;
+  seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0, tables_ = tables;
+}
+
+template <class T>
+T* Tape<T>::weight_gradient(const Parameter& p) {
+  if (!learns(p)) return nullptr;
+  THRONG_CHECK(!parameters_->is_table(p), "an operation wants the gradient of all rows of a table");
+  return gradient_.data() + p.at;
+}
+
+template <class T>
+void Tape<T>::add_to_rows(const Parameter& p, std::span<const int32_t> ids, const T* gradient) {
+  if (!learns(p)) return;
+  RowGradients<T>* table = parameters_->is_table(p) ? tables_->find(p.at) : nullptr;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0) continue;
+    const T* from = gradient + i * p.cols;
+    if (table) {
+      table->add(ids[i], from);
+      continue;
+    }
+    T* to = gradient_.data() + p.at + size_t(ids[i]) * p.cols;
+    for (size_t c = 0; c < p.cols; ++c) to[c] += from[c];
+  }
 }
 
 template <class T>

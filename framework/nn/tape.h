@@ -9,6 +9,7 @@
 #include "framework/base/buffer.h"
 #include "framework/base/random.h"
 #include "framework/nn/parameters.h"
+#include "framework/nn/table_gradients.h"
 
 namespace throng::nn {
 
@@ -44,8 +45,8 @@ template <class T>
 class Tape {
  public:
   /// `gradient` is what weight gradients are added to; empty where none is wanted: nothing is remembered, dropout is off and batch norm uses its
-  /// statistics. `stream` makes the random numbers of this step and shard.
-  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0);
+  /// statistics. Those of tables are added to `tables`, which a model that has some must be given. `stream` makes the random numbers of this step and shard.
+  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableGradients<T>* tables = nullptr);
   bool training() const { return !gradient_.empty(); }
   const Parameters& parameters() const { return *parameters_; }
 
@@ -58,8 +59,12 @@ class Tape {
   /// The gradient of what `v` holds, zero at first; to be added to. Null where it has no use.
   T* gradient(Var v);
   const T* weight(const Parameter& p) const { return weights_.data() + p.at; }
-  /// Null where the weights are frozen, or no gradient is wanted.
-  T* weight_gradient(const Parameter& p) { return training() && parameters_->learns(p) ? gradient_.data() + p.at : nullptr; }
+  /// Whether the weights are to have a gradient.
+  bool learns(const Parameter& p) const { return training() && parameters_->learns(p); }
+  /// Null where they are not. A bug for a table.
+  T* weight_gradient(const Parameter& p);
+  /// Adds (ids, p.cols) to the gradients of rows `ids` of a matrix or a table, one after the other; those of negative ids are left out.
+  void add_to_rows(const Parameter& p, std::span<const int32_t> ids, const T* gradient);
 
   double loss() const { return loss_; }
   void add_loss(double v) { loss_ += v; }
@@ -94,6 +99,7 @@ class Tape {
   const Parameters* parameters_ = nullptr;
   std::span<const T> weights_;
   std::span<T> gradient_;
+  TableGradients<T>* tables_ = nullptr;
   uint64_t seed_ = 0, stream_ = 0, draws_ = 0;
   std::vector<Node> nodes_;
   double loss_ = 0;

@@ -5,6 +5,7 @@
 #include "framework/base/clock.h"
 #include "framework/data/array_store.h"
 #include "framework/nn/normalization.h"
+#include "framework/train/table_sums.h"
 
 namespace throng::train {
 namespace {
@@ -58,9 +59,11 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     comm.barrier();
   };
 
-  std::vector<std::vector<float>> gradients(static_cast<size_t>(owned), std::vector<float>(state.weights.size()));
+  std::vector<std::vector<float>> gradients(static_cast<size_t>(owned), std::vector<float>(parameters.dense_size()));
+  std::vector<nn::TableGradients<float>> tables(static_cast<size_t>(owned), nn::TableGradients<float>(parameters));
+  nn::TableGradients<float> table_sums(parameters);
   std::vector<ShardLoss> losses(static_cast<size_t>(owned));
-  std::vector<float> gradient(state.weights.size());
+  std::vector<float> gradient(parameters.dense_size());
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
   const int64_t steps = model.steps_per_epoch();
   Stopwatch since_stop_check;
@@ -68,7 +71,8 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     for (; state.step < steps; ++state.step) {
       pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
         std::fill(gradients[s].begin(), gradients[s].end(), 0.0f);
-        losses[s] = model.gradient(state.weights, state.epoch, state.step, first + int(s), gradients[s]);
+        tables[s].clear();
+        losses[s] = model.gradient(state.weights, state.epoch, state.step, first + int(s), gradients[s], tables[s]);
       });
       std::vector<std::span<float>> spans(gradients.begin(), gradients.end());
       std::vector<std::span<double>> loss_spans;
@@ -78,6 +82,8 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       }
       comm.sum_shards(spans, options.shards, gradient);
       comm.sum_shards(loss_spans, options.shards, loss_sum);
+      table_sums.clear();
+      sum_tables(comm, tables, table_sums);
       if (!std::isfinite(loss_sum[0]))
         throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], state.epoch + 1, state.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");
@@ -85,8 +91,9 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       if (loss_sum[1] > 0) {
         const float scale = 1.0f / float(loss_sum[1]);
         for (float& g : gradient) g *= scale;
-        nn::clip_norm(gradient, options.clip);
-        state.optimizer.update(state.weights, gradient, schedule.at(state.optimizer.steps()));
+        for (auto& table : table_sums.tables) table.scale(scale);
+        if (options.clip > 0) nn::clip_norm(gradient, options.clip, &table_sums);
+        state.optimizer.update(state.weights, gradient, schedule.at(state.optimizer.steps()), &table_sums);
       }
       state.epoch_loss += loss_sum[0];
       state.epoch_targets += int64_t(loss_sum[1]);

@@ -24,8 +24,8 @@ class Model {
   virtual const nn::Parameters& parameters() const = 0;
   /// Steps of an epoch; the same on every rank.
   virtual int64_t steps_per_epoch() const = 0;
-  /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed.
-  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient) = 0;
+  /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed and has no room for tables; theirs goes to `tables`, which comes cleared.
+  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient, nn::TableGradients<float>& tables) = 0;
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
   virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
 };

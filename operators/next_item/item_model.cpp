@@ -16,7 +16,6 @@ using Loss = ItemModelOptions::Loss;
 ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed) : LayeredModel(batch, shards, seed), options_(o) {
   auto& p = parameters_;
   const bool masked = o.kind == Kind::kMasked;
-  items_ = nn::Embedding(p, "items", o.items + (masked ? 1 : 0), o.hidden, nn::Initial::normal(0.02));
   if (o.kind == Kind::kGru) {
     recurrent_ = nn::Recurrent(p, "recurrent", o.hidden, o.hidden, {nn::Cell::kGru, o.layers, false, o.dropout});
   } else {
@@ -30,6 +29,7 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
     head_norm_ = nn::LayerNorm(p, "head_norm", o.hidden);
     bias_ = p.add("bias", 1, o.items + 1, nn::Initial::constant(0), false);
   }
+  items_ = nn::Embedding(p, "items", o.items + (masked ? 1 : 0), o.hidden, nn::Initial::normal(0.02), o.sparse);
 }
 
 void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards) {
@@ -46,7 +46,7 @@ Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Se
   std::vector<int32_t> places(ids.size());
   for (size_t s = 0; s < segments.count(); ++s)
     for (size_t r = segments.begin(s); r < segments.end(s); ++r) places[r] = int32_t(segments.end(s) - 1 - r);
-  x = nn::add(t, nn::scale(t, x, std::sqrt(double(options_.hidden))), position_(t, places));
+  x = nn::add(t, options_.scaled ? nn::scale(t, x, std::sqrt(double(options_.hidden))) : x, position_(t, places));
   // With the norm last the sum is normalised before the first block, as what goes into the others is.
   if (!options_.norm_first) x = norm_(t, x);
   x = nn::dropout(t, x, options_.dropout);

@@ -22,13 +22,13 @@ ItemModelOptions common(const ItemTraining& p) {
 ItemModelOptions transformer(const ItemTransformer& p) {
   ItemModelOptions o = common(p);
   o.layers = size_t(p.blocks), o.heads = size_t(p.heads), o.inner = size_t(p.inner ? p.inner : p.hidden);
-  o.norm_first = p.norm == "first", o.activation = p.activation == "gelu" ? nn::Activation::kGelu : nn::Activation::kRelu;
+  o.norm_first = p.norm == "first", o.scaled = p.scaled, o.activation = p.activation == "gelu" ? nn::Activation::kGelu : nn::Activation::kRelu;
   return o;
 }
 
 ItemModelOptions model_of(const Sasrec& p) {
   ItemModelOptions o = transformer(p);
-  o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives);
+  o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives), o.sparse = p.sparse;
   return o;
 }
 ItemModelOptions model_of(const Bert4rec& p) {
@@ -38,7 +38,7 @@ ItemModelOptions model_of(const Bert4rec& p) {
 }
 ItemModelOptions model_of(const Gru4rec& p) {
   ItemModelOptions o = common(p);
-  o.kind = Kind::kGru, o.layers = size_t(p.layers), o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives), o.regularization = p.regularization;
+  o.kind = Kind::kGru, o.layers = size_t(p.layers), o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives), o.regularization = p.regularization, o.sparse = p.sparse;
   return o;
 }
 

@@ -71,13 +71,15 @@ struct ItemTransformer : ItemTraining {
   int inner = 0;
   std::string norm = "first";
   std::string activation = "relu";
+  bool scaled = true;
 };
 template <class P>
 auto item_transformer() {
   return graph::fields(graph::field("blocks", &P::blocks, "Transformer blocks").min(1).max(64), graph::field("heads", &P::heads, "of the attention").min(1).max(64),
                        graph::field("inner", &P::inner, "width between a block's two linear layers; 0: hidden").min(0).max(65536),
                        graph::field("norm", &P::norm, "first: what goes into each part is normalised; last: what comes out").one_of({"first", "last"}),
-                       graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}));
+                       graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}),
+                       graph::field("scaled", &P::scaled, "items' embeddings are multiplied by the root of hidden before positions are added (Vaswani et al., 2017), as SASRec's authors do, but BERT4Rec's and S3-Rec's do not"));
 }
 
 /// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the
@@ -85,6 +87,7 @@ auto item_transformer() {
 /// be much better than one negative with binary cross-entropy.
 struct Sasrec : ItemTransformer {
   std::string loss = "full";
+  bool sparse = false;
   int64_t negatives = 1;
 
   static constexpr auto kOp = "sasrec";
@@ -93,6 +96,7 @@ struct Sasrec : ItemTransformer {
     return std::tuple_cat(
         item_columns<Sasrec>(), item_transformer<Sasrec>(),
         graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
+                      graph::field("sparse", &Sasrec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad, with adam as PyTorch's SparseAdam"),
                       graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1)),
         item_training<Sasrec>(), item_judging<Sasrec>());
   }
@@ -103,7 +107,7 @@ struct Sasrec : ItemTransformer {
 struct Bert4rec : ItemTransformer {
   double mask = 0.2;
   double mask_last = 0.1;
-  Bert4rec() { norm = "last", activation = "gelu"; }
+  Bert4rec() { norm = "last", activation = "gelu", scaled = false; }
 
   static constexpr auto kOp = "bert4rec";
   static constexpr auto kSummary = "recommendation by bidirectional self-attention that guesses hidden items";
@@ -120,6 +124,7 @@ struct Bert4rec : ItemTransformer {
 struct Gru4rec : ItemTraining {
   int layers = 1;
   std::string loss = "full";
+  bool sparse = false;
   int64_t negatives = 1;
   double regularization = 1;
 
@@ -130,6 +135,7 @@ struct Gru4rec : ItemTraining {
         item_columns<Gru4rec>(),
         graph::fields(graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16),
                       graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
+                      graph::field("sparse", &Gru4rec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad, with adam as PyTorch's SparseAdam"),
                       graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
                       graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0)),
         item_training<Gru4rec>(), item_judging<Gru4rec>());

@@ -57,12 +57,12 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
   const std::string yaml = job("  pop: { op: popular, from: parts, rank_against: 7 }\n  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
-                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, negatives: 7, patience: 1, " + kSmall +
+                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5}) {
     const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
-    for (const char* step : {"pop", "knn", "bert", "sas", "full", "gru", "max"}) {
+    for (const char* step : {"pop", "knn", "bert", "sas", "full", "rows", "gru", "max"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
       if (one.steps.at(step).metrics.contains("curve")) {
@@ -277,9 +277,16 @@ TEST(NextItem, ParametersMatter) {
     return weights_of(testing::run_job(job("  m: { op: " + op + ", from: parts, " + parameters + " }\n"), folder, "out"), "m");
   };
   const std::string sas = weights("sasrec", ""), gru = weights("gru4rec", "");
-  for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
+  for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "scaled: false", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
                            "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4"})
     EXPECT_NE(weights("sasrec", more), sas) << more;
+  // Rows that a step does not touch stay: with adagrad and sgd they would anyhow, with adam not.
+  for (const char* op : {"sasrec", "gru4rec"}) {
+    for (const char* loss : {"loss: bce, negatives: 2", "loss: sampled, negatives: 5"}) {
+      const std::string usual = std::string(loss) + ", min_count: 1, dropout: 0, clip: 0";
+      EXPECT_NE(weights(op, usual + ", sparse: true"), weights(op, usual)) << op << " " << loss;
+    }
+  }
   const std::string bert = weights("bert4rec", "");
   for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
   EXPECT_NE(weights("gru4rec", "loss: bpr_max"), weights("gru4rec", "loss: bpr_max, regularization: 0"));
@@ -295,7 +302,7 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
   folder.write("e.csv", lines(walks(5, 6)));
   auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
   for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
-                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, patience: 3, validation: false", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
+                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
                            "op: gru4rec, from: parts, optimizer: adma"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
   EXPECT_THAT(error("op: popular, from: parts, min_count: 1000").text(), HasSubstr("a catalogue needs at least 2"));

@@ -10,6 +10,11 @@ using nlohmann::json;
 
 data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
   if (training_.batch < training_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", training_.batch, training_.shards);
+  if (options_.sparse) {
+    if (options_.loss == ItemModelOptions::Loss::kFull) throw job_error("'sparse' goes with losses that look at few items; 'loss' is full, which moves all");
+    if (training_.weight_decay > 0) throw job_error("'sparse' goes without 'weight_decay', which moves all items");
+    if (training_.optimizer != "sgd" && training_.optimizer != "adagrad" && training_.optimizer != "adam") throw job_error("'sparse' goes with optimizer sgd, adagrad or adam, not {}", training_.optimizer);
+  }
   if (training_.patience > 0 && !training_.validation) throw job_error("'patience' needs 'validation', which is off");
   if (options_.hidden % options_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", options_.hidden, options_.heads);
   return Recommender::bind(inputs);

@@ -127,6 +127,30 @@ void make_encoder(Case& c, const Data& data, const std::vector<size_t>& shape) {
   };
 }
 
+// Of one session-parallel time step: batch x (batch + drawn items) scores, as the published GRU4Rec. Gradients of the tables by rows.
+void make_gru4rec(Case& c, const Data& data, const std::vector<size_t>& shape) {
+  const size_t B = shape[0], H = shape[3];
+  const nn::Linear of_input(c.parameters, "i", H, 3 * H), of_state(c.parameters, "h", H, 3 * H);
+  const nn::Embedding items(c.parameters, "e", shape[2], H, nn::Initial::normal(1), true), out(c.parameters, "o", shape[2], H, nn::Initial::normal(1), true);
+  const auto bias = c.parameters.add_table("b.weight", shape[2], 1, nn::Initial::constant(0));
+  c.optimizer = {.kind = nn::OptimizerOptions::Kind::kAdagrad, .lr = 0.05};
+  auto state = std::make_shared<std::vector<float>>(B * H, 0.0f);
+  auto step = std::make_shared<size_t>(0);
+  std::vector<int32_t> own(B);
+  for (size_t r = 0; r < B; ++r) own[r] = int32_t(r);
+  c.forward = [=, x = data.ids("x"), y = data.ids("y"), drawn = data.ids("negatives"), N = shape[1]](nn::Tape<float>& t) {
+    const nn::Var h = t.constant(state->data(), B, H), a = of_input(t, items(t, x)), b = of_state(t, h);
+    const auto gate = [&](size_t k) { return nn::activate(t, nn::add(t, nn::slice(t, a, k * H, H), nn::slice(t, b, k * H, H)), nn::Activation::kSigmoid); };
+    const nn::Var r = gate(0), z = gate(1), n = nn::activate(t, nn::add(t, nn::slice(t, a, 2 * H, H), nn::multiply(t, r, nn::slice(t, b, 2 * H, H))), nn::Activation::kTanh);
+    const nn::Var next = nn::add(t, n, nn::multiply(t, z, nn::add(t, h, nn::scale(t, n, -1))));
+    std::vector<int32_t> columns = y;
+    const size_t first = (*step)++ * N % drawn.size();
+    columns.insert(columns.end(), drawn.begin() + std::ptrdiff_t(first), drawn.begin() + std::ptrdiff_t(first + N));
+    nn::cross_entropy<float>(t, nn::linear_of_rows(t, next, out.table, bias, columns), own, 1.0 / double(B));
+    state->assign(t.value(next), t.value(next) + B * H);
+  };
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -143,9 +167,11 @@ int main(int argc, char** argv) try {
   if (words[0] == "layer") make_layer(c, data, words[1], shape_of(words[2]));
   else if (words[0] == "lm") make_language_model(c, data, words[1], shape_of(words[2]));
   else if (words[0] == "sasrec") make_sasrec(c, data, shape_of(words[1]));
+  else if (words[0] == "gru4rec") make_gru4rec(c, data, shape_of(words[1]));
   else if (words[0] == "encoder") make_encoder(c, data, shape_of(words[1]));
   else throw std::runtime_error("unknown case " + name);
-  std::vector<float> weights(c.parameters.size()), gradient(c.parameters.size());
+  std::vector<float> weights(c.parameters.size()), gradient(c.parameters.dense_size());
+  nn::TableGradients<float> tables(c.parameters);
   for (const auto& e : c.parameters.entries()) {
     const auto from = data.floats(e.name);
     if (from.size() != e.where.size()) throw std::runtime_error(e.name + ": " + std::to_string(from.size()) + " numbers for " + std::to_string(e.where.size()));
@@ -157,11 +183,12 @@ int main(int argc, char** argv) try {
   for (int step = 0; step < 5 + steps; ++step) {
     Stopwatch watch;
     std::fill(gradient.begin(), gradient.end(), 0.0f);
-    tape.start(c.parameters, weights, gradient);
+    tables.clear();
+    tape.start(c.parameters, weights, gradient, 0, 0, &tables);
     c.forward(tape);
     const double loss = tape.loss();
     tape.backward();
-    optimizer.update(weights, gradient);
+    optimizer.update(weights, gradient, 1, &tables);
     if (step < 5) losses.push_back(loss);
     else seconds.push_back(watch.seconds());
   }

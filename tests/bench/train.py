@@ -110,6 +110,28 @@ def sasrec_case(B, L, V, H):
     return weights, step, 3 * B * L * 2 * (2 * (6 * H * H + 2 * L * H) + H * V)
 
 
+def gru4rec_case(B, N, V, H):
+    """One session-parallel step with items drawn for all rows, as in the published GRU4Rec; tables get sparse gradients."""
+    items, out, bias, cell = nn.Embedding(V, H, sparse=True), nn.Embedding(V, H, sparse=True), nn.Embedding(V, 1, sparse=True), nn.GRUCell(H, H)
+    x, y, drawn = torch.randint(0, V, (B,)), torch.randint(0, V, (B,)), torch.randint(0, V, (64, N))
+    optimiser = torch.optim.Adagrad([*items.parameters(), *out.parameters(), *bias.parameters(), *cell.parameters()], lr=0.05, eps=1e-10)
+    state = {"h": torch.zeros(B, H), "step": 0}
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        columns = torch.cat([y, drawn[state["step"] % 64]])
+        h = cell(items(x), state["h"])
+        loss = functional.cross_entropy(h @ out(columns).t() + bias(columns).t(), torch.arange(B))
+        loss.backward()
+        optimiser.step()
+        state["h"], state["step"] = h.detach(), state["step"] + 1
+        return loss
+
+    weights = {"e.weight": items.weight, "o.weight": out.weight, "b.weight": bias.weight, "i.weight": cell.weight_ih, "i.bias": cell.bias_ih, "h.weight": cell.weight_hh, "h.bias": cell.bias_hh,
+               "x": x, "y": y, "negatives": drawn}
+    return weights, step, 3 * 2 * (B * 3 * H * 2 * H + B * (B + N) * H)
+
+
 def encoder_case(B, L, W, F, heads):
     blocks = nn.ModuleList([nn.TransformerEncoderLayer(W, heads, F, dropout=0, batch_first=True) for _ in range(2)])
     x, d = torch.randn(B, L, W), torch.randn(B, L, W)
@@ -133,16 +155,16 @@ def encoder_case(B, L, W, F, heads):
 
 
 CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
-CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
+CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
 if small:
-    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "sasrec-16x50x500x64", "encoder-8x50x64x128x4"]
+    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4"]
 
 for name in CASES:
     if case not in ("all", name):
         continue
     torch.manual_seed(1)
     what, *kind, shape = name.split("-")
-    make = {"layer": layer_case, "lm": lm_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
+    make = {"layer": layer_case, "lm": lm_case, "gru4rec": gru4rec_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
     weights, step, flops = make(*kind, *map(int, shape.split("x")))
     places, at, arrays = {}, 0, tensors_of(weights)
     for key, numbers in arrays.items():

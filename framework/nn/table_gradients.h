@@ -1,0 +1,80 @@
+// Gradients of tables of which a step touches few rows: the rows alone.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "framework/base/buffer.h"
+#include "framework/nn/parameters.h"
+
+namespace throng::nn {
+
+/// Rows of one table, each once, in the order in which they were first touched, with their gradients. T is float or double.
+template <class T>
+class RowGradients {
+ public:
+  explicit RowGradients(const Parameter& table) : table_(table), slots_(table.rows, kNone) {}
+
+  const Parameter& table() const { return table_; }
+  const std::vector<int32_t>& rows() const { return rows_; }
+  size_t cols() const { return table_.cols; }
+  T* values(size_t slot) { return values_.data() + slot * cols(); }
+  const T* values(size_t slot) const { return values_.data() + slot * cols(); }
+
+  /// Adds a row's gradient.
+  void add(int32_t row, const T* gradient) {
+    uint32_t& slot = slots_[size_t(row)];
+    if (slot == kNone) {
+      slot = uint32_t(rows_.size());
+      rows_.push_back(row);
+      values_.append(gradient, cols());
+      return;
+    }
+    T* to = values(slot);
+    for (size_t c = 0; c < cols(); ++c) to[c] += gradient[c];
+  }
+  void scale(T factor) {
+    for (T& v : values_) v *= factor;
+  }
+  void clear() {
+    for (int32_t row : rows_) slots_[size_t(row)] = kNone;
+    rows_.clear(), values_.resize(0);
+  }
+  /// Slots in the order of rows.
+  std::vector<uint32_t> by_row() const {
+    std::vector<uint32_t> order(rows_.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i);
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return rows_[a] < rows_[b]; });
+    return order;
+  }
+
+ private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+  Parameter table_;
+  std::vector<uint32_t> slots_;  // by row
+  std::vector<int32_t> rows_;
+  AlignedVector<T> values_;
+};
+
+/// Of all tables of a model.
+template <class T>
+struct TableGradients {
+  std::vector<RowGradients<T>> tables;
+  TableGradients() = default;
+  explicit TableGradients(const Parameters& parameters) {
+    for (const auto& e : parameters.entries())
+      if (e.table) tables.emplace_back(e.where);
+  }
+  /// Of the table that begins at `at`; null where there is none.
+  RowGradients<T>* find(size_t at) {
+    for (auto& table : tables)
+      if (table.table().at == at) return &table;
+    return nullptr;
+  }
+  void clear() {
+    for (auto& table : tables) table.clear();
+  }
+};
+
+}  // namespace throng::nn
