@@ -104,4 +104,11 @@ using Buffer = AlignedVector<std::byte>;
 
 inline void append_bytes(Buffer& into, const void* data, size_t num_bytes) { into.append(static_cast<const std::byte*>(data), num_bytes); }
 
+/// Asks for memory that will be needed soon: rows here and there in a large table are far from all caches.
+template <class T>
+inline void prefetch(const T* from, size_t n) {
+  for (const char *at = reinterpret_cast<const char*>(from), *end = reinterpret_cast<const char*>(from + n); at < end; at += 64) __builtin_prefetch(at);
+}
+constexpr size_t kRowsAhead = 6;
+
 }  // namespace throng

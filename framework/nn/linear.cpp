@@ -70,6 +70,7 @@ Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optiona
   T* rows = t.scratch(M * H);
   for (size_t j = 0; j < M; ++j) {
     THRONG_CHECK(ids[j] >= 0 && size_t(ids[j]) < table.rows, "row {} of a table of {}", ids[j], table.rows);
+    if (j + kRowsAhead < M) prefetch(t.weight(table) + size_t(uint32_t(ids[j + kRowsAhead])) * H, H);
     std::memcpy(rows + j * H, t.weight(table) + size_t(ids[j]) * H, H * sizeof(T));
   }
   const Var y = t.make(N, M, true);

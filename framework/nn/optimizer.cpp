@@ -76,6 +76,11 @@ void Optimizer<T>::move_rows(const RowGradients<T>& gradients, std::span<T> weig
     if (table.begin != gradients.table().at) continue;
     const size_t cols = gradients.cols();
     for (size_t slot = 0; slot < gradients.rows().size(); ++slot) {
+      if (slot + kRowsAhead < gradients.rows().size()) {
+        const size_t soon = table.begin + size_t(gradients.rows()[slot + kRowsAhead]) * cols;
+        prefetch(&weights[soon], cols);
+        for (const auto& state : state_) prefetch(&state[soon], cols);
+      }
       const size_t begin = table.begin + size_t(gradients.rows()[slot]) * cols;
       move({begin, begin + cols, table.lr_scale, false}, weights, gradients.values(slot), options_.lr * lr_factor * table.lr_scale);
     }

@@ -3,7 +3,7 @@
 # usage: tests/bench/run.sh first|flow|shuffle|train [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
 #   first: word2vec lda lstm group_by
 #   flow: load q1 q2 q3 q4 q5 sort wordcount scan write start, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
-#   train: layer-lstm-64x50x128x256 .. lm-lstm-.. sasrec-.. encoder-.., one training step beside PyTorch, one thread each
+#   train: layer-lstm-64x50x128x256 .. lm-lstm-.. gru4rec-.. sasrec-.. encoder-.., one training step beside PyTorch, one thread each
 #   shuffle: large blocks made, the exchange between two ranks beside bare MPI
 # OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the system's time over Throng's. A peer that cannot be had here is
 # listed with no seconds, and why. Needs a quiet machine.

@@ -134,11 +134,13 @@ void make_gru4rec(Case& c, const Data& data, const std::vector<size_t>& shape) {
   const nn::Embedding items(c.parameters, "e", shape[2], H, nn::Initial::normal(1), true), out(c.parameters, "o", shape[2], H, nn::Initial::normal(1), true);
   const auto bias = c.parameters.add_table("b.weight", shape[2], 1, nn::Initial::constant(0));
   c.optimizer = {.kind = nn::OptimizerOptions::Kind::kAdagrad, .lr = 0.05};
-  auto state = std::make_shared<std::vector<float>>(B * H, 0.0f);
+  // A constant is not copied: the next state waits until this step is through.
+  auto state = std::make_shared<std::vector<float>>(B * H, 0.0f), next_state = std::make_shared<std::vector<float>>(B * H, 0.0f);
   auto step = std::make_shared<size_t>(0);
   std::vector<int32_t> own(B);
   for (size_t r = 0; r < B; ++r) own[r] = int32_t(r);
   c.forward = [=, x = data.ids("x"), y = data.ids("y"), drawn = data.ids("negatives"), N = shape[1]](nn::Tape<float>& t) {
+    state->swap(*next_state);
     const nn::Var h = t.constant(state->data(), B, H), a = of_input(t, items(t, x)), b = of_state(t, h);
     const auto gate = [&](size_t k) { return nn::activate(t, nn::add(t, nn::slice(t, a, k * H, H), nn::slice(t, b, k * H, H)), nn::Activation::kSigmoid); };
     const nn::Var r = gate(0), z = gate(1), n = nn::activate(t, nn::add(t, nn::slice(t, a, 2 * H, H), nn::multiply(t, r, nn::slice(t, b, 2 * H, H))), nn::Activation::kTanh);
@@ -147,7 +149,7 @@ void make_gru4rec(Case& c, const Data& data, const std::vector<size_t>& shape) {
     const size_t first = (*step)++ * N % drawn.size();
     columns.insert(columns.end(), drawn.begin() + std::ptrdiff_t(first), drawn.begin() + std::ptrdiff_t(first + N));
     nn::cross_entropy<float>(t, nn::linear_of_rows(t, next, out.table, bias, columns), own, 1.0 / double(B));
-    state->assign(t.value(next), t.value(next) + B * H);
+    next_state->assign(t.value(next), t.value(next) + B * H);
   };
 }
 
