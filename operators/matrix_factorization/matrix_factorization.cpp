@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/base/hash.h"
+#include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
 #include "framework/tensor/packed.h"
 #include "operators/matrix_factorization/factors.h"
@@ -245,9 +246,8 @@ class MatrixFactorizationOperator : public Recommender {
     if (samples > 0 && total[0] > 0) {
       std::vector<double> values;
       for (size_t b = 0; b < samples; ++b) values.push_back(std::sqrt(total[5 + 2 * b] / std::max(1.0, total[4 + 2 * b])));
-      std::sort(values.begin(), values.end());
-      auto at = [&](double share) { return values[size_t(share * double(samples - 1) + 0.5)]; };
-      result["interval95"] = {{"rmse", {at(0.025), at(0.975)}}};
+      const auto [low, high] = data::interval95(std::move(values));
+      result["interval95"] = {{"rmse", {low, high}}};
       result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} Poisson bootstrap samples of rows", samples);
     }
     result["model"] = "matrix_factorization, " + params_.method, result["items"] = catalogue().size();

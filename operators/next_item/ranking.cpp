@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <random>
 #include <unordered_set>
+
+#include "framework/data/resampling.h"
 
 namespace throng::op {
 namespace {
@@ -113,26 +114,21 @@ nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed) const {
   for (size_t i = 0; i < 4; ++i) j["hr"][std::to_string(kCutoffs[i])] = mean[i], j["ndcg"][std::to_string(kCutoffs[i])] = mean[4 + i];
   j["mrr"] = mean[8];
   if (bootstrap == 0 || users == 0) return j;
-  // A sample of as many users with replacement is a multinomial draw of the counts: binomials, one cell after another.
+  std::vector<int64_t> ranks, counts;
+  for (const auto& [rank, n] : counts_) ranks.push_back(rank), counts.push_back(n);
   std::mt19937_64 random(seed);
-  std::vector<std::array<double, kMeasures>> samples;
-  std::vector<std::pair<int64_t, int64_t>> sample;
+  std::vector<double> samples[kMeasures];
   for (int64_t b = 0; b < bootstrap; ++b) {
-    sample.clear();
-    int64_t left = users, population = users;
-    for (const auto& [rank, n] : counts_) {
-      const int64_t drawn = left == 0 ? 0 : n == population ? left : std::binomial_distribution<int64_t>(left, double(n) / double(population))(random);
-      if (drawn > 0) sample.emplace_back(rank, drawn);
-      left -= drawn, population -= n;
-    }
-    samples.push_back(means(sample));
+    const auto drawn = data::resample(counts, random);
+    std::vector<std::pair<int64_t, int64_t>> sample;
+    for (size_t i = 0; i < drawn.size(); ++i)
+      if (drawn[i] > 0) sample.emplace_back(ranks[i], drawn[i]);
+    const auto m = means(sample);
+    for (size_t i = 0; i < kMeasures; ++i) samples[i].push_back(m[i]);
   }
   auto interval = [&](size_t measure) {
-    std::vector<double> values;
-    for (const auto& s : samples) values.push_back(s[measure]);
-    std::sort(values.begin(), values.end());
-    auto at = [&](double share) { return values[size_t(share * double(values.size() - 1) + 0.5)]; };
-    return nlohmann::json{at(0.025), at(0.975)};
+    const auto [low, high] = data::interval95(samples[measure]);
+    return nlohmann::json{low, high};
   };
   j["interval95"] = {{"hr10", interval(2)}, {"ndcg10", interval(6)}, {"mrr", interval(8)}};
   return j;
