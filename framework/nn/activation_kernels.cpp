@@ -3,14 +3,10 @@
 #include <cmath>
 
 #include "framework/tensor/activation_bodies.h"
-#include "framework/tensor/cpu.h"
+#include "framework/tensor/instruction_sets.h"
 
 namespace throng::nn {
 namespace {
-
-using tensor::Instructions;
-
-#define THRONG_BODY template <class T> __attribute__((always_inline)) inline
 
 THRONG_BODY void forward_body(Activation activation, const T* __restrict x, T* __restrict y, size_t n) {
   switch (activation) {
@@ -59,19 +55,7 @@ THRONG_BODY void backward_body(Activation activation, const T* __restrict x, con
     attribute static void forward(Activation a, const T* x, T* y, size_t n) { forward_body(a, x, y, n); }                                         \
     attribute static void backward(Activation a, const T* x, const T* y, const T* dy, T* dx, size_t n) { backward_body(a, x, y, dy, dx, n); }     \
   };
-THRONG_SET(Plain, )
-#if defined(__x86_64__)
-THRONG_SET(Avx2, THRONG_KERNEL(THRONG_AVX2))
-THRONG_SET(Avx512, THRONG_KERNEL(THRONG_AVX512))
-#define THRONG_CALL(call)                                                     \
-  switch (tensor::instructions()) {                                           \
-    case Instructions::kAvx512: return Avx512<T>::call;                       \
-    case Instructions::kAvx2: return Avx2<T>::call;                           \
-    default: return Plain<T>::call;                                           \
-  }
-#else
-#define THRONG_CALL(call) return Plain<T>::call
-#endif
+THRONG_INSTRUCTION_SETS(THRONG_SET)
 
 }  // namespace
 

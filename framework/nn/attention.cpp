@@ -8,6 +8,7 @@
 #include "framework/base/error.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/softmax.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 

@@ -1,16 +1,13 @@
 #include "framework/nn/cell_kernels.h"
 
 #include "framework/tensor/activation_bodies.h"
-#include "framework/tensor/cpu.h"
+#include "framework/tensor/instruction_sets.h"
 
 namespace throng::nn {
 namespace {
 
-using tensor::Instructions;
 using tensor::sigmoid_of;
 using tensor::tanh_of;
-
-#define THRONG_BODY template <class T> __attribute__((always_inline)) inline
 
 THRONG_BODY void lstm_forward(T* __restrict gates, const T* __restrict c_before, T* __restrict c, T* __restrict tanh_c, T* __restrict h, size_t n) {
   T *in = gates, *forget = gates + n, *candidate = gates + 2 * n, *output = gates + 3 * n;
@@ -73,16 +70,6 @@ THRONG_BODY void tanh_forward(T* __restrict gate, T* __restrict h, size_t n) {
 THRONG_BODY void tanh_backward(const T* __restrict gate, const T* __restrict dh, T* __restrict d, size_t n) {
   for (size_t i = 0; i < n; ++i) d[i] = dh[i] * (T(1) - gate[i] * gate[i]);
 }
-THRONG_BODY void add(const T* __restrict x, T* __restrict y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] += x[i];
-}
-THRONG_BODY void sum(const T* __restrict a, const T* __restrict b, T* __restrict y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
-}
-THRONG_BODY void multiply_add(const T* __restrict a, const T* __restrict b, T* __restrict y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] += a[i] * b[i];
-}
-
 #define THRONG_CELLS(name, attribute)                                                                                                                              \
   template <class T>                                                                                                                                               \
   struct name {                                                                                                                                                    \
@@ -92,26 +79,15 @@ THRONG_BODY void multiply_add(const T* __restrict a, const T* __restrict b, T* _
     attribute static void gru_b(const T* g, const T* i, const T* p, const T* dh, T* d, T* r, size_t n) { gru_backward(g, i, p, dh, d, r, n); }                     \
     attribute static void tanh_f(T* g, T* h, size_t n) { tanh_forward(g, h, n); }                                                                                  \
     attribute static void tanh_b(const T* g, const T* dh, T* d, size_t n) { tanh_backward(g, dh, d, n); }                                                          \
-    attribute static void plus(const T* x, T* y, size_t n) { add(x, y, n); }                                                                                       \
-    attribute static void both(const T* a, const T* b, T* y, size_t n) { sum(a, b, y, n); }                                                                        \
-    attribute static void product(const T* a, const T* b, T* y, size_t n) { multiply_add(a, b, y, n); }                                                            \
-    static constexpr CellKernels<T> kernels{lstm_f, lstm_b, gru_f, gru_b, tanh_f, tanh_b, plus, both, product};                                                    \
+    static constexpr CellKernels<T> kernels{lstm_f, lstm_b, gru_f, gru_b, tanh_f, tanh_b};                                                                         \
   };
-THRONG_CELLS(Plain, )
-#if defined(__x86_64__)
-THRONG_CELLS(Avx2, THRONG_KERNEL(THRONG_AVX2))
-THRONG_CELLS(Avx512, THRONG_KERNEL(THRONG_AVX512))
-#endif
+THRONG_INSTRUCTION_SETS(THRONG_CELLS)
 
 }  // namespace
 
 template <class T>
 const CellKernels<T>& CellKernels<T>::get() {
-#if defined(__x86_64__)
-  if (tensor::instructions() == Instructions::kAvx512) return Avx512<T>::kernels;
-  if (tensor::instructions() == Instructions::kAvx2) return Avx2<T>::kernels;
-#endif
-  return Plain<T>::kernels;
+  THRONG_CALL(kernels);
 }
 
 template struct CellKernels<float>;

@@ -18,10 +18,6 @@ struct CellKernels {
   /// h = gate = tanh(gate).
   void (*tanh_forward)(T* gate, T* h, size_t hidden);
   void (*tanh_backward)(const T* gate, const T* dh, T* d, size_t hidden);
-  /// y += x; y = a + b; y += a * b.
-  void (*add)(const T* x, T* y, size_t n);
-  void (*sum)(const T* a, const T* b, T* y, size_t n);
-  void (*multiply_add)(const T* a, const T* b, T* y, size_t n);
 
   /// Of the instructions in use.
   static const CellKernels& get();

@@ -5,7 +5,7 @@
 #include "framework/base/error.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/packed.h"
-#include "framework/tensor/softmax.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 

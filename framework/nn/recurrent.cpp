@@ -8,6 +8,7 @@
 #include "framework/tensor/activations.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/packed.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
@@ -56,8 +57,7 @@ size_t block_begin(const Packing& packing, size_t end) {
 
 template <class T>
 void add_rows(const T* rows, size_t count, size_t width, T* into) {
-  const auto& kernels = CellKernels<T>::get();
-  for (size_t r = 0; r < count; ++r) kernels.add(rows + r * width, into, width);
+  for (size_t r = 0; r < count; ++r) tensor::add(rows + r * width, into, width);
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   // The recurrent side adds to the same sums as the input side, save for GRU's candidate: that of the one form is needed apart, that of the other waits for
   // the reset gate.
   std::vector<T> bias(w.b_ih, w.b_ih + G);
-  kernels.add(w.b_hh, bias.data(), gru ? 2 * H : G);
+  tensor::add(w.b_hh, bias.data(), gru ? 2 * H : G);
   const PackedMatrix<T> from_input(Side::kTransposed, inputs_, G, w.w_ih);
   const PackedMatrix<T> recurrent(Side::kTransposed, H, before ? 2 * H : G, w.w_hh), last(Side::kTransposed, H, before ? H : 0, w.w_hh + 2 * H * H * before);
   const size_t widest = packing.sizes[0];
@@ -156,7 +156,7 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
     for (size_t t = end; t-- > first;) {
       const size_t rows = packing.sizes[t], at = packing.offsets[t];
       const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : zeros.data();
-      kernels.sum(dh + at * H, carry.data(), total.data(), rows * H);
+      tensor::sum(dh + at * H, carry.data(), total.data(), rows * H);
       for (size_t j = 0; j < rows; ++j) {
         const T *gate = &cache.gates[(at + j) * G], *d_out = &total[j * H];
         T* d = &d_input[(at + j) * G];
@@ -193,8 +193,8 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
       if (rows < packing.sizes[t - 1]) std::fill_n(carry.data() + rows * H, (packing.sizes[t - 1] - rows) * H, T(0));
       recurrent.multiply(rows, before ? gates.data() : gru ? &d_recurrent[at * G] : &d_input[at * G], zeros.data(), carry.data());
       for (size_t j = 0; j < rows && (gru || before); ++j) {
-        kernels.multiply_add(&total[j * H], &cache.gates[(at + j) * G + H], &carry[j * H], H);
-        if (before) kernels.multiply_add(&into_candidate[j * H], &cache.gates[(at + j) * G], &carry[j * H], H);
+        tensor::multiply_add(&total[j * H], &cache.gates[(at + j) * G + H], &carry[j * H], H);
+        if (before) tensor::multiply_add(&into_candidate[j * H], &cache.gates[(at + j) * G], &carry[j * H], H);
       }
     }
     if (!dx) continue;
@@ -219,12 +219,12 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw.w_hh + 2 * H * H, H);
   std::vector<T> sums(G, T(0));
   add_rows(d_input.data(), N, G, sums.data());
-  kernels.add(sums.data(), dw.b_ih, G);
+  tensor::add(sums.data(), dw.b_ih, G);
   if (gru) {
     std::fill(sums.begin(), sums.end(), T(0));
     add_rows(d_rec, N, G, sums.data());
   }
-  kernels.add(sums.data(), dw.b_hh, G);
+  tensor::add(sums.data(), dw.b_hh, G);
 }
 
 template class RecurrentLayer<float>;

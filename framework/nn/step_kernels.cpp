@@ -2,16 +2,14 @@
 
 #include <cmath>
 
-#include "framework/tensor/activation_bodies.h"
-#include "framework/tensor/cpu.h"
+#include "framework/tensor/instruction_sets.h"
 
 namespace throng::nn {
 namespace {
 
 using Kind = OptimizerOptions::Kind;
 
-template <class T>
-__attribute__((always_inline)) inline void move_body(Kind kind, const typename StepKernels<T>::Step& step, T* __restrict w, const T* __restrict g, T* __restrict a, T* __restrict b, size_t n) {
+THRONG_BODY void move_body(Kind kind, const typename StepKernels<T>::Step& step, T* __restrict w, const T* __restrict g, T* __restrict a, T* __restrict b, size_t n) {
   const T lr = step.lr, decay = step.decay, momentum = step.momentum, epsilon = step.epsilon, keep = step.keep, shrink = step.shrink;
   switch (kind) {
     case Kind::kSgd:
@@ -74,26 +72,20 @@ __attribute__((always_inline)) inline void move_body(Kind kind, const typename S
   }
 }
 
-#define THRONG_SET(name, attribute)                                                                                               \
-  template <class T>                                                                                                              \
-  attribute void name(Kind kind, const typename StepKernels<T>::Step& step, T* w, const T* g, T* a, T* b, size_t n) {             \
-    move_body(kind, step, w, g, a, b, n);                                                                                         \
-  }
-THRONG_SET(move_plain, )
-#if defined(__x86_64__)
-THRONG_SET(move_avx2, THRONG_KERNEL(THRONG_AVX2))
-THRONG_SET(move_avx512, THRONG_KERNEL(THRONG_AVX512))
-#endif
+#define THRONG_SET(name, attribute)                                                                                                        \
+  template <class T>                                                                                                                       \
+  struct name {                                                                                                                            \
+    attribute static void move(Kind kind, const typename StepKernels<T>::Step& step, T* w, const T* g, T* a, T* b, size_t n) {             \
+      move_body<T>(kind, step, w, g, a, b, n);                                                                                             \
+    }                                                                                                                                      \
+  };
+THRONG_INSTRUCTION_SETS(THRONG_SET)
 
 }  // namespace
 
 template <class T>
 void StepKernels<T>::move(Kind kind, const Step& step, T* w, const T* g, T* a, T* b, size_t n) {
-#if defined(__x86_64__)
-  if (tensor::instructions() == tensor::Instructions::kAvx512) return move_avx512<T>(kind, step, w, g, a, b, n);
-  if (tensor::instructions() == tensor::Instructions::kAvx2) return move_avx2<T>(kind, step, w, g, a, b, n);
-#endif
-  move_plain<T>(kind, step, w, g, a, b, n);
+  THRONG_CALL(move(kind, step, w, g, a, b, n));
 }
 
 template struct StepKernels<float>;

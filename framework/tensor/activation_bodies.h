@@ -4,11 +4,6 @@
 #include <cmath>
 #include <cstdint>
 
-/// Marks a kernel's body for one set of instructions: in vectors, without fused multiply-add, so that the bits are the same everywhere.
-#define THRONG_KERNEL(isa) __attribute__((target(isa), optimize("O3", "no-trapping-math", "no-math-errno", "fp-contract=off")))
-#define THRONG_AVX2 "avx2"
-#define THRONG_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
-
 namespace throng::tensor {
 
 // Without branches, so that the compiler turns the loops below into vectors; without fused multiply-add, so that the bits are

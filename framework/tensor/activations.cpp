@@ -1,45 +1,46 @@
 #include "framework/tensor/activations.h"
 
 #include "framework/tensor/activation_bodies.h"
-#include "framework/tensor/cpu.h"
+#include "framework/tensor/instruction_sets.h"
 
 namespace throng::tensor {
 namespace {
 
-#define THRONG_BODY(name)                                                            \
-  template <class T>                                                                 \
-  __attribute__((always_inline)) inline void name##_body(T* x, size_t n) {           \
-    for (size_t i = 0; i < n; ++i) x[i] = name##_of(x[i]);                           \
-  }                                                                                  \
-  void name##_plain(float* x, size_t n) { name##_body(x, n); }
-THRONG_BODY(exp)
-THRONG_BODY(sigmoid)
-THRONG_BODY(tanh)
-#if defined(__x86_64__)
-#define THRONG_VECTORS(name)                                                         \
-  THRONG_KERNEL(THRONG_AVX2) void name##_avx2(float* x, size_t n) { name##_body(x, n); } \
-  THRONG_KERNEL(THRONG_AVX512) void name##_avx512(float* x, size_t n) { name##_body(x, n); }
-THRONG_VECTORS(exp)
-THRONG_VECTORS(sigmoid)
-THRONG_VECTORS(tanh)
-#endif
+#define THRONG_SET(name, attribute)                                         \
+  template <class T>                                                        \
+  struct name {                                                             \
+    attribute static void exp(T* x, size_t n) {                             \
+      for (size_t i = 0; i < n; ++i) x[i] = exp_of(x[i]);                   \
+    }                                                                       \
+    attribute static void sigmoid(T* x, size_t n) {                         \
+      for (size_t i = 0; i < n; ++i) x[i] = sigmoid_of(x[i]);               \
+    }                                                                       \
+    attribute static void tanh(T* x, size_t n) {                            \
+      for (size_t i = 0; i < n; ++i) x[i] = tanh_of(x[i]);                  \
+    }                                                                       \
+  };
+THRONG_INSTRUCTION_SETS(THRONG_SET)
+
+template <class T>
+void exp_all(T* x, size_t n) {
+  THRONG_CALL(exp(x, n));
+}
+template <class T>
+void sigmoid_all(T* x, size_t n) {
+  THRONG_CALL(sigmoid(x, n));
+}
+template <class T>
+void tanh_all(T* x, size_t n) {
+  THRONG_CALL(tanh(x, n));
+}
 
 }  // namespace
 
-#if defined(__x86_64__)
-#define THRONG_DISPATCH(name)                                                                          \
-  void name(float* x, size_t n) {                                                                      \
-    const Instructions i = instructions();                                                             \
-    (i == Instructions::kAvx512 ? name##_avx512 : i == Instructions::kAvx2 ? name##_avx2 : name##_plain)(x, n); \
-  }                                                                                                    \
-  void name(double* x, size_t n) { name##_body(x, n); }
-#else
-#define THRONG_DISPATCH(name)                            \
-  void name(float* x, size_t n) { name##_plain(x, n); }  \
-  void name(double* x, size_t n) { name##_body(x, n); }
-#endif
-THRONG_DISPATCH(exp)
-THRONG_DISPATCH(sigmoid)
-THRONG_DISPATCH(tanh)
+void exp(float* x, size_t n) { exp_all(x, n); }
+void exp(double* x, size_t n) { exp_all(x, n); }
+void sigmoid(float* x, size_t n) { sigmoid_all(x, n); }
+void sigmoid(double* x, size_t n) { sigmoid_all(x, n); }
+void tanh(float* x, size_t n) { tanh_all(x, n); }
+void tanh(double* x, size_t n) { tanh_all(x, n); }
 
 }  // namespace throng::tensor

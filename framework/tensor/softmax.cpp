@@ -3,14 +3,12 @@
 #include <algorithm>
 
 #include "framework/tensor/activation_bodies.h"
-#include "framework/tensor/cpu.h"
+#include "framework/tensor/instruction_sets.h"
 
 namespace throng::tensor {
 namespace {
 
 constexpr size_t kLanes = 16;
-
-#define THRONG_BODY template <class T> __attribute__((always_inline)) inline
 
 THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
   T most[kLanes], sum[kLanes] = {};
@@ -27,33 +25,12 @@ THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
     for (size_t l = 0; l < half; ++l) sum[l] += sum[l + half];
   return {top, sum[0]};
 }
-THRONG_BODY void scale_body(T factor, T* x, size_t n) {
-  for (size_t i = 0; i < n; ++i) x[i] *= factor;
-}
-THRONG_BODY void add_body(const T* __restrict x, T* __restrict y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] += x[i];
-}
-
 #define THRONG_SET(name, attribute)                                                          \
   template <class T>                                                                         \
   struct name {                                                                              \
     attribute static Exponents<T> exponents(T* x, size_t n) { return exponents_body(x, n); } \
-    attribute static void scale(T factor, T* x, size_t n) { scale_body(factor, x, n); }      \
-    attribute static void add(const T* x, T* y, size_t n) { add_body(x, y, n); }             \
   };
-THRONG_SET(Plain, )
-#if defined(__x86_64__)
-THRONG_SET(Avx2, THRONG_KERNEL(THRONG_AVX2))
-THRONG_SET(Avx512, THRONG_KERNEL(THRONG_AVX512))
-#define THRONG_CALL(call)                                                     \
-  switch (instructions()) {                                                   \
-    case Instructions::kAvx512: return Avx512<T>::call;                       \
-    case Instructions::kAvx2: return Avx2<T>::call;                           \
-    default: return Plain<T>::call;                                           \
-  }
-#else
-#define THRONG_CALL(call) return Plain<T>::call
-#endif
+THRONG_INSTRUCTION_SETS(THRONG_SET)
 
 }  // namespace
 
@@ -61,21 +38,7 @@ template <class T>
 Exponents<T> exponents(T* x, size_t n) {
   THRONG_CALL(exponents(x, n));
 }
-template <class T>
-void scale(T factor, T* x, size_t n) {
-  THRONG_CALL(scale(factor, x, n));
-}
-template <class T>
-void add(const T* x, T* y, size_t n) {
-  THRONG_CALL(add(x, y, n));
-}
-
-#define THRONG_INSTANTIATE(T)                        \
-  template Exponents<T> exponents<T>(T*, size_t);    \
-  template void scale<T>(T, T*, size_t);             \
-  template void add<T>(const T*, T*, size_t);
-THRONG_INSTANTIATE(float)
-THRONG_INSTANTIATE(double)
-#undef THRONG_INSTANTIATE
+template Exponents<float> exponents<float>(float*, size_t);
+template Exponents<double> exponents<double>(double*, size_t);
 
 }  // namespace throng::tensor

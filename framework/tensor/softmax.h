@@ -13,11 +13,4 @@ struct Exponents {
 template <class T>
 Exponents<T> exponents(T* x, size_t n);
 
-/// x[i] *= factor.
-template <class T>
-void scale(T factor, T* x, size_t n);
-/// y[i] += x[i].
-template <class T>
-void add(const T* x, T* y, size_t n);
-
 }  // namespace throng::tensor

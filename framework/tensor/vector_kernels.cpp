@@ -1,13 +1,14 @@
 #include "framework/tensor/vector_kernels.h"
 
+#include "framework/tensor/instruction_sets.h"
+
 namespace throng::tensor {
 namespace {
 
 constexpr size_t kLanes = 16;
 
-// The body, compiled once per instruction set below.
-__attribute__((always_inline)) inline float dot_body(const float* a, const float* b, size_t n) {
-  float lanes[kLanes] = {};
+THRONG_BODY T dot_body(const T* a, const T* b, size_t n) {
+  T lanes[kLanes] = {};
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     for (size_t l = 0; l < kLanes; ++l) lanes[l] += a[i + l] * b[i + l];
@@ -16,33 +17,70 @@ __attribute__((always_inline)) inline float dot_body(const float* a, const float
     for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
   return lanes[0];
 }
-__attribute__((always_inline)) inline void axpy_body(float alpha, const float* __restrict x, float* __restrict y, size_t n) {
+THRONG_BODY void axpy_body(T alpha, const T* __restrict x, T* __restrict y, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] += alpha * x[i];
 }
+THRONG_BODY void scale_body(T factor, T* x, size_t n) {
+  for (size_t i = 0; i < n; ++i) x[i] *= factor;
+}
+THRONG_BODY void add_body(const T* __restrict x, T* __restrict y, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] += x[i];
+}
+THRONG_BODY void sum_body(const T* __restrict a, const T* __restrict b, T* __restrict y, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+THRONG_BODY void multiply_add_body(const T* __restrict a, const T* __restrict b, T* __restrict y, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] += a[i] * b[i];
+}
 
-#if defined(__x86_64__)
-__attribute__((target("avx2"), optimize("O3"))) float dot_avx2(const float* a, const float* b, size_t n) { return dot_body(a, b, n); }
-__attribute__((target("avx2"), optimize("O3"))) void axpy_avx2(float alpha, const float* x, float* y, size_t n) { axpy_body(alpha, x, y, n); }
-const bool has_avx2 = __builtin_cpu_supports("avx2");
-#else
-const bool has_avx2 = false;
-#endif
-__attribute__((optimize("O3"))) float dot_plain(const float* a, const float* b, size_t n) { return dot_body(a, b, n); }
-__attribute__((optimize("O3"))) void axpy_plain(float alpha, const float* x, float* y, size_t n) { axpy_body(alpha, x, y, n); }
+#define THRONG_SET(name, attribute)                                                                            \
+  template <class T>                                                                                           \
+  struct name {                                                                                                \
+    attribute static T dot(const T* a, const T* b, size_t n) { return dot_body(a, b, n); }                     \
+    attribute static void axpy(T alpha, const T* x, T* y, size_t n) { axpy_body(alpha, x, y, n); }             \
+    attribute static void scale(T factor, T* x, size_t n) { scale_body(factor, x, n); }                        \
+    attribute static void add(const T* x, T* y, size_t n) { add_body(x, y, n); }                               \
+    attribute static void sum(const T* a, const T* b, T* y, size_t n) { sum_body(a, b, y, n); }                \
+    attribute static void multiply_add(const T* a, const T* b, T* y, size_t n) { multiply_add_body(a, b, y, n); } \
+  };
+THRONG_INSTRUCTION_SETS(THRONG_SET)
 
 }  // namespace
 
-float dot(const float* a, const float* b, size_t n) {
-#if defined(__x86_64__)
-  if (has_avx2) return dot_avx2(a, b, n);
-#endif
-  return dot_plain(a, b, n);
+template <class T>
+T dot(const T* a, const T* b, size_t n) {
+  THRONG_CALL(dot(a, b, n));
 }
-void axpy(float alpha, const float* x, float* y, size_t n) {
-#if defined(__x86_64__)
-  if (has_avx2) return axpy_avx2(alpha, x, y, n);
-#endif
-  axpy_plain(alpha, x, y, n);
+template <class T>
+void axpy(T alpha, const T* x, T* y, size_t n) {
+  THRONG_CALL(axpy(alpha, x, y, n));
 }
+template <class T>
+void scale(T factor, T* x, size_t n) {
+  THRONG_CALL(scale(factor, x, n));
+}
+template <class T>
+void add(const T* x, T* y, size_t n) {
+  THRONG_CALL(add(x, y, n));
+}
+template <class T>
+void sum(const T* a, const T* b, T* y, size_t n) {
+  THRONG_CALL(sum(a, b, y, n));
+}
+template <class T>
+void multiply_add(const T* a, const T* b, T* y, size_t n) {
+  THRONG_CALL(multiply_add(a, b, y, n));
+}
+
+#define THRONG_INSTANTIATE(T)                              \
+  template T dot<T>(const T*, const T*, size_t);           \
+  template void axpy<T>(T, const T*, T*, size_t);          \
+  template void scale<T>(T, T*, size_t);                   \
+  template void add<T>(const T*, T*, size_t);              \
+  template void sum<T>(const T*, const T*, T*, size_t);    \
+  template void multiply_add<T>(const T*, const T*, T*, size_t);
+THRONG_INSTANTIATE(float)
+THRONG_INSTANTIATE(double)
+#undef THRONG_INSTANTIATE
 
 }  // namespace throng::tensor

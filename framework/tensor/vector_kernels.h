@@ -1,13 +1,26 @@
-// Loops over short float vectors, for AVX2 where the processor has it. Sixteen fixed lanes and no fused multiply-add, so
-// that the bits are the same on every processor.
+// Loops over short vectors. Sixteen fixed lanes and no fused multiply-add, so that the bits are the same on every processor. T is float or double.
 #pragma once
 #include <cstddef>
 
 namespace throng::tensor {
 
 /// Sum of a[i] * b[i].
-float dot(const float* a, const float* b, size_t n);
+template <class T>
+T dot(const T* a, const T* b, size_t n);
 /// y[i] += alpha * x[i].
-void axpy(float alpha, const float* x, float* y, size_t n);
+template <class T>
+void axpy(T alpha, const T* x, T* y, size_t n);
+/// x[i] *= factor.
+template <class T>
+void scale(T factor, T* x, size_t n);
+/// y[i] += x[i].
+template <class T>
+void add(const T* x, T* y, size_t n);
+/// y[i] = a[i] + b[i].
+template <class T>
+void sum(const T* a, const T* b, T* y, size_t n);
+/// y[i] += a[i] * b[i].
+template <class T>
+void multiply_add(const T* a, const T* b, T* y, size_t n);
 
 }  // namespace throng::tensor

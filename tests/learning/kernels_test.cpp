@@ -65,6 +65,29 @@ TEST(Kernels, EqualPlainLoops) {
 }
 
 // Some builds of BLAS mix up products that are computed at the same time.
+TEST(Kernels, ShortVectorsEqualPlainLoops) {
+  for (size_t n : {0, 1, 15, 16, 17, 100, 333}) {
+    const auto a = random_numbers(n, 1), b = random_numbers(n, 2), before = random_numbers(n, 3);
+    double dot = 0;
+    for (size_t i = 0; i < n; ++i) dot += a[i] * b[i];
+    EXPECT_NEAR(tensor::dot(a.data(), b.data(), n), dot, 1e-12 * double(n + 1));
+    auto after = [&](const auto& apply) {
+      auto y = before;
+      apply(y.data());
+      return y;
+    };
+    const auto axpy = after([&](double* y) { tensor::axpy(0.3, a.data(), y, n); }), scaled = after([&](double* y) { tensor::scale(1.7, y, n); }), added = after([&](double* y) { tensor::add(a.data(), y, n); }),
+               sum = after([&](double* y) { tensor::sum(a.data(), b.data(), y, n); }), product = after([&](double* y) { tensor::multiply_add(a.data(), b.data(), y, n); });
+    for (size_t i = 0; i < n; ++i) {
+      EXPECT_DOUBLE_EQ(axpy[i], before[i] + 0.3 * a[i]);
+      EXPECT_DOUBLE_EQ(scaled[i], before[i] * 1.7);
+      EXPECT_DOUBLE_EQ(added[i], before[i] + a[i]);
+      EXPECT_DOUBLE_EQ(sum[i], a[i] + b[i]);
+      EXPECT_DOUBLE_EQ(product[i], before[i] + a[i] * b[i]);
+    }
+  }
+}
+
 TEST(Kernels, ProductsOfManyThreadsAtOnceAreRight) {
   const size_t m = 100, n = 24, k = 16;
   auto ad = random_numbers(m * k, 1), bd = random_numbers(k * n, 2);
@@ -164,6 +187,15 @@ TEST(Kernels, BitsDoNotDependOnTheVectors) {
       for (size_t k = 0; k < x.size(); ++k) x[k] = float(k) * 0.2f - 100;
       apply(x.data(), x.size());
       keep(x);
+    }
+    for (size_t n : {1, 15, 16, 17, 100, 333}) {
+      const auto ad = random_numbers(n, 5), bd = random_numbers(n, 6);
+      std::vector<float> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), y(n, 0.5f);
+      keep(std::vector<float>{tensor::dot(a.data(), b.data(), n)});
+      tensor::axpy(0.3f, a.data(), y.data(), n), tensor::multiply_add(a.data(), b.data(), y.data(), n), tensor::add(b.data(), y.data(), n), tensor::scale(1.7f, y.data(), n);
+      keep(y);
+      tensor::sum(a.data(), y.data(), b.data(), n);
+      keep(b);
     }
     if (i == Instructions::kPlain) continue;  // has no fused multiply-add
     for (nn::Cell cell : {nn::Cell::kRnn, nn::Cell::kLstm, nn::Cell::kGru, nn::Cell::kGruBefore}) {
