@@ -81,7 +81,7 @@ std::vector<std::string> mpirun_words(const LocalOptions& options) {
   } else {
     if (options.num_ranks > 0) add({"-n", std::to_string(options.num_ranks)});
     // The transport between hosts is Open MPI's choice, or --mpi-args'. Other hosts get no environment by themselves.
-    for (const char* name : {kErrorFileVariable, kLauncherHostVariable, "THRONG_TERMINAL", "HWLOC_HIDE_ERRORS"})
+    for (const char* name : {kErrorFileVariable, kLauncherHostVariable, "THRONG_TERMINAL", "HWLOC_HIDE_ERRORS", "OPENBLAS_NUM_THREADS"})
       if (std::getenv(name)) add({"-x", name});
   }
   for (auto& word : split_like_a_shell(options.mpi_args)) words.push_back(word);
@@ -144,6 +144,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   ::setenv(kLauncherHostVariable, host_name().c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
   ::setenv("HWLOC_HIDE_ERRORS", "2", 0);  // where /sys is not mounted, hwloc would complain once a process
+  ::setenv("OPENBLAS_NUM_THREADS", "1", 0);  // threads are ours: OpenBLAS would start one for each core in each rank when it is loaded
   std::vector<std::string> words = mpirun_words(options);
   words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> arguments;

@@ -43,9 +43,12 @@ class MatrixFactorizationOperator : public Recommender {
     return rating_schema_;
   }
 
+  // A user's vector is learned: there is none for new users.
+  bool learns() const override { return false; }
+
   void run(graph::CollectiveContext& context) override {
     if (!rated()) return Recommender::run(context);
-    load(context);
+    read_users(context);
     learn(context);
     foretell(context);
   }
@@ -118,6 +121,7 @@ class MatrixFactorizationOperator : public Recommender {
     if (comm.rank() == 0) std::filesystem::remove(checkpoint, ignored);
     return std::make_unique<Scorer>(*this, factors_);
   }
+  std::unique_ptr<ItemScorer> restore(const std::filesystem::path&) override { THRONG_CHECK(false, "new users have no vectors"); }
   void describe(json& result) const override { result["factors"] = params_.factors; }
 
  private:

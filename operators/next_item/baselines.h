@@ -10,6 +10,7 @@ class PopularRecommender : public Recommender {
 
  protected:
   std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) override;
+  std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) override;
 };
 
 class ItemKnnRecommender : public Recommender {
@@ -18,6 +19,7 @@ class ItemKnnRecommender : public Recommender {
 
  protected:
   std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) override;
+  std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) override;
 
  private:
   ItemKnn params_;

@@ -152,4 +152,17 @@ std::unique_ptr<ItemScorer> ItemKnnRecommender::learn(graph::CollectiveContext& 
   return std::make_unique<Neighbours>(items, params_.recent > 0 ? size_t(params_.recent) : SIZE_MAX, std::move(all));
 }
 
+std::unique_ptr<ItemScorer> ItemKnnRecommender::restore(const std::filesystem::path& folder) {
+  const auto store = data::ArrayStore::load(folder / "neighbours.h5");
+  const auto &item = store.integers("item"), &like = store.integers("like");
+  const auto& similarity = store.floats("similarity");
+  if (item.size() != like.size() || item.size() != similarity.size()) throw data_error("{}: its arrays differ in length", (folder / "neighbours.h5").string());
+  std::vector<Neighbour> all;
+  for (size_t i = 0; i < item.size(); ++i) {
+    if (std::max(item[i], like[i]) >= int64_t(catalogue().size()) || std::min(item[i], like[i]) < 0) throw data_error("{}: an item is not in the catalogue", (folder / "neighbours.h5").string());
+    all.push_back({int32_t(item[i]), int32_t(like[i]), similarity[i]});
+  }
+  return std::make_unique<Neighbours>(catalogue().size(), params_.recent > 0 ? size_t(params_.recent) : SIZE_MAX, std::move(all));
+}
+
 }  // namespace throng::op

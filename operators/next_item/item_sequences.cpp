@@ -48,7 +48,7 @@ void count_items(const ItemColumns& columns, const data::Batch& batch, data::Tex
   });
 }
 
-std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue) {
+std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, int64_t& unknown) {
   const auto train = graph::training_rows(batch);
   const auto& item = batch.column(columns.item);
   const auto hashes = batch.hash_rows({columns.by});
@@ -68,6 +68,8 @@ std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data:
       } else if (id >= 0) {
         s.items.push_back(id);
         if (!columns.value.empty()) s.values.push_back(float(batch.column(columns.value).as_double(r)));
+      } else {
+        ++unknown;
       }
     }
     sequences.push_back(std::move(s));

@@ -31,7 +31,7 @@ bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row);
 std::string item_text(const data::Column& column, int64_t row);
 /// Counts the items of training rows; the last of each user is not counted where it is set aside.
 void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts);
-/// Rows come grouped by user, in order of time.
-std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue);
+/// Rows come grouped by user, in order of time. Adds training rows of items that the catalogue does not have to `unknown`.
+std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, int64_t& unknown);
 
 }  // namespace throng::op

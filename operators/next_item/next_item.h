@@ -10,6 +10,7 @@ namespace throng::op {
 /// against `rank_against` items that the user never took, drawn evenly. Equal scores count against it, as does an item that no training row has. The result has
 /// HR@k, NDCG@k and MRR with their 95 % intervals by bootstrap over users, and names the protocol. Rows of the output: a user, the held-out item and its rank,
 /// and the best items now.
+/// `throng apply` recommends to the users of new rows, by their items up to now, with what was learned.
 struct ItemTask {
   std::string by = "user";
   std::string item = "item";
@@ -91,6 +92,7 @@ struct Sasrec : ItemTransformer {
   int64_t negatives = 1;
 
   static constexpr auto kOp = "sasrec";
+  static constexpr bool kLearns = true;
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
@@ -110,6 +112,7 @@ struct Bert4rec : ItemTransformer {
   Bert4rec() { norm = "last", activation = "gelu", scaled = false; }
 
   static constexpr auto kOp = "bert4rec";
+  static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommendation by bidirectional self-attention that guesses hidden items";
   static auto fields() {
     return std::tuple_cat(item_columns<Bert4rec>(), item_transformer<Bert4rec>(),
@@ -129,6 +132,7 @@ struct Gru4rec : ItemTraining {
   double regularization = 1;
 
   static constexpr auto kOp = "gru4rec";
+  static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
@@ -145,6 +149,7 @@ struct Gru4rec : ItemTraining {
 /// The most popular items of the training rows, the same for everyone but for what each has taken: the baseline of every paper.
 struct Popular : ItemTask {
   static constexpr auto kOp = "popular";
+  static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommends the most popular items, and ranks each user's held-out item among them";
   static auto fields() { return std::tuple_cat(item_columns<Popular>(), item_judging<Popular>()); }
 };
@@ -160,6 +165,7 @@ struct ItemKnn : ItemTask {
   int64_t recent = 0;
 
   static constexpr auto kOp = "item_knn";
+  static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommends items that the same users took, and ranks each user's held-out item among them";
   static auto fields() {
     return std::tuple_cat(item_columns<ItemKnn>(),

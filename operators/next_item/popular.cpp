@@ -24,4 +24,6 @@ std::unique_ptr<ItemScorer> PopularRecommender::learn(graph::CollectiveContext& 
   return std::make_unique<Popularity>(catalogue());
 }
 
+std::unique_ptr<ItemScorer> PopularRecommender::restore(const std::filesystem::path&) { return std::make_unique<Popularity>(catalogue()); }
+
 }  // namespace throng::op

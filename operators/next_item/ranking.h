@@ -27,6 +27,7 @@ class RankCounts {
   /// as many users, also the 95 % intervals (percentiles; Efron, 1979) of HR@10, NDCG@10 and MRR.
   nlohmann::json result(int64_t bootstrap, uint64_t seed) const;
   double ndcg10() const;
+  bool empty() const { return counts_.empty(); }
 
  private:
   std::map<int64_t, int64_t> counts_;

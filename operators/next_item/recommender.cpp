@@ -23,13 +23,22 @@ graph::Names Recommender::needed_columns(size_t, const data::Schema&, const grap
 }
 
 void Recommender::run(graph::CollectiveContext& context) {
-  load(context);
+  read_users(context);
   const auto scorer = learn(context);
   judge(context, *scorer);
 }
 
-void Recommender::load(graph::CollectiveContext& context) {
-  auto& comm = context.comm();
+void Recommender::load(const std::filesystem::path& folder) {
+  catalogue_ = data::Vocabulary::load(data::ArrayStore::load(folder / "catalogue.h5"), "items");
+  restored_ = restore(folder);
+}
+
+void Recommender::replay(graph::CollectiveContext& context) {
+  hold_users(context);
+  judge(context, *restored_);
+}
+
+void Recommender::read_users(graph::CollectiveContext& context) {
   data::TextMap<data::ValueCount> counts;
   std::mutex mutex;
   graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
@@ -38,10 +47,15 @@ void Recommender::load(graph::CollectiveContext& context) {
     std::lock_guard lock(mutex);
     for (const auto& [item, c] : local) counts[item].count += c.count;
   });
-  catalogue_ = data::Vocabulary::build(comm, counts, task_.min_count, 0);
+  catalogue_ = data::Vocabulary::build(context.comm(), counts, task_.min_count, 0);
   if (catalogue_.size() < 2)
     throw data_error("column '{}' has {} values in the training rows that occur {} times or more; a catalogue needs at least 2", task_.item, catalogue_.size(), task_.min_count)
         .with_hint("are all rows held out? is 'item' the right column?");
+  hold_users(context);
+}
+
+void Recommender::hold_users(graph::CollectiveContext& context) {
+  auto& comm = context.comm();
   const int first = comm.first_shard(comm.rank(), shards_), end = comm.first_shard(comm.rank() + 1, shards_);
   const int64_t partitions = context.num_partitions(0);
   shard_ends_.clear(), held_.clear();
@@ -49,7 +63,11 @@ void Recommender::load(graph::CollectiveContext& context) {
     for (int64_t p = partitions * s / shards_; p < partitions * (s + 1) / shards_; ++p) held_.push_back({p, {}});
     shard_ends_.push_back(held_.size());
   }
-  context.pool().parallel_for(held_.size(), [&](size_t i) { held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_); });
+  context.pool().parallel_for(held_.size(), [&](size_t i) {
+    int64_t unknown = 0;
+    held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_, unknown);
+    if (restored_) counters().add("unseen_items", unknown);
+  });
 }
 
 void Recommender::save_catalogue(graph::CollectiveContext& context) const {
@@ -132,6 +150,7 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
   }
   const RankCounts all = RankCounts::total(context.comm(), ranks);
   if (context.comm().rank() != 0) return;
+  if (restored_ && all.empty()) return;  // recommendations alone
   json result = all.result(task_.bootstrap, seed);
   const std::string against = task_.rank_against > 0 ? fmt::format("{} items that the user never took, drawn evenly", task_.rank_against)
                                                      : std::string("the whole catalogue of training rows") + (task_.filter_seen ? " without items taken before" : ", items taken before, too");

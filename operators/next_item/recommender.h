@@ -30,6 +30,11 @@ class Recommender : public graph::CollectiveOperator {
   graph::Names needed_columns(size_t, const data::Schema&, const graph::Names&) const override;
   Contract contract(size_t) const override { return {{task_.by}, {"ts"}, {}, {}}; }
   void run(graph::CollectiveContext& context) override;
+  bool learns() const override { return true; }
+  void load(const std::filesystem::path& folder) override;
+  data::Schema apply_schema(const data::Schema&) override { return schema_; }
+  /// What was learned recommends to the users of new rows, and ranks their held-out items where there are some.
+  void replay(graph::CollectiveContext& context) override;
 
  protected:
   struct Partition {
@@ -38,6 +43,8 @@ class Recommender : public graph::CollectiveOperator {
   };
   /// Collective. The scorer after learning.
   virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
+  /// The scorer that an earlier `learn` left in the folder, with the catalogue; for users of any rows.
+  virtual std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) = 0;
   /// Rank 0: adds to the result.
   virtual void describe(nlohmann::json& result) const { (void)result; }
 
@@ -51,14 +58,15 @@ class Recommender : public graph::CollectiveOperator {
   /// The column of what users gave to items; to be called before `bind`.
   void take_values_from(const std::string& column) { columns_.value = column; }
   const ItemColumns& columns() const { return columns_; }
-  /// Collective. Fills `held` and the catalogue.
-  void load(graph::CollectiveContext& context);
+  /// Collective. Makes the catalogue of the training rows, and fills `held`.
+  void read_users(graph::CollectiveContext& context);
   /// Collective. Ranks of the items set aside for validation.
   RankCounts validate(graph::CollectiveContext& context, const ItemScorer& scorer) const;
   /// Collective. Saves the catalogue beside what was learned.
   void save_catalogue(graph::CollectiveContext& context) const;
 
  private:
+  void hold_users(graph::CollectiveContext& context);
   template <class Wanted, class Visit>
   void score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const;
   int64_t rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const;
@@ -73,6 +81,7 @@ class Recommender : public graph::CollectiveOperator {
   data::Vocabulary catalogue_;
   std::vector<Partition> held_;
   std::vector<size_t> shard_ends_;
+  std::unique_ptr<ItemScorer> restored_;
 };
 
 }  // namespace throng::op

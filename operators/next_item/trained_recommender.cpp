@@ -85,4 +85,13 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   return model_->scorer(weights_);
 }
 
+std::unique_ptr<ItemScorer> TrainedRecommender::restore(const std::filesystem::path& folder) {
+  options_.items = catalogue().size();
+  model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed);
+  weights_.assign(model_->parameters().size(), 0.0f);
+  if (train::start_from_safetensors(folder / "model.safetensors", model_->parameters(), weights_) != model_->parameters().entries().size())
+    throw data_error("{}: does not have all weights of the model", (folder / "model.safetensors").string());
+  return model_->scorer(weights_);
+}
+
 }  // namespace throng::op

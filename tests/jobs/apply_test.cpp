@@ -120,5 +120,45 @@ TEST(Apply, UnseenValuesAreCounted) {
     }
 }
 
+// The users of the run get the same recommendations again; others get some by what they took; vectors of users are not for others.
+TEST(Apply, RecommendersRecommendToNewUsers) {
+  testing::TemporaryFolder folder;
+  std::string text;
+  for (int n = 0; n < 12; ++n)
+    for (int u = 0; u < 40; ++u)
+      if (n < 6 + u % 7) text += fmt::format("{{\"user\":\"u{}\",\"ts\":{},\"item\":\"i{}\"}}\n", u, 1'700'000'000 + n * 100 + u, (u * 7 + n) % 30);
+  folder.write("events.jsonl", text);
+  const std::string small = ", hidden: 8, epochs: 2, batch: 16, lr: 0.01 }\n";
+  const std::string job = "job: j\nsteps:\n  events: { op: read_events, path: events.jsonl, partitions: 5 }\n  parts: { op: split, from: events, by: last }\n  pop: { op: popular, from: parts }\n"
+                          "  knn: { op: item_knn, from: parts, recent: 3 }\n  mf: { op: matrix_factorization, from: parts, factors: 4, epochs: 2 }\n  sas: { op: sasrec, from: parts" + small +
+                          "  bert: { op: bert4rec, from: parts" + small + "  gru: { op: gru4rec, from: parts" + small;
+  const auto run = testing::run_job(job, folder, "out", {2, 1});
+  const auto before = states(run.folder);
+  const auto again = apply(folder, "events.jsonl", 3);
+  EXPECT_EQ(before, states(run.folder));
+  EXPECT_FALSE(again.steps.contains("mf"));
+  folder.write("new.jsonl", R"({"user":"stranger","ts":1800000000,"item":"i3"}
+{"user":"stranger","ts":1800000001,"item":"never"}
+{"user":"stranger","ts":1800000002,"item":"i4"}
+{"user":"stranger","ts":1800000003,"item":"i5"}
+{"user":"guest","ts":1800000003,"item":"unheard"}
+)");
+  const auto fresh = apply(folder, "new.jsonl", 2);
+  for (const char* step : {"pop", "knn", "sas", "bert", "gru"}) {
+    EXPECT_EQ(again.steps.at(step).content_hash, run.steps.at(step).content_hash) << step;
+    EXPECT_EQ(again.steps.at(step).metrics["result"]["hr"], run.steps.at(step).metrics["result"]["hr"]) << step;
+    EXPECT_EQ(counted(again, step, "unseen_items"), 0) << step;
+    EXPECT_EQ(counted(fresh, step, "unseen_items"), 1) << step << ": the guest's is held out";
+    const auto rows = fresh.rows(step);
+    ASSERT_EQ(rows.num_rows(), 2) << step;
+    for (int64_t r = 0; r < 2; ++r) {
+      const bool stranger = rows.column("user").string(r) == "stranger";
+      EXPECT_EQ(rows.column("recommended").list_size(r), 10) << step;
+      EXPECT_EQ(rows.column("rank").is_valid(r), stranger) << step << ": an item not in the catalogue has no rank";
+      for (int64_t i = 0; stranger && i < 10; ++i) EXPECT_NE(rows.column("recommended").list_string(r, i), "i3") << step << " was taken before";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace throng
