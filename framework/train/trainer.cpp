@@ -44,7 +44,8 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
   const nn::Parameters& parameters = model.parameters();
   State state{{}, nn::Optimizer<float>(options.optimizer, parameters)};
   nn::Schedule schedule = options.schedule;
-  if (schedule.steps == 0) schedule.steps = options.epochs * model.steps_per_epoch();
+  const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
+  if (schedule.steps == 0) schedule.steps = options.epochs * steps;
   int64_t there = comm.rank() == 0 && std::filesystem::exists(checkpoint);
   if (comm.allreduce(there)) {
     state.load(checkpoint);
@@ -65,14 +66,17 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
   std::vector<ShardLoss> losses(static_cast<size_t>(owned));
   std::vector<float> gradient(parameters.dense_size());
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
-  const int64_t steps = model.steps_per_epoch();
   Stopwatch since_stop_check;
   for (; state.epoch < options.epochs; ++state.epoch, state.step = 0, state.epoch_loss = 0, state.epoch_targets = 0) {
     for (; state.step < steps; ++state.step) {
       pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
         std::fill(gradients[s].begin(), gradients[s].end(), 0.0f);
         tables[s].clear();
-        losses[s] = model.gradient(state.weights, state.epoch, state.step, first + int(s), gradients[s], tables[s]);
+        losses[s] = {};
+        for (int64_t batch = state.step * options.accumulate; batch < std::min(batches, (state.step + 1) * options.accumulate); ++batch) {
+          const ShardLoss more = model.gradient(state.weights, state.epoch, batch, first + int(s), gradients[s], tables[s]);
+          losses[s].loss += more.loss, losses[s].targets += more.targets;
+        }
       });
       std::vector<std::span<float>> spans(gradients.begin(), gradients.end());
       std::vector<std::span<double>> loss_spans;

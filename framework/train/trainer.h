@@ -22,9 +22,9 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const nn::Parameters& parameters() const = 0;
-  /// Steps of an epoch; the same on every rank.
+  /// Minibatches of an epoch; the same on every rank.
   virtual int64_t steps_per_epoch() const = 0;
-  /// Adds the gradient of the summed loss of shard `shard` of step `step` to `gradient`, which comes zeroed and has no room for tables; theirs goes to `tables`, which comes cleared.
+  /// Adds the gradient of the summed loss of shard `shard` of minibatch `step` to `gradient`, which has no room for tables, and to `tables`.
   virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient, nn::TableGradients<float>& tables) = 0;
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
   virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
@@ -38,6 +38,7 @@ struct TrainerOptions {
   nn::OptimizerOptions optimizer;
   nn::Schedule schedule;                ///< cosine without an end falls to its least at the last step
   double clip = 5;                      ///< longest gradient; 0: any
+  int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
   std::filesystem::path folder;         ///< checkpoint.h5 lives here
   std::function<void(double fraction, const std::string& text)> progress;

@@ -42,6 +42,7 @@ struct ItemTraining : ItemTask {
   int64_t max_length = 50;
   double dropout = 0.2;
   int64_t batch = 128;
+  int64_t accumulate = 1;
   int64_t epochs = 20;
   int64_t patience = 0;
   std::string optimizer = "adam";
@@ -56,7 +57,8 @@ auto item_training() {
   return graph::fields(
       graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
       graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
-      graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
+      graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("accumulate", &P::accumulate, "minibatches whose gradients are added up for one step").min(1),
+      graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
       graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
       graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
       graph::field("lr", &P::lr, "learning rate").min(0), graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),

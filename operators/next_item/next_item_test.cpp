@@ -184,6 +184,22 @@ TEST(NextItem, BootstrapIntervalsAreThoseOfAShare) {
   EXPECT_EQ(result, counts.result(4000, 3));
 }
 
+// Two halves of a minibatch, one after the other, are the whole one but for rounding.
+TEST(NextItem, AccumulatedMinibatchesAreOneLargeOne) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(100, 14)));
+  const std::string same = "from: parts, hidden: 8, max_length: 12, epochs: 3, lr: 0.01, dropout: 0, shards: 4, validation: false";
+  const auto named = [&](const std::string& parameters) {
+    const auto one = testing::run_job(job("  m: { op: sasrec, " + parameters + ", " + same + " }\n"), folder, "out");
+    return one.steps.at("m").metrics["curve"];
+  };
+  const auto whole = named("batch: 32"), halves = named("batch: 16, accumulate: 2"), small = named("batch: 16");
+  const auto rows = named("batch: 32, loss: bce, sparse: true"), half_rows = named("batch: 16, accumulate: 2, loss: bce, sparse: true");
+  EXPECT_NEAR(half_rows[0]["loss"].get<double>(), rows[0]["loss"].get<double>(), 0.05) << "other items are drawn";
+  for (size_t epoch = 0; epoch < 3; ++epoch) EXPECT_NEAR(halves[epoch]["loss"].get<double>(), whole[epoch]["loss"].get<double>(), 1e-4) << epoch;
+  EXPECT_GT(std::abs(small[2]["loss"].get<double>() - whole[2]["loss"].get<double>()), 1e-3) << "twice as many steps";
+}
+
 // Neighbours by a plain count over all pairs.
 TEST(NextItem, ItemNeighboursAreWhatAPlainCountSays) {
   testing::TemporaryFolder folder;

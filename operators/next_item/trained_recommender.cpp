@@ -66,7 +66,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
     return more;
   };
   train::TrainerOptions trainer;
-  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.clip = training_.clip, trainer.checkpoint_every = training_.checkpoint_every;
+  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.clip = training_.clip, trainer.accumulate = training_.accumulate, trainer.checkpoint_every = training_.checkpoint_every;
   trainer.optimizer.kind = nn::OptimizerOptions::kind_of(training_.optimizer), trainer.optimizer.lr = training_.lr, trainer.optimizer.weight_decay = training_.weight_decay;
   trainer.seed = seed, trainer.folder = context.folder();
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };

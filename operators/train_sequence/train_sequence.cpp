@@ -130,7 +130,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (!old_curve.empty()) curve_ = json::parse(old_curve);
 
     train::TrainerOptions options;
-    options.epochs = params_.epochs, options.shards = params_.shards, options.clip = params_.clip, options.seed = seed;
+    options.epochs = params_.epochs, options.shards = params_.shards, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed;
     options.optimizer = optimizer_options();
     if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(start_path(), network_->parameters(), weights); };
     options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;

@@ -29,6 +29,7 @@ struct TrainSequence {
   int64_t max_length = 50;
   int64_t epochs = 5;
   int64_t batch = 64;
+  int64_t accumulate = 1;
   std::string optimizer = "adamw";
   double lr = 0.003;
   double momentum = 0;
@@ -66,6 +67,7 @@ struct TrainSequence {
         graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; a transformer sees no more").min(2),
         graph::field("epochs", &TrainSequence::epochs, "passes over the training rows").min(1),
         graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
+        graph::field("accumulate", &TrainSequence::accumulate, "minibatches whose gradients are added up for one step").min(1),
         graph::field("optimizer", &TrainSequence::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
         graph::field("lr", &TrainSequence::lr, "learning rate").min(0),
         graph::field("momentum", &TrainSequence::momentum, "of sgd and rmsprop").min(0).max(0.9999),

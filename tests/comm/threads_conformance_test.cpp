@@ -14,6 +14,7 @@ class ThreadsConformance : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Ranks, ThreadsConformance, ::testing::Values(1, 2, 3, 4, 5, 6, 7, 8));
 
 TEST_P(ThreadsConformance, BarrierAndBroadcast) { run_on_threads(GetParam(), conformance::barrier_and_broadcast); }
+TEST_P(ThreadsConformance, FlushesDenormals) { run_on_threads(GetParam(), conformance::flushes_denormals); }
 TEST_P(ThreadsConformance, Gathers) { run_on_threads(GetParam(), conformance::gathers); }
 TEST_P(ThreadsConformance, Allreduces) { run_on_threads(GetParam(), conformance::allreduces); }
 TEST_P(ThreadsConformance, PutAndTake) { run_on_threads(GetParam(), conformance::put_and_take); }
