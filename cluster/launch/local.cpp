@@ -25,6 +25,7 @@ namespace {
 
 constexpr const char* kErrorFileVariable = "THRONG_ERROR_FILE";
 constexpr const char* kLauncherHostVariable = "THRONG_LAUNCHER_HOST";
+constexpr const char* kCodeMark = "throng-code: ";  // begins a line of stderr: the code to end with
 constexpr const char* kErrorMark = "throng-error: ";  // begins a line of a rank on another host; what follows is the packed error
 constexpr int kGraceSeconds = 10;                      // for mpirun, after a rank reported an error
 constexpr size_t kKeptErrorBytes = 1 << 16;
@@ -105,6 +106,12 @@ Error error_of_end(int status, const std::string& output, const std::string& of_
 }
 
 }  // namespace
+
+bool report_code(int code) {
+  if (!std::getenv(kErrorFileVariable)) return false;
+  std::fprintf(stderr, "%s%d\n", kCodeMark, code);
+  return true;
+}
 
 bool report_to_launcher(const Error& error) {
   const char* path = std::getenv(kErrorFileVariable);
@@ -203,8 +210,13 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   if (reported) throw *reported;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     std::string text = tail.text();
+    int code = 0;
+    if (const size_t at = text.find(kCodeMark); at != std::string::npos) {
+      code = std::atoi(text.c_str() + at + std::strlen(kCodeMark));
+      text.erase(at, std::min(text.find('\n', at), text.size() - 1) + 1 - at);
+    }
     if (!text.empty()) std::fwrite(text.data(), 1, text.size(), stderr);  // warnings of ranks that ended well
-    return 0;
+    return code;
   }
   throw error_of_end(status, tail.text(), options.num_ranks > 0 ? fmt::format(" of {}", options.num_ranks) : "");
 }

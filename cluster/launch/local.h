@@ -25,6 +25,9 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
 /// first error is kept. False where there is no launcher.
 bool report_to_launcher(const Error& error);
 
+/// A rank's side: `run_local` will return this code although all ranks ended well. False where there is no launcher.
+bool report_code(int code);
+
 /// What mpirun's --host takes: "a,b" for 3 ranks gives "a:2,b:1", contiguous; counts that are given stay. A job error
 /// where a name is empty or a count is no number.
 std::string hosts_with_slots(const std::string& hosts, int num_ranks);

@@ -48,7 +48,7 @@ class Optimizer {
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
 
   /// One step, with the learning rate times `lr_factor`. Tables move where `tables` has rows, and stay elsewhere: with sgd without momentum, and adagrad, this is
-  /// the same as a step along zeros there; adam becomes torch.optim.SparseAdam. A job error for other optimizers, and for weight decay.
+  /// the same as a step along zeros there; with adam the moments of other rows stay, too (torch.optim.SparseAdam, but for epsilon, which stands as in Adam). A job error for other optimizers, and for weight decay.
   void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableGradients<T>* tables = nullptr);
 
   int64_t steps() const { return steps_; }

@@ -60,6 +60,11 @@ size_t Parameters::scale_lr(const std::string& prefix, double scale) {
   return n;
 }
 
+void Parameters::begin_as_bert() {
+  for (auto& e : entries_)
+    if (e.initial.kind == Initial::Kind::kUniform) e.initial = e.name.ends_with(".bias") ? Initial::constant(0) : Initial::normal(0.02);
+}
+
 bool Parameters::learns(const Parameter& p) const {
   const auto it = std::lower_bound(entries_.begin(), entries_.end(), p.at, [](const Entry& e, size_t at) { return e.where.at < at; });
   THRONG_CHECK(it != entries_.end() && it->where.at == p.at, "no parameter at {}", p.at);

@@ -54,6 +54,8 @@ class Parameters {
   /// Freezes, or scales the learning rate of, all matrices whose name begins so; how many these are.
   size_t freeze(const std::string& prefix);
   size_t scale_lr(const std::string& prefix, double scale);
+  /// Lets matrices that would begin uniform begin normal, with a deviation of 0.02, and such biases 0 (Devlin et al., 2019, BERT).
+  void begin_as_bert();
   /// False where the gradient of this matrix is not wanted.
   bool learns(const Parameter& p) const;
   bool is_table(const Parameter& p) const { return p.at >= dense_size_; }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cluster/launch/local.h"
 #include "framework/base/files.h"
 #include "framework/base/suggest.h"
 #include "framework/base/units.h"
@@ -131,6 +132,7 @@ int reproduce(const Options& options, const std::vector<std::string>& arguments)
         run_options.out = out / (fmt::format("seed{}", seed) + (variation.empty() ? "" : "-" + variation));
         note_run_directory(run_options.out);
         run_options.threads = options.ranks.threads;
+        run_options.resume = fs::exists(run_options.out / "job.yaml");  // what a run that was stopped has done is kept
         run_options.progress = progress_lines(options.json);
         if (comm.rank() == 0 && !options.json) std::printf("%s\n", outcome.label.c_str());
         auto plan = engine::prepare(job, comm, std::move(found));
@@ -139,7 +141,8 @@ int reproduce(const Options& options, const std::vector<std::string>& arguments)
           for (const auto& f : recipe.figures) outcome.values.push_back(value_at(engine::RunDirectory(run_options.out), f));
         outcomes.push_back(std::move(outcome));
       }
-    if (comm.rank() == 0) reached = report(recipe, outcomes, options);
+    // Under a launcher of ours all ranks end well, and it is told the code.
+    if (comm.rank() == 0) reached = report(recipe, outcomes, options) || launch::report_code(kNotReached);
   });
   return code != 0 ? code : reached ? 0 : kNotReached;
 }
@@ -159,7 +162,7 @@ void add_reproduce(CLI::App& app, Action& action, const std::vector<std::string>
   command->add_flag("--show", options->show, "print the recipe's file");
   command->add_flag("--json", options->json, "print the figures as JSON");
   command->footer(
-      "Exit code 1: a figure was not reached.\n"
+      "Exit code 1: a figure was not reached. What a run that was stopped had done is kept: run the same command again.\n"
       "Examples:\n"
       "  throng reproduce\n"
       "  throng reproduce sasrec_lastfm --data LastFM.txt -n 2");

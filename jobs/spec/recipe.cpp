@@ -1,5 +1,6 @@
 #include "jobs/spec/recipe.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +35,8 @@ Recipe parse_recipe(const std::string& text, const std::string& file, graph::Fau
   for (const auto& entry : figures.map) {
     recipe.figures.push_back(graph::read_params<Figure>(entry.value, entry.key_place, faults));
     recipe.figures.back().name = entry.key;
+    const auto& step = recipe.figures.back().step;
+    if (!step.empty() && std::none_of(job.steps.begin(), job.steps.end(), [&](const auto& s) { return s.id == step; })) faults.add(entry.key_place, fmt::format("figure '{}': the job has no step '{}'", entry.key, step));
   }
   if (recipe.figures.empty()) faults.add(job.reproduces.place, "the recipe has no 'figures:'", "write for example figures: { HR@10: { step: sas, value: hr.10, published: 0.06 } }");
   return recipe;

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "framework/data/vocabulary.h"
 #include "framework/graph/registry.h"
@@ -20,7 +21,6 @@ using nlohmann::json;
 
 constexpr int64_t kExactScores = int64_t{1} << 24;
 constexpr size_t kMostCells = 1'000'000;
-constexpr char kBetween = '\x1f';  // of the values of a group
 
 bool is_real(Type t) { return t == Type::kFloat32 || t == Type::kFloat64; }
 bool is_class(Type t) { return t == Type::kString || t == Type::kBool || is_integer(t); }
@@ -28,12 +28,38 @@ std::string text_of(const data::Column& c, int64_t row) {
   if (c.type() == Type::kString) return std::string(c.string(row));
   return c.type() == Type::kBool ? (c.as_int64(row) ? "true" : "false") : std::to_string(c.as_int64(row));
 }
-// Sign, exponent and 15 bits of the fraction.
+// To 15 bits of the fraction.
 double rounded(double score) { return std::bit_cast<double>((std::bit_cast<uint64_t>(score) + (uint64_t{1} << 36)) & ~((uint64_t{1} << 37) - 1)); }
 
 // Sums over the rows of a group in one partition.
-enum Field { kRows, kError, kErrorSquared, kErrorFourth, kAbsolute, kActual, kActualSquared, kLogLoss, kLogLossSquared, kBrier, kBrierSquared, kFields };
+enum Field { kRows, kError, kErrorSquared, kErrorFourth, kAbsolute, kLogLoss, kLogLossSquared, kBrier, kBrierSquared, kFields };
 using Sums = std::array<double, kFields>;
+
+// Sum of squares around the mean, without the cancellation of sums of squares; portions are put together in one order (Chan et al., 1979).
+struct Spread {
+  double n = 0, mean = 0, squares = 0;
+  void add(const Spread& o) {
+    if (o.n == 0) return;
+    const double all = n + o.n, off = o.mean - mean;
+    squares += o.squares + off * off * n * o.n / all, mean += off * o.n / all, n = all;
+  }
+};
+
+// The values of a group, each with its length, or null.
+using Name = std::string;
+void put_value(Name& name, const std::optional<std::string>& value) { name += value ? std::to_string(value->size()) + ":" + *value : "-"; }
+std::vector<std::optional<std::string>> values_of(const Name& name) {
+  std::vector<std::optional<std::string>> values;
+  for (size_t at = 0; at < name.size();) {
+    if (name[at] == '-') {
+      values.emplace_back(), ++at;
+      continue;
+    }
+    const size_t colon = name.find(':', at), size = std::stoull(name.substr(at, colon - at));
+    values.emplace_back(name.substr(colon + 1, size)), at = colon + 1 + size;
+  }
+  return values;
+}
 
 class EvaluateOperator : public graph::CollectiveOperator {
  public:
@@ -46,7 +72,10 @@ class EvaluateOperator : public graph::CollectiveOperator {
     held_only_ = params_.rows != "all" && holdout;
     scored_ = !params_.score.empty();
     if (scored_ == params_.positive.empty()) throw job_error("'score' and 'positive' go together: the column of probabilities, and the class they are of");
-    predicted_ = !scored_ || std::any_of(input.fields().begin(), input.fields().end(), [&](const auto& f) { return f.name == params_.predicted; });
+    predicted_ = !params_.predicted.empty();
+    if (!predicted_ && !scored_) throw job_error("'predicted' is empty; expected a column, or 'score' and 'positive'");
+    if (held_only_ && input.at(std::string(graph::kHoldoutColumn)).type != Type::kBool)
+      throw job_error("column '{}' is {}; expected true and false", graph::kHoldoutColumn, data::type_name(input.at(std::string(graph::kHoldoutColumn)).type));
     const Type actual = input.at(params_.actual).type, predicted = predicted_ ? input.at(params_.predicted).type : actual;
     regression_ = params_.task == "regression" || (params_.task == "auto" && (is_real(actual) || is_real(predicted)));
     if (regression_ && scored_) throw job_error("'score' goes with classes, but '{}' is {}", params_.actual, data::type_name(actual));
@@ -79,7 +108,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
     auto& comm = context.comm();
     exact_ = context.num_rows(0) <= kExactScores;
     const int64_t first = context.first_owned(0);
-    std::vector<std::map<std::string, Sums>> parts(size_t(context.end_owned(0) - first));
+    std::vector<std::map<Name, Part>> parts(size_t(context.end_owned(0) - first));
     std::map<std::string, Group> mine;
     std::mutex mutex;
     context.pool().parallel_for(parts.size(), [&](size_t i) {
@@ -100,13 +129,31 @@ class EvaluateOperator : public graph::CollectiveOperator {
     for (auto& [name, i] : groups) i = number++;
     std::vector<std::vector<double>> vectors(parts.size(), std::vector<double>(groups.size() * kFields));
     for (size_t p = 0; p < parts.size(); ++p)
-      for (const auto& [name, sums] : parts[p]) std::copy(sums.begin(), sums.end(), &vectors[p][groups.at(name) * kFields]);
+      for (const auto& [name, one] : parts[p]) std::copy(one.sums.begin(), one.sums.end(), &vectors[p][groups.at(name) * kFields]);
     const auto total = data::sum_over_partitions(comm, vectors, groups.size() * kFields);
     const auto packed = comm.gather(pack(mine, groups));
+    std::string spreads;
+    for (const auto& part : parts)
+      for (const auto& [name, one] : part) {
+        const uint64_t group = groups.at(name);
+        spreads.append(reinterpret_cast<const char*>(&group), sizeof group), spreads.append(reinterpret_cast<const char*>(&one.spread), sizeof one.spread);
+      }
+    const auto of_ranks = comm.gather(spreads);  // ranks hold ascending partitions
     auto& output = context.output("", output_, 1);
     if (comm.rank() != 0) return;
     std::vector<Group> all(groups.size());
     for (const auto& text : packed) unpack(text, all);
+    for (const auto& text : of_ranks)
+      for (size_t at = 0; at < text.size(); at += sizeof(uint64_t) + sizeof(Spread)) {
+        uint64_t group;
+        Spread spread;
+        std::memcpy(&group, &text[at], sizeof group), std::memcpy(&spread, &text[at + sizeof group], sizeof spread);
+        all[group].spread.add(spread);
+      }
+    if (scored_ && !groups.empty()) {
+      const bool there = std::any_of(all.begin(), all.end(), [](const Group& g) { return std::any_of(g.scores.begin(), g.scores.end(), [](const auto& s) { return s.second.second > 0; }); });
+      if (!there) throw data_error("no row has '{}' in column '{}', whose probability is to be judged", params_.positive, params_.actual);
+    }
     write(context, groups, total, all, output);
   }
 
@@ -114,10 +161,15 @@ class EvaluateOperator : public graph::CollectiveOperator {
   struct Group {
     Confusion confusion;
     ScoreCounts scores;
+    Spread spread;  // of the actual numbers
     void add(const Group& o) {
       for (const auto& [cell, n] : o.confusion) confusion[cell] += n;
       for (const auto& [score, n] : o.scores) scores[score].first += n.first, scores[score].second += n.second;
     }
+  };
+  struct Part {
+    Sums sums{};
+    Spread spread;
   };
   // JSON holds UTF-8 only; a column of bytes may not be.
   static json bytes_of(const std::string& text) { return json(std::vector<uint8_t>(text.begin(), text.end())); }
@@ -127,7 +179,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
     return text;
   }
 
-  void look_at(const data::Batch& batch, std::map<std::string, Sums>& part, std::map<std::string, Group>& groups) const {
+  void look_at(const data::Batch& batch, std::map<Name, Part>& part, std::map<std::string, Group>& groups) const {
     const auto train = graph::training_rows(batch);
     const auto& actual = batch.column(params_.actual);
     const data::Column *predicted = predicted_ ? &batch.column(params_.predicted) : nullptr, *score = scored_ ? &batch.column(params_.score) : nullptr;
@@ -139,12 +191,14 @@ class EvaluateOperator : public graph::CollectiveOperator {
         continue;
       }
       std::string name;
-      for (const auto& by : params_.by) name += (batch.column(by).is_valid(r) ? text_of(batch.column(by), r) : "") + kBetween;
-      Sums& sums = part[name];
+      for (const auto& by : params_.by) put_value(name, batch.column(by).is_valid(r) ? std::optional(text_of(batch.column(by), r)) : std::nullopt);
+      Part& of_group = part[name];
+      Sums& sums = of_group.sums;
       sums[kRows] += 1;
       if (regression_) {
         const double y = actual.as_double(r), error = predicted->as_double(r) - y, square = error * error;
-        sums[kError] += error, sums[kErrorSquared] += square, sums[kErrorFourth] += square * square, sums[kAbsolute] += std::abs(error), sums[kActual] += y, sums[kActualSquared] += y * y;
+        sums[kError] += error, sums[kErrorSquared] += square, sums[kErrorFourth] += square * square, sums[kAbsolute] += std::abs(error);
+        of_group.spread.add({1, y, 0});
         continue;
       }
       Group& group = groups[name];
@@ -192,6 +246,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
         int64_t n;
         get(n);
         groups[number].confusion[{std::move(actual), std::move(predicted)}] += n;
+        if (groups[number].confusion.size() > kMostCells) throw data_error("there are more than {} pairs of classes", kMostCells).with_hint("are they classes?");
       }
       for (uint64_t i = 0; i < scores; ++i) {
         double score;
@@ -211,7 +266,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
       result.push_back({"rmse", "", std::sqrt(mse.value), std::sqrt(std::max(0.0, mse.low)), std::sqrt(mse.high)});
       result.push_back(mean("mae", n, sums[kAbsolute], sums[kErrorSquared], interval));
       result.push_back(mean("bias", n, sums[kError], sums[kErrorSquared], interval));
-      const double spread = sums[kActualSquared] - sums[kActual] * sums[kActual] / n, r2 = spread > 0 ? 1 - sums[kErrorSquared] / spread : std::nan("");
+      const double r2 = group.spread.squares > 0 ? 1 - sums[kErrorSquared] / group.spread.squares : std::nan("");
       result.push_back({"r2", "", r2, std::nan(""), std::nan("")});
       return result;
     }
@@ -236,21 +291,20 @@ class EvaluateOperator : public graph::CollectiveOperator {
     json result = json::object();
     for (const auto& [name, i] : groups)
       for (const auto& m : measures(&total[i * kFields], all[i])) {
-        for (size_t k = 0, from = 0; k < by; ++k) {
-          const size_t end = name.find(kBetween, from);
-          columns[k].append_string(name.substr(from, end - from));
-          from = end + 1;
-        }
+        const auto values = values_of(name);
+        for (size_t k = 0; k < by; ++k)
+          if (values[k]) columns[k].append_string(*values[k]);
+          else columns[k].append_null();
         columns[by].append_string(m.name);
-        if (m.of_class.empty()) columns[by + 1].append_null();
+        if (m.of_all) columns[by + 1].append_null();
         else columns[by + 1].append_string(m.of_class);
         put(columns[by + 2], m.value);
         const bool with = params_.bootstrap > 0;
         put(columns[by + 3], with ? m.low : std::nan("")), put(columns[by + 4], with ? m.high : std::nan(""));
         columns[by + 5].append(int64_t(total[i * kFields + kRows]));
         if (by > 0 || std::isnan(m.value)) continue;
-        if (m.of_class.empty()) result[m.name] = m.value;
-        if (m.of_class.empty() && with && !std::isnan(m.low)) result["interval95"][m.name] = {m.low, m.high};
+        if (m.of_all) result[m.name] = m.value;
+        if (m.of_all && with && !std::isnan(m.low)) result["interval95"][m.name] = {m.low, m.high};
       }
     const int64_t rows = [&] {
       double n = 0;
@@ -260,7 +314,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
     result["rows"] = rows;
     result["protocol"] = fmt::format("{}; {}{}", held_only_ ? "held-out rows" : "all rows", regression_ ? "numbers" : "classes",
                                      params_.bootstrap > 0 ? fmt::format("; intervals: 95 %, of counts from {} bootstrap samples of rows, of means by their variance{}", params_.bootstrap, scored_ ? ", of AUC by DeLong's" : "") : "");
-    if (scored_ && !exact_) result["protocol"] = result["protocol"].get<std::string>() + "; scores rounded to 24 bits for the AUC";
+    if (scored_ && !exact_) result["protocol"] = result["protocol"].get<std::string>() + "; scores rounded to 15 bits of their fraction for the AUC";
     output.write(0, data::Batch(output_, std::move(columns)));
     context.metric("result", result.dump());
   }

@@ -11,7 +11,7 @@ namespace throng::op {
 /// 1e-15 away from 0 and 1) and Brier score. Numbers: mse, rmse, mae, bias (mean of predicted - actual), r2. Rows without a value in one of the columns are left out and counted.
 ///
 /// The output has a row for each group, measure and class, with a 95 % interval: of what follows from counts by bootstrap over rows, of AUC by its variance, of means over rows
-/// by theirs (normal). With more than 16 million rows scores are rounded to 24 bits for the AUC.
+/// by theirs (normal). With more than 16 million rows scores are rounded to 15 bits of their fraction for the AUC.
 struct Evaluate {
   std::string actual = "actual";
   std::string predicted = "predicted";
@@ -25,7 +25,7 @@ struct Evaluate {
   static constexpr auto kOp = "evaluate";
   static constexpr auto kSummary = "measures predictions: accuracy, precision, recall, F1, AUC, log loss, errors of numbers, with intervals";
   static auto fields() {
-    return graph::fields(graph::field("actual", &Evaluate::actual, "column of what was the case"), graph::field("predicted", &Evaluate::predicted, "column of what was foretold; not needed with score"),
+    return graph::fields(graph::field("actual", &Evaluate::actual, "column of what was the case"), graph::field("predicted", &Evaluate::predicted, "column of what was foretold; with score it may be empty: none"),
                          graph::field("task", &Evaluate::task, "auto: numbers with a fraction are regression, all else is classification").one_of({"auto", "classification", "regression"}),
                          graph::field("score", &Evaluate::score, "column with the probability of `positive`; empty: none"),
                          graph::field("positive", &Evaluate::positive, "with score: the class whose probability it is"),

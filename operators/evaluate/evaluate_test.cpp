@@ -40,9 +40,9 @@ std::vector<Row> rows_of(int n) {
 }
 
 std::string job(const std::vector<Row>& rows, const testing::TemporaryFolder& folder, const std::string& parameters) {
-  std::string text = "ts,actual,predicted,group,p,y,f,holdout\n";
+  std::string text = "ts,actual,predicted,group,p,y,f,holdout,number\n";
   int64_t ts = 1'700'000'000;
-  for (const auto& r : rows) text += fmt::format("{},{},{},{},{},{:.6f},{:.6f},{}\n", ts++, r.actual, r.empty ? "" : r.predicted, r.group, r.p, r.y, r.f, r.held);
+  for (const auto& r : rows) text += fmt::format("{},{},{},{},{},{:.6f},{:.6f},{},{}\n", ts, r.actual, r.empty ? "" : r.predicted, r.group, r.p, r.y, r.f, r.held, ts), ++ts;
   folder.write("p.csv", text);
   return "job: j\nsteps:\n  p: { op: read_events, path: p.csv, partitions: 7, types: { p: float64, y: float64, f: float64, holdout: bool } }\n  e: { op: evaluate, from: p" + parameters + " }\n";
 }
@@ -157,6 +157,27 @@ TEST(Evaluate, NumbersAgainstPlainSums) {
   }
 }
 
+// Groups may hold anything; a class may be an empty text; far from 0 the spread is still right.
+TEST(Evaluate, OddValues) {
+  testing::TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += fmt::format("{{\"ts\":{},\"actual\":\"{}\",\"predicted\":\"x\",\"g\":{},\"y\":{:.4f},\"f\":{:.4f}}}\n", 1'700'000'000 + i, i % 4 ? "x" : "", i % 3 == 0 ? "null" : i % 3 == 1 ? "\"a:1-\\u001f\"" : "\"\"", 1e8 + i % 5, 1e8 + i % 5 + 0.5 * (i % 2));
+  folder.write("p.jsonl", text);
+  const auto run = testing::run_on_all_rank_counts("job: j\nsteps:\n  p: { op: read_events, path: p.jsonl, partitions: 7 }\n  c: { op: evaluate, from: p, by: [g] }\n  all: { op: evaluate, from: p }\n  n: { op: evaluate, from: p, actual: y, predicted: f }\n", folder);
+  const auto rows = run.rows("c");
+  std::map<std::string, int64_t> groups;
+  for (int64_t r = 0; r < rows.num_rows(); ++r)
+    if (rows.column("measure").string(r) == "accuracy") groups[rows.column("g").is_valid(r) ? "=" + std::string(rows.column("g").string(r)) : "null"] = rows.column("rows").as_int64(r);
+  EXPECT_EQ(groups, (std::map<std::string, int64_t>{{"null", 14}, {"=a:1-\x1f", 13}, {"=", 13}}));
+  const json all = run.steps.at("all").metrics["result"], numbers = run.steps.at("n").metrics["result"];
+  EXPECT_EQ(all["accuracy"], 0.75);
+  EXPECT_FALSE(all.contains("precision")) << "that of the class without letters is not of all";
+  double squares = 0;
+  for (int i = 0; i < 40; ++i) squares += std::pow(i % 5 - 2, 2);
+  EXPECT_NEAR(numbers["r2"].get<double>(), 1 - 20 * 0.25 / squares, 1e-6);
+}
+
 TEST(Evaluate, ParametersAndEdges) {
   const auto rows = rows_of(200);
   const auto none = measured(rows, ", bootstrap: 0"), usual = measured(rows, "");
@@ -168,7 +189,8 @@ TEST(Evaluate, ParametersAndEdges) {
   auto one_class = rows;
   for (auto& r : one_class) r.actual = "a";
   json result;
-  EXPECT_TRUE(std::isnan(measured(one_class, ", score: p, positive: a", &result).at("auc").value));
+  EXPECT_TRUE(std::isnan(measured(one_class, ", score: p, positive: a, predicted: \"\"", &result).at("auc").value));
+  EXPECT_FALSE(result.contains("accuracy"));
   EXPECT_FALSE(result.contains("auc"));
   auto nothing = rows;
   for (auto& r : nothing) r.held = false;
@@ -178,11 +200,13 @@ TEST(Evaluate, ParametersAndEdges) {
 
 TEST(Evaluate, BadParametersAndDataAreErrors) {
   testing::TemporaryFolder folder;
-  const auto rows = rows_of(30);
+  const auto rows = rows_of(300);
   auto error = [&](const std::string& more) { return testing::error_of([&] { testing::run_job(job(rows, folder, more), folder, "out"); }); };
   for (const char* more : {", predicted: none", ", actual: y, predicted: f, task: classification", ", actual: actual, task: regression", ", score: p", ", positive: a", ", score: group, positive: a", ", actual: y, predicted: f, score: p, positive: a",
-                           ", by: [p]", ", rows: some"})
+                           ", by: [p]", ", rows: some", ", predicted: \"\"", ", predicted: foretold, score: p, positive: a"})
     EXPECT_EQ(error(more).fault(), Fault::kJob) << more;
+  EXPECT_THAT(error(", score: p, positive: A").text(), HasSubstr("no row has 'A'"));
+  EXPECT_THAT(error(", actual: number, predicted: number, rows: all, bootstrap: 100000").text(), HasSubstr("lower 'bootstrap'"));
   EXPECT_THAT(error(", score: y, positive: a").text(), HasSubstr("expected probabilities from 0 to 1"));
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "framework/base/error.h"
 #include "framework/data/resampling.h"
 
 namespace throng::op {
@@ -55,8 +56,9 @@ std::vector<Measure> classification(const Confusion& confusion, int64_t bootstra
   for (const char* kind : {"macro", "weighted", "micro"})
     for (const char* name : kNames) result.push_back({std::string(name) + "_" + kind, "", 0, 0, 0});
   for (const auto& [name, k] : classes.number)
-    for (const char* measure : kNames) result.push_back({measure, name, 0, 0, 0});
+    for (const char* measure : kNames) result.push_back({measure, name, 0, 0, 0, false});
   const auto values = classes.measures(cells);
+  if (double(values.size()) * double(bootstrap) > 0x1p26) throw data_error("intervals of {} classes by {} bootstrap samples would take more than half a GiB", classes.number.size(), bootstrap).with_hint("lower 'bootstrap'");
   std::vector<std::vector<double>> samples(values.size());
   std::mt19937_64 random(seed);
   for (int64_t b = 0; b < bootstrap; ++b) {

@@ -55,14 +55,17 @@ void Alternating::solve(const std::vector<Rating>& row, const std::vector<float>
   std::fill_n(into, width, 0.0f);
   if (row.empty()) return;
   // A = sum w x x', b = sum t x; with confidences A starts from all rows' products, whose weight is 1.
-  std::vector<double> a = gram, b(width), scaled(row.size() * width);
+  // In stretches of a length that follows from nothing else.
+  constexpr size_t kRows = 1024;
+  std::vector<double> a = gram, b(width), scaled(std::min(kRows, row.size()) * width);
   for (size_t r = 0; r < row.size(); ++r) {
     const float* x = &others[size_t(row[r].item) * width];
     const double weight = implicit_ ? alpha_ * double(row[r].value) : 1, target = implicit_ ? 1 + weight : double(row[r].value) - data_.mean;
     const double root = std::sqrt(weight);
-    for (size_t f = 0; f < width; ++f) scaled[r * width + f] = root * double(x[f]), b[f] += target * double(x[f]);
+    const size_t at = r % kRows;
+    for (size_t f = 0; f < width; ++f) scaled[at * width + f] = root * double(x[f]), b[f] += target * double(x[f]);
+    if (at + 1 == kRows || r + 1 == row.size()) tensor::gemm(tensor::Side::kTransposed, tensor::Side::kPlain, width, width, at + 1, 1.0, scaled.data(), scaled.data(), 1.0, a.data());
   }
-  tensor::gemm(tensor::Side::kTransposed, tensor::Side::kPlain, width, width, row.size(), 1.0, scaled.data(), scaled.data(), 1.0, a.data());
   const double ridge = regularization_ * (implicit_ ? 1 : double(row.size()));
   for (size_t f = 0; f < width; ++f) a[f * width + f] += ridge;
   if (!tensor::solve_positive_definite(width, a.data(), b.data())) throw data_error("a system of least squares has no single solution").with_hint("raise 'regularization' above 0");

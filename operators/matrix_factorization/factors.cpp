@@ -8,9 +8,10 @@
 namespace throng::op {
 namespace {
 
-std::vector<float> gathered(comm::Communicator& comm, const std::vector<float>& mine) {
+std::string bytes_of(const std::vector<float>& values) { return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)); }
+std::vector<float> put_together(const std::vector<std::string>& parts) {
   std::vector<float> all;
-  for (const auto& text : comm.allgather(std::string(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(float)))) {
+  for (const auto& text : parts) {
     const size_t at = all.size();
     all.resize(at + text.size() / sizeof(float));
     if (!text.empty()) std::memcpy(&all[at], text.data(), text.size());
@@ -42,10 +43,10 @@ Factors Factors::begin(const RatedItems& data, size_t width, double deviation, u
   return factors;
 }
 
-std::vector<float> Factors::all_users(comm::Communicator& comm) const { return gathered(comm, users); }
+std::vector<float> Factors::all_users(comm::Communicator& comm) const { return put_together(comm.allgather(bytes_of(users))); }
 
 void Factors::save(comm::Communicator& comm, data::ArrayStore& store, const std::string& prefix) const {
-  auto all = gathered(comm, users), bias = gathered(comm, user_bias);
+  auto all = put_together(comm.gather(bytes_of(users))), bias = put_together(comm.gather(bytes_of(user_bias)));
   if (comm.rank() != 0) return;
   const uint64_t num_users = bias.size(), num_items = item_bias.size();
   store.put(prefix + "users", std::move(all), {num_users, width}), store.put(prefix + "user_bias", std::move(bias));

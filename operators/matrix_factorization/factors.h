@@ -81,15 +81,20 @@ class Stochastic {
     int64_t cases = 0;
   };
   int block_at(int shard, int turn) const { return (shard + turn) % shards_; }
-  Sums meet(Factors& factors, size_t own_shard, int block, int64_t epoch) const;
-  void pass_on(comm::Communicator& comm, Factors& factors, int turn) const;
-  void share(comm::Communicator& comm, Factors& factors, int turn) const;
+  // What an epoch deals to the blocks: items, and this rank's cases by shard and block.
+  struct Deal {
+    std::vector<std::vector<int32_t>> items;
+    std::vector<std::vector<std::vector<Case>>> cases;
+  };
+  Deal deal(int64_t epoch) const;
+  Sums meet(Factors& factors, const Deal& deal, size_t own_shard, int block, int64_t epoch) const;
+  void pass_on(comm::Communicator& comm, const Deal& deal, Factors& factors, int turn) const;
+  void share(comm::Communicator& comm, const Deal& deal, Factors& factors, int turn) const;
   const RatedItems& data_;
   Loss loss_;
   int shards_, first_;
   double lr_, regularization_;
   uint64_t seed_;
-  std::vector<std::vector<std::vector<Case>>> cases_;  // by own shard and block of items
 };
 
 }  // namespace throng::op

@@ -51,6 +51,7 @@ class MatrixFactorizationOperator : public Recommender {
     read_users(context);
     learn(context);
     foretell(context);
+    finished(context);
   }
 
  protected:
@@ -85,7 +86,7 @@ class MatrixFactorizationOperator : public Recommender {
       } else {
         point["loss"] = stochastic->epoch(comm, factors_, epoch, parallel);
       }
-      if (point.contains("loss") && !std::isfinite(point["loss"].get<double>())) throw data_error("loss became {} in epoch {}", point["loss"].get<double>(), epoch + 1).with_hint("lower 'lr'");
+      if (point.contains("loss") && !std::isfinite(point["loss"].get<double>())) throw data_error("loss became {} in epoch {}", point["loss"].get<double>(), epoch + 1).with_hint(als ? "raise 'regularization'" : "lower 'lr'");
       double score = double(epoch);  // without validation the last one is kept
       if (params_.validation && rated()) {
         point["validation_rmse"] = validation_rmse(context);
@@ -117,9 +118,11 @@ class MatrixFactorizationOperator : public Recommender {
       context.metric("curve", curve.dump());
     }
     comm.barrier();
-    std::error_code ignored;
-    if (comm.rank() == 0) std::filesystem::remove(checkpoint, ignored);
     return std::make_unique<Scorer>(*this, factors_);
+  }
+  void finished(graph::CollectiveContext& context) override {
+    std::error_code ignored;
+    if (context.comm().rank() == 0) std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
   }
   std::unique_ptr<ItemScorer> restore(const std::filesystem::path&) override { THRONG_CHECK(false, "new users have no vectors"); }
   void describe(json& result) const override { result["factors"] = params_.factors; }
@@ -194,7 +197,8 @@ class MatrixFactorizationOperator : public Recommender {
       for (size_t u = 0; u < held()[i].users.size(); ++u) add(i, u, sums[i]);
     });
     const auto total = data::sum_over_partitions(context.comm(), sums, 2);
-    return std::sqrt(total[0] / std::max(1.0, total[1]));
+    if (total[1] == 0) throw data_error("there is no rating to validate on: no user has three training ratings, or the last is of an item that is in no other's rows").with_hint("switch 'validation' off");
+    return std::sqrt(total[0] / total[1]);
   }
   double training_error(graph::CollectiveContext& context) const {
     return root_mean_square(context, [&](size_t i, size_t u, std::vector<double>& sums) {

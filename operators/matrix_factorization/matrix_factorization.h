@@ -14,7 +14,8 @@ namespace throng::op {
 /// how often (als; Hu, Koren and Volinsky, 2008), or by pairs of a taken item and another (bpr; Rendle et al., 2009).
 ///
 /// sgd and bpr go over blocks of users and items in turns (Gemulla et al., 2011): shard s of the users meets block s + t of the items in turn t, so that no two
-/// meet the same vectors, and the result depends on `shards`, not on ranks. All vectors lie on every rank for als; items' do for all methods.
+/// meet the same vectors, and the result depends on `shards`, not on ranks; items are dealt to the blocks anew in each epoch, and bpr draws the other item from the block
+/// of the taken one. All vectors lie on every rank for als, on rank 0 for checkpoints; items' do for all methods. With ratings nothing is ranked: k and filter_seen have no part.
 struct MatrixFactorization : ItemTask {
   std::string rating;
   std::string method = "als";

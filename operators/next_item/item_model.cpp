@@ -30,6 +30,7 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
     bias_ = p.add("bias", 1, o.items + 1, nn::Initial::constant(0), false);
   }
   items_ = nn::Embedding(p, "items", o.items + (masked ? 1 : 0), o.hidden, nn::Initial::normal(0.02), o.sparse);
+  if (o.bert_init) p.begin_as_bert();
 }
 
 void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards) {

@@ -30,6 +30,12 @@ std::vector<int32_t> ItemSequence::history() const {
   return all;
 }
 
+std::vector<int32_t> ItemSequence::all() const {
+  std::vector<int32_t> items = history();
+  items.insert(items.end(), held.begin(), held.end());
+  return items;
+}
+
 bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row) {
   return batch.column(columns.item).is_valid(row) && (columns.value.empty() || batch.column(columns.value).is_valid(row));
 }
@@ -62,6 +68,7 @@ std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data:
       const int32_t id = catalogue.find(item_text(item, r));
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
+        if (id >= 0) s.held.push_back(id);
       } else if (r == aside) {
         s.validation = id;
         if (!columns.value.empty()) s.validation_value = float(batch.column(columns.value).as_double(r));

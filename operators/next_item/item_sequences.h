@@ -15,8 +15,10 @@ struct ItemSequence {
   float validation_value = 0;
   bool held_out = false;         ///< there is a held-out row
   int32_t target = -1;           ///< its item; -1 where the catalogue does not have it
+  std::vector<int32_t> held;     ///< items of all held-out rows, in order, that the catalogue has
   int64_t target_row = -1;
   std::vector<int32_t> history() const;  ///< all training items, the one set aside too
+  std::vector<int32_t> all() const;      ///< and those held out
 };
 
 struct ItemColumns {

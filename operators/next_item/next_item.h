@@ -57,7 +57,8 @@ auto item_training() {
   return graph::fields(
       graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
       graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
-      graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`").min(1), graph::field("accumulate", &P::accumulate, "minibatches whose gradients are added up for one step").min(1),
+      graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`. A shard is a stretch of partitions: with fewer partitions than shards minibatches are smaller").min(1),
+      graph::field("accumulate", &P::accumulate, "minibatches whose gradients are added up for one step").min(1),
       graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
       graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
       graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
@@ -75,6 +76,7 @@ struct ItemTransformer : ItemTraining {
   std::string norm = "first";
   std::string activation = "relu";
   bool scaled = true;
+  std::string init = "uniform";
 };
 template <class P>
 auto item_transformer() {
@@ -82,7 +84,8 @@ auto item_transformer() {
                        graph::field("inner", &P::inner, "width between a block's two linear layers; 0: hidden").min(0).max(65536),
                        graph::field("norm", &P::norm, "first: what goes into each part is normalised; last: what comes out").one_of({"first", "last"}),
                        graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}),
-                       graph::field("scaled", &P::scaled, "items' embeddings are multiplied by the root of hidden before positions are added (Vaswani et al., 2017), as SASRec's authors do, but BERT4Rec's and S3-Rec's do not"));
+                       graph::field("scaled", &P::scaled, "items' embeddings are multiplied by the root of hidden before positions are added (Vaswani et al., 2017), as SASRec's authors do, but BERT4Rec's and S3-Rec's do not"),
+                       graph::field("init", &P::init, "linear layers begin uniform, as PyTorch's, or normal with a deviation of 0.02, as BERT's").one_of({"uniform", "normal"}));
 }
 
 /// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the
@@ -100,7 +103,7 @@ struct Sasrec : ItemTransformer {
     return std::tuple_cat(
         item_columns<Sasrec>(), item_transformer<Sasrec>(),
         graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
-                      graph::field("sparse", &Sasrec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad, with adam as PyTorch's SparseAdam"),
+                      graph::field("sparse", &Sasrec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad; with adam the moments of other items stay, too, as with PyTorch's SparseAdam"),
                       graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1)),
         item_training<Sasrec>(), item_judging<Sasrec>());
   }
@@ -111,7 +114,7 @@ struct Sasrec : ItemTransformer {
 struct Bert4rec : ItemTransformer {
   double mask = 0.2;
   double mask_last = 0.1;
-  Bert4rec() { norm = "last", activation = "gelu", scaled = false; }
+  Bert4rec() { norm = "last", activation = "gelu", scaled = false, init = "normal"; }
 
   static constexpr auto kOp = "bert4rec";
   static constexpr bool kLearns = true;
@@ -141,7 +144,7 @@ struct Gru4rec : ItemTraining {
         item_columns<Gru4rec>(),
         graph::fields(graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16),
                       graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
-                      graph::field("sparse", &Gru4rec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad, with adam as PyTorch's SparseAdam"),
+                      graph::field("sparse", &Gru4rec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad; with adam the moments of other items stay, too, as with PyTorch's SparseAdam"),
                       graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
                       graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0)),
         item_training<Gru4rec>(), item_judging<Gru4rec>());

@@ -39,9 +39,10 @@ std::vector<Taken> walks(int users, int length) {
 }
 
 std::string lines(const std::vector<Taken>& taken) {
-  std::string text = "user,ts,item\n";
+  // Rows are long, so that a small file has many partitions.
+  std::string text = "user,ts,item,note\n";
   int64_t ts = 1'700'000'000;
-  for (const auto& t : taken) text += fmt::format("u{},{},{}\n", t.user, ts++, t.item);
+  for (const auto& t : taken) text += fmt::format("u{},{},{},{}\n", t.user, ts++, t.item, std::string(120, 'n'));
   return text;
 }
 
@@ -293,7 +294,7 @@ TEST(NextItem, ParametersMatter) {
     return weights_of(testing::run_job(job("  m: { op: " + op + ", from: parts, " + parameters + " }\n"), folder, "out"), "m");
   };
   const std::string sas = weights("sasrec", ""), gru = weights("gru4rec", "");
-  for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "scaled: false", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
+  for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "scaled: false", "init: normal", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
                            "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4"})
     EXPECT_NE(weights("sasrec", more), sas) << more;
   // Rows that a step does not touch stay: with adagrad and sgd they would anyhow, with adam not.
@@ -321,6 +322,8 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
                            "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
                            "op: gru4rec, from: parts, optimizer: adma"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
+  folder.write("e.csv", lines({{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));
+  EXPECT_THAT(error("op: sasrec, from: parts, epochs: 1").text(), HasSubstr("switch 'validation' off"));
   EXPECT_THAT(error("op: popular, from: parts, min_count: 1000").text(), HasSubstr("a catalogue needs at least 2"));
 }
 

@@ -103,6 +103,12 @@ RankCounts RankCounts::total(comm::Communicator& comm, std::span<const RankCount
   return all;
 }
 
+int64_t RankCounts::known() const {
+  int64_t n = 0;
+  for (const auto& [rank, count] : counts_) n += rank > 0 ? count : 0;
+  return n;
+}
+
 double RankCounts::ndcg10() const { return means(counts_)[6]; }
 
 nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed) const {

@@ -28,6 +28,8 @@ class RankCounts {
   nlohmann::json result(int64_t bootstrap, uint64_t seed) const;
   double ndcg10() const;
   bool empty() const { return counts_.empty(); }
+  /// Targets that are in the catalogue.
+  int64_t known() const;
 
  private:
   std::map<int64_t, int64_t> counts_;

@@ -1,5 +1,7 @@
 #include "operators/next_item/recommender.h"
 
+#include <cmath>
+
 namespace throng::op {
 
 using data::Type;
@@ -26,6 +28,7 @@ void Recommender::run(graph::CollectiveContext& context) {
   read_users(context);
   const auto scorer = learn(context);
   judge(context, *scorer);
+  finished(context);
 }
 
 void Recommender::load(const std::filesystem::path& folder) {
@@ -88,6 +91,8 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
     auto flush = [&] {
       if (asked.empty()) return;
       scorer.scores(asked, scores);
+      for (float s : scores)
+        if (!std::isfinite(s)) throw data_error("a score is {}: the model has no finite weights", s).with_hint("lower 'lr', or set 'clip' to 1");
       for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, asked[j].history, std::span<const float>(scores).subspan(j * catalogue_.size(), catalogue_.size()));
       asked.clear();
     };
@@ -100,7 +105,7 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
 }
 
 int64_t Recommender::rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const {
-  if (task_.rank_against > 0) return rank_among(scores, target, history, size_t(task_.rank_against), Random(seed, user.hash));
+  if (task_.rank_against > 0) return rank_among(scores, target, user.all(), size_t(task_.rank_against), Random(seed, user.hash));
   return rank_of(scores, target, filtered(history));
 }
 
@@ -111,7 +116,9 @@ RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemSc
           const auto& user = held_[i].users[u];
           ranks[i].add(rank(user, scores, user.validation, history));
         });
-  return RankCounts::total(context.comm(), ranks);
+  RankCounts all = RankCounts::total(context.comm(), ranks);
+  if (all.known() == 0) throw data_error("there is no item to validate on: no user has three training items, or the last one is in no other's rows").with_hint("switch 'validation' off");
+  return all;
 }
 
 void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& scorer) {
@@ -129,6 +136,10 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
           if (user.held_out) ranks[i].add(place);
           rows[i][u] = {user.held_out ? place : -1, best_items(scores, size_t(task_.k), filtered(history))};
         });
+  // New rows are not for judging alone: what comes next goes by all of them.
+  if (restored_)
+    score(context, scorer, [](const ItemSequence& s) { return s.held_out ? std::optional(s.all()) : std::nullopt; },
+          [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) { rows[i][u].best = best_items(scores, size_t(task_.k), filtered(history)); });
   auto& output = context.output("", schema_, context.num_partitions(0));
   for (size_t i = 0; i < held_.size(); ++i) {
     const data::Batch batch = context.read(0, held_[i].number, {task_.by, task_.item});

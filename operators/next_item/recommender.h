@@ -45,6 +45,8 @@ class Recommender : public graph::CollectiveOperator {
   virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
   /// The scorer that an earlier `learn` left in the folder, with the catalogue; for users of any rows.
   virtual std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) = 0;
+  /// Called when the result is written: what a run that goes on would have needed may go.
+  virtual void finished(graph::CollectiveContext& context) { (void)context; }
   /// Rank 0: adds to the result.
   virtual void describe(nlohmann::json& result) const { (void)result; }
 
@@ -60,7 +62,7 @@ class Recommender : public graph::CollectiveOperator {
   const ItemColumns& columns() const { return columns_; }
   /// Collective. Makes the catalogue of the training rows, and fills `held`.
   void read_users(graph::CollectiveContext& context);
-  /// Collective. Ranks of the items set aside for validation.
+  /// Collective. Ranks of the items set aside for validation. A data error where there are none, or none of them is in the catalogue.
   RankCounts validate(graph::CollectiveContext& context, const ItemScorer& scorer) const;
   /// Collective. Saves the catalogue beside what was learned.
   void save_catalogue(graph::CollectiveContext& context) const;

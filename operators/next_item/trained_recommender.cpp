@@ -79,10 +79,13 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
     context.metric("curve", curve.dump());
   }
   comm.barrier();
-  std::error_code ignored;
-  if (comm.rank() == 0)
-    for (const auto& path : {best_path, context.folder() / "checkpoint.h5"}) std::filesystem::remove(path, ignored);
   return model_->scorer(weights_);
+}
+
+void TrainedRecommender::finished(graph::CollectiveContext& context) {
+  std::error_code ignored;
+  if (context.comm().rank() == 0)  // the checkpoint first: it needs the best
+    for (const char* name : {"checkpoint.h5", "best.h5"}) std::filesystem::remove(context.folder() / name, ignored);
 }
 
 std::unique_ptr<ItemScorer> TrainedRecommender::restore(const std::filesystem::path& folder) {

@@ -13,6 +13,7 @@ class TrainedRecommender : public Recommender {
  protected:
   std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) override;
   std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) override;
+  void finished(graph::CollectiveContext& context) override;
   void describe(nlohmann::json& result) const override { result["weights"] = model_->parameters().size(); }
 
  private:

@@ -36,11 +36,13 @@ for name, f in r["figures"].items():
 PY
 done
 # Finished runs are kept; on other ranks the figures are the same.
-"$THRONG" reproduce popular_lastfm --data lines.txt -n 2 --out two --json >two.json
+"$THRONG" reproduce popular_lastfm --data lines.txt --json >/dev/null; code=$?
+"$THRONG" reproduce popular_lastfm --data lines.txt -n 2 --out two --json >two.json 2>err; [ $? = $code ] || fail "another exit code on 2 ranks"
+[ ! -s err ] || { cat err; fail "an error on 2 ranks"; }
 python3 -c 'import json; a, b = (json.load(open(f))["figures"] for f in ("popular_lastfm.json", "two.json")); assert all(a[k]["runs"]["seed 1"] == b[k]["runs"]["seed 1"] for k in a), (a, b)' || fail "other figures on 2 ranks"
 # A recipe of one's own; and what is wrong with one.
 sed 's/published: 0.044,/published: 0.99,/' "$SOURCE/jobs/recipes/popular_lastfm.yaml" >own.yaml
-"$THRONG" reproduce own.yaml --data lines.txt >out; [ $? = 1 ] || fail "a figure that is not reached"
+for ranks in 1 2; do "$THRONG" reproduce own.yaml --data lines.txt -n $ranks >out 2>err; [ $? = 1 ] && [ ! -s err ] || { cat err; fail "a figure that is not reached, on $ranks ranks"; }; done
 grep -q "NOT REACHED" out || fail "no word of it"
 expect() { "$THRONG" reproduce "${@:3}" >out 2>err; [ $? = "$1" ] && grep -q -- "$2" err || { cat err; fail "$*"; }; }
 expect 2 "did you mean 'popular_lastfm'" popular_lastfn --data lines.txt
@@ -51,7 +53,7 @@ expect 2 "is no recipe" plain.yaml --data lines.txt
 sed 's/value: hr.10/value: hr.7/' own.yaml >other.yaml
 expect 2 "has no 'hr.7'" other.yaml --data lines.txt
 sed 's/step: model/step: modell/' own.yaml >other.yaml
-expect 2 "no step 'modell'" other.yaml --data lines.txt
+expect 2 "the job has no step 'modell'" other.yaml --data lines.txt
 sed '/^    HR@10/d; /^    NDCG@10/d' own.yaml >other.yaml
 expect 2 "has no 'figures:'" other.yaml --data lines.txt
 "$THRONG" run own.yaml --set lines.path=lines.txt --out plain >/dev/null || fail "a recipe is a job"
