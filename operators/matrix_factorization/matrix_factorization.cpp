@@ -8,10 +8,12 @@
 #include "framework/graph/registry.h"
 #include "framework/tensor/packed.h"
 #include "operators/matrix_factorization/factors.h"
-#include "operators/next_item/recommender.h"
+#include "framework/recommend/recommender.h"
 
 namespace throng::op {
 namespace {
+
+using namespace recommend;
 
 using data::Type;
 using nlohmann::json;

@@ -1,6 +1,6 @@
 // operators/matrix_factorization: users and items as vectors whose products are ratings, or say what comes next.
 #pragma once
-#include "operators/next_item/next_item.h"
+#include "framework/recommend/item_task.h"
 
 namespace throng::op {
 
@@ -10,13 +10,13 @@ namespace throng::op {
 /// alternating least squares with a regularization times the number of ratings (als; Zhou et al., 2008). The rows of the output are the held-out rating rows with what
 /// was foretold; the result has their RMSE and MAE. A user or item without a training rating has the mean and what is known of the other.
 ///
-/// Without ratings, what a user took is foretold, and judged as other recommenders are (ItemTask): by alternating least squares with a confidence of 1 + alpha times
+/// Without ratings, what a user took is foretold, and judged as other recommenders are (recommend::ItemTask): by alternating least squares with a confidence of 1 + alpha times
 /// how often (als; Hu, Koren and Volinsky, 2008), or by pairs of a taken item and another (bpr; Rendle et al., 2009).
 ///
 /// sgd and bpr go over blocks of users and items in turns (Gemulla et al., 2011): shard s of the users meets block s + t of the items in turn t, so that no two
 /// meet the same vectors, and the result depends on `shards`, not on ranks; items are dealt to the blocks anew in each epoch, and bpr draws the other item from the block
 /// of the taken one. All vectors lie on every rank for als, on rank 0 for checkpoints; items' do for all methods. With ratings nothing is ranked: k and filter_seen have no part.
-struct MatrixFactorization : ItemTask {
+struct MatrixFactorization : recommend::ItemTask {
   std::string rating;
   std::string method = "als";
   int factors = 64;
@@ -32,7 +32,7 @@ struct MatrixFactorization : ItemTask {
   static auto fields() {
     using P = MatrixFactorization;
     return std::tuple_cat(
-        item_columns<P>(),
+        recommend::item_columns<P>(),
         graph::fields(graph::field("rating", &P::rating, "column of numbers that users gave to items, with method als or sgd; empty: to take an item is all there is, with als or bpr"),
                       graph::field("method", &P::method, "als: alternating least squares; bpr: pairwise ranking; sgd: gradient descent with biases").one_of({"als", "bpr", "sgd"}),
                       graph::field("factors", &P::factors, "numbers in a vector").min(1).max(1024), graph::field("epochs", &P::epochs, "passes over the rows").min(1),
@@ -41,7 +41,7 @@ struct MatrixFactorization : ItemTask {
                       graph::field("alpha", &P::alpha, "als without ratings: what a taken item adds to the confidence").min(0),
                       graph::field("shards", &P::shards, "logical shards of the users, a power of two; sgd and bpr depend on it, not on ranks").min(1).max(1024),
                       graph::field("checkpoint_every", &P::checkpoint_every, "epochs between checkpoints; 0: only when told to stop").min(0)),
-        item_judging<P>());
+        recommend::item_judging<P>());
   }
 };
 

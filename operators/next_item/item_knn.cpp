@@ -6,6 +6,8 @@
 #include "operators/next_item/baselines.h"
 
 namespace throng::op {
+
+using namespace recommend;
 namespace {
 
 // Pairs counted at a time, over all ranks, where items allow it, and pairs that a rank notes down before it counts them: what bounds memory.

@@ -8,6 +8,8 @@
 
 namespace throng::op {
 
+using namespace recommend;
+
 using nn::Tape;
 using nn::Var;
 using Kind = ItemModelOptions::Kind;

@@ -4,7 +4,7 @@
 
 #include "framework/nn/layers.h"
 #include "framework/train/layered_model.h"
-#include "operators/next_item/recommender.h"
+#include "framework/recommend/recommender.h"
 
 namespace throng::op {
 
@@ -25,12 +25,12 @@ class ItemModel : public train::LayeredModel {
   ItemModel(const ItemModelOptions& options, int64_t batch, int shards, uint64_t seed);
 
   /// Collective. The users of this rank's shards.
-  void take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards);
+  void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   bool epoch_done(int64_t epoch, double loss, const std::vector<float>& weights) override { return after_epoch(epoch, loss, weights); }
 
   /// The scorer of some weights, which must stay while it is used.
-  std::unique_ptr<ItemScorer> scorer(const std::vector<float>& weights) const;
+  std::unique_ptr<recommend::ItemScorer> scorer(const std::vector<float>& weights) const;
 
   std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
 
@@ -51,7 +51,7 @@ class ItemModel : public train::LayeredModel {
   nn::Linear head_;
   nn::LayerNorm head_norm_;
   std::optional<nn::Parameter> bias_;
-  std::vector<std::vector<const ItemSequence*>> shards_;
+  std::vector<std::vector<const recommend::ItemSequence*>> shards_;
 };
 
 }  // namespace throng::op

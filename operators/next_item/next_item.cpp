@@ -5,6 +5,8 @@
 #include "operators/next_item/trained_recommender.h"
 
 namespace throng::op {
+
+using namespace recommend;
 namespace {
 
 using Kind = ItemModelOptions::Kind;

@@ -1,43 +1,11 @@
 // operators/next_item: which item of a catalogue a user takes next. Published models and the baselines that they have to beat.
 #pragma once
-#include "framework/graph/params.h"
+#include "framework/recommend/item_task.h"
 
 namespace throng::op {
 
-/// What all recommenders are asked, and how they are judged.
-///
-/// A user's first held-out item (`split`, by: last gives each user's newest) is ranked against the whole catalogue, which is the items of the training rows, or
-/// against `rank_against` items that the user never took, drawn evenly. Equal scores count against it, as does an item that no training row has. The result has
-/// HR@k, NDCG@k and MRR with their 95 % intervals by bootstrap over users, and names the protocol. Rows of the output: a user, the held-out item and its rank,
-/// and the best items now.
-/// `throng apply` recommends to the users of new rows, by their items up to now, with what was learned.
-struct ItemTask {
-  std::string by = "user";
-  std::string item = "item";
-  int64_t min_count = 1;
-  bool validation = true;
-  bool filter_seen = true;
-  int64_t rank_against = 0;
-  int64_t bootstrap = 1000;
-  int64_t k = 10;
-};
-
-template <class P>
-auto item_columns() {
-  return graph::fields(graph::field("by", &P::by, "column whose values own the sequences: a user, or a session"), graph::field("item", &P::item, "text or whole numbers: what is taken"));
-}
-template <class P>
-auto item_judging() {
-  return graph::fields(graph::field("min_count", &P::min_count, "rarer items are left out of the catalogue").min(1),
-                       graph::field("validation", &P::validation, "each user's last training item is not learned from; models choose their epoch by it"),
-                       graph::field("filter_seen", &P::filter_seen, "items that the user took before are neither ranked nor recommended"),
-                       graph::field("rank_against", &P::rank_against, "items that the user never took, drawn evenly, that the held-out one is ranked against; 0: the whole catalogue").min(0),
-                       graph::field("bootstrap", &P::bootstrap, "samples of users for the 95 % intervals of the result; 0: none").min(0).max(100000),
-                       graph::field("k", &P::k, "items recommended to each user").min(1).max(1000));
-}
-
 /// What models of layers have in common. With `validation` the epoch whose weights are kept is the best by NDCG@10 of each user's last training item.
-struct ItemTraining : ItemTask {
+struct ItemTraining : recommend::ItemTask {
   int hidden = 64;
   int64_t max_length = 50;
   double dropout = 0.2;
@@ -101,11 +69,11 @@ struct Sasrec : ItemTransformer {
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
-        item_columns<Sasrec>(), item_transformer<Sasrec>(),
+        recommend::item_columns<Sasrec>(), item_transformer<Sasrec>(),
         graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
                       graph::field("sparse", &Sasrec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad; with adam the moments of other items stay, too, as with PyTorch's SparseAdam"),
                       graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1)),
-        item_training<Sasrec>(), item_judging<Sasrec>());
+        item_training<Sasrec>(), recommend::item_judging<Sasrec>());
   }
 };
 
@@ -120,10 +88,10 @@ struct Bert4rec : ItemTransformer {
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommendation by bidirectional self-attention that guesses hidden items";
   static auto fields() {
-    return std::tuple_cat(item_columns<Bert4rec>(), item_transformer<Bert4rec>(),
+    return std::tuple_cat(recommend::item_columns<Bert4rec>(), item_transformer<Bert4rec>(),
                           graph::fields(graph::field("mask", &Bert4rec::mask, "share of a sequence's items that is hidden, at least one").min(0).max(1),
                                         graph::field("mask_last", &Bert4rec::mask_last, "share of sequences in which the last item is hidden instead, as when recommending").min(0).max(1)),
-                          item_training<Bert4rec>(), item_judging<Bert4rec>());
+                          item_training<Bert4rec>(), recommend::item_judging<Bert4rec>());
   }
 };
 
@@ -141,28 +109,28 @@ struct Gru4rec : ItemTraining {
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
-        item_columns<Gru4rec>(),
+        recommend::item_columns<Gru4rec>(),
         graph::fields(graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16),
                       graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
                       graph::field("sparse", &Gru4rec::sparse, "all losses but full: a step moves only the items it looks at, which is quicker with many; the same result with sgd and adagrad; with adam the moments of other items stay, too, as with PyTorch's SparseAdam"),
                       graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
                       graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0)),
-        item_training<Gru4rec>(), item_judging<Gru4rec>());
+        item_training<Gru4rec>(), recommend::item_judging<Gru4rec>());
   }
 };
 
 /// The most popular items of the training rows, the same for everyone but for what each has taken: the baseline of every paper.
-struct Popular : ItemTask {
+struct Popular : recommend::ItemTask {
   static constexpr auto kOp = "popular";
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommends the most popular items, and ranks each user's held-out item among them";
-  static auto fields() { return std::tuple_cat(item_columns<Popular>(), item_judging<Popular>()); }
+  static auto fields() { return std::tuple_cat(recommend::item_columns<Popular>(), recommend::item_judging<Popular>()); }
 };
 
 /// Items like those taken (Sarwar et al., 2001; for sessions Hidasi et al., 2016): two items are as alike as users took both,
 /// together / (sqrt(n_i n_j) + shrink), or for jaccard together / (n_i + n_j - together + shrink). A score is the sum over the `recent` newest items of the user
 /// of how alike they are, where the item is among the `neighbours` most alike.
-struct ItemKnn : ItemTask {
+struct ItemKnn : recommend::ItemTask {
   int64_t neighbours = 100;
   std::string similarity = "cosine";
   double shrink = 0;
@@ -173,13 +141,13 @@ struct ItemKnn : ItemTask {
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommends items that the same users took, and ranks each user's held-out item among them";
   static auto fields() {
-    return std::tuple_cat(item_columns<ItemKnn>(),
+    return std::tuple_cat(recommend::item_columns<ItemKnn>(),
                           graph::fields(graph::field("neighbours", &ItemKnn::neighbours, "most alike items that are kept for each").min(1).max(100000),
                                         graph::field("similarity", &ItemKnn::similarity, "of two items").one_of({"cosine", "jaccard"}),
                                         graph::field("shrink", &ItemKnn::shrink, "added below the line, so that few common users mean little").min(0),
                                         graph::field("max_length", &ItemKnn::max_length, "newest items of a user that are compared with each other").min(2),
                                         graph::field("recent", &ItemKnn::recent, "newest items of a user that recommend; 0: all; 1: the last alone, as for sessions").min(0)),
-                          item_judging<ItemKnn>());
+                          recommend::item_judging<ItemKnn>());
   }
 };
 

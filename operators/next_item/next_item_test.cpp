@@ -10,7 +10,7 @@
 #include "framework/base/hash.h"
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
-#include "operators/next_item/ranking.h"
+#include "framework/recommend/ranking.h"
 #include "tests/support/batches.h"
 #include "tests/support/errors.h"
 
@@ -131,14 +131,14 @@ TEST(NextItem, PopularIsWhatAPlainCountSays) {
 
 TEST(NextItem, RanksCountTiesAgainstTheTarget) {
   const std::vector<float> scores{1, 5, 3, 3, 0};
-  EXPECT_EQ(op::rank_of(scores, 1, {}), 1);
-  EXPECT_EQ(op::rank_of(scores, 2, {}), 3);
-  EXPECT_EQ(op::rank_of(scores, 2, std::vector<int32_t>{1, 1, 4}), 2);
-  EXPECT_EQ(op::rank_of(scores, 2, std::vector<int32_t>{2, 3}), 2) << "the target itself counts though it was seen";
-  EXPECT_EQ(op::rank_of(scores, -1, {}), 0);
-  EXPECT_EQ(op::best_items(scores, 3, std::vector<int32_t>{1}), (std::vector<int32_t>{2, 3, 0}));
-  EXPECT_EQ(op::best_items(scores, 9, {}).size(), 5u);
-  op::RankCounts counts;
+  EXPECT_EQ(recommend::rank_of(scores, 1, {}), 1);
+  EXPECT_EQ(recommend::rank_of(scores, 2, {}), 3);
+  EXPECT_EQ(recommend::rank_of(scores, 2, std::vector<int32_t>{1, 1, 4}), 2);
+  EXPECT_EQ(recommend::rank_of(scores, 2, std::vector<int32_t>{2, 3}), 2) << "the target itself counts though it was seen";
+  EXPECT_EQ(recommend::rank_of(scores, -1, {}), 0);
+  EXPECT_EQ(recommend::best_items(scores, 3, std::vector<int32_t>{1}), (std::vector<int32_t>{2, 3, 0}));
+  EXPECT_EQ(recommend::best_items(scores, 9, {}).size(), 5u);
+  recommend::RankCounts counts;
   for (int64_t rank : {1, 3, 11, 0}) counts.add(rank);
   const json result = counts.result(0, 1);
   EXPECT_FALSE(result.contains("interval95"));
@@ -154,8 +154,8 @@ TEST(NextItem, RanksCountTiesAgainstTheTarget) {
 // Drawn items are never the user's own, none comes twice, and each is as likely as the others.
 TEST(NextItem, RanksAmongDrawnItems) {
   const std::vector<float> scores{9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
-  EXPECT_EQ(op::rank_among(scores, 4, std::vector<int32_t>{1, 3, 3}, 100, Random(1, 1)), 3) << "all free items: 0 and 2 are better";
-  EXPECT_EQ(op::rank_among(scores, -1, {}, 5, Random(1, 1)), 0);
+  EXPECT_EQ(recommend::rank_among(scores, 4, std::vector<int32_t>{1, 3, 3}, 100, Random(1, 1)), 3) << "all free items: 0 and 2 are better";
+  EXPECT_EQ(recommend::rank_among(scores, -1, {}, 5, Random(1, 1)), 0);
   std::vector<double> better(10);
   constexpr int kDraws = 20000;
   for (int i = 0; i < kDraws; ++i)
@@ -163,7 +163,7 @@ TEST(NextItem, RanksAmongDrawnItems) {
     for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {
       std::vector<float> one(10, 0.0f);
       one[4] = 1, one[size_t(item)] = 2;
-      better[size_t(item)] += double(op::rank_among(one, 4, std::vector<int32_t>{1, 3, 3}, 3, Random(7, uint64_t(i))) - 1) / kDraws;
+      better[size_t(item)] += double(recommend::rank_among(one, 4, std::vector<int32_t>{1, 3, 3}, 3, Random(7, uint64_t(i))) - 1) / kDraws;
     }
   double sum = 0;
   for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {
@@ -175,7 +175,7 @@ TEST(NextItem, RanksAmongDrawnItems) {
 
 // Of a share of n users the standard error is sqrt(p (1 - p) / n).
 TEST(NextItem, BootstrapIntervalsAreThoseOfAShare) {
-  op::RankCounts counts;
+  recommend::RankCounts counts;
   for (int i = 0; i < 1000; ++i) counts.add(i % 5 == 0 ? 3 : 50 + i % 7);
   const json result = counts.result(4000, 3);
   EXPECT_EQ(result["hr"]["10"], 0.2);

@@ -1,6 +1,8 @@
 #include "operators/next_item/baselines.h"
 
 namespace throng::op {
+
+using namespace recommend;
 namespace {
 
 class Popularity : public ItemScorer {

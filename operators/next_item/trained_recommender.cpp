@@ -6,6 +6,8 @@
 
 namespace throng::op {
 
+using namespace recommend;
+
 using nlohmann::json;
 
 data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {

@@ -1,18 +1,19 @@
 // A model of layers as a recommender: trains it, and keeps the epoch that validates best. Internal to next_item.
 #pragma once
 #include "operators/next_item/item_model.h"
+#include "operators/next_item/next_item.h"
 
 namespace throng::op {
 
-class TrainedRecommender : public Recommender {
+class TrainedRecommender : public recommend::Recommender {
  public:
-  TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
+  TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : recommend::Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override;
 
  protected:
-  std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) override;
-  std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) override;
+  std::unique_ptr<recommend::ItemScorer> learn(graph::CollectiveContext& context) override;
+  std::unique_ptr<recommend::ItemScorer> restore(const std::filesystem::path& folder) override;
   void finished(graph::CollectiveContext& context) override;
   void describe(nlohmann::json& result) const override { result["weights"] = model_->parameters().size(); }
 

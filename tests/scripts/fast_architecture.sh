@@ -17,7 +17,8 @@ declare -A below=(
   [framework/train]="framework/base framework/comm framework/data framework/tensor framework/nn"
   [framework/graph]="framework/base framework/comm framework/data"
   [framework/engine]="framework/base framework/comm framework/data framework/graph"
-  [operators]="framework/base framework/text framework/comm framework/data framework/tensor framework/nn framework/train framework/graph"
+  [framework/recommend]="framework/base framework/comm framework/data framework/graph"
+  [operators]="framework/base framework/text framework/comm framework/data framework/tensor framework/nn framework/train framework/graph framework/recommend"
   [cluster]="framework/base"
   [jobs]="framework/base framework/text framework/comm framework/data framework/graph framework/engine operators cluster"
 )

@@ -1,4 +1,4 @@
-#include "operators/next_item/ranking.h"
+#include "framework/recommend/ranking.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 
 #include "framework/data/resampling.h"
 
-namespace throng::op {
+namespace throng::recommend {
 namespace {
 
 constexpr int64_t kCutoffs[] = {1, 5, 10, 20};
@@ -140,4 +140,4 @@ nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed) const {
   return j;
 }
 
-}  // namespace throng::op
+}  // namespace throng::recommend

@@ -1,6 +1,6 @@
-#include "operators/next_item/item_sequences.h"
+#include "framework/recommend/item_sequences.h"
 
-namespace throng::op {
+namespace throng::recommend {
 namespace {
 
 // Calls visit(first row, end row) for each user.
@@ -84,4 +84,4 @@ std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data:
   return sequences;
 }
 
-}  // namespace throng::op
+}  // namespace throng::recommend

@@ -1,9 +1,9 @@
-// What users took, in order, as numbers of a catalogue. Internal to next_item.
+// What users took, in order, as numbers of a catalogue.
 #pragma once
 #include "framework/data/vocabulary.h"
 #include "framework/graph/operator.h"
 
-namespace throng::op {
+namespace throng::recommend {
 
 /// One user of a partition.
 struct ItemSequence {
@@ -36,4 +36,4 @@ void count_items(const ItemColumns& columns, const data::Batch& batch, data::Tex
 /// Rows come grouped by user, in order of time. Adds training rows of items that the catalogue does not have to `unknown`.
 std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, int64_t& unknown);
 
-}  // namespace throng::op
+}  // namespace throng::recommend

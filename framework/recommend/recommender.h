@@ -3,11 +3,11 @@
 #include <memory>
 #include <optional>
 
-#include "operators/next_item/item_sequences.h"
-#include "operators/next_item/next_item.h"
-#include "operators/next_item/ranking.h"
+#include "framework/recommend/item_sequences.h"
+#include "framework/recommend/item_task.h"
+#include "framework/recommend/ranking.h"
 
-namespace throng::op {
+namespace throng::recommend {
 
 /// What scores the items of a catalogue.
 class ItemScorer {
@@ -86,4 +86,4 @@ class Recommender : public graph::CollectiveOperator {
   std::unique_ptr<ItemScorer> restored_;
 };
 
-}  // namespace throng::op
+}  // namespace throng::recommend

@@ -1,8 +1,9 @@
-#include "operators/next_item/recommender.h"
+#include "framework/recommend/recommender.h"
 
+#include <algorithm>
 #include <cmath>
 
-namespace throng::op {
+namespace throng::recommend {
 
 using data::Type;
 using nlohmann::json;
@@ -83,7 +84,8 @@ void Recommender::save_catalogue(graph::CollectiveContext& context) const {
 // Calls visit(partition, user, history, scores) for the users of this rank that `wanted` names a history of, partitions on all workers.
 template <class Wanted, class Visit>
 void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const {
-  constexpr size_t kGroup = 64;
+  // Users at a time: 16 MiB of scores on each worker, or those of one user.
+  const size_t group = std::clamp<size_t>((size_t{1} << 22) / catalogue_.size(), 1, 64);
   context.pool().parallel_for(held_.size(), [&](size_t i) {
     const auto& users = held_[i].users;
     std::vector<ItemScorer::Asked> asked;
@@ -98,7 +100,7 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
     };
     for (size_t u = 0; u < users.size(); ++u) {
       if (auto history = wanted(users[u])) asked.push_back({i, u, std::move(*history)});
-      if (asked.size() == kGroup) flush();
+      if (asked.size() == group) flush();
     }
     flush();
   });
@@ -173,4 +175,4 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
   context.metric("result", result.dump());
 }
 
-}  // namespace throng::op
+}  // namespace throng::recommend

@@ -1,4 +1,4 @@
-// Ranks and what is made of them. Internal to next_item.
+// Ranks and what is made of them.
 #pragma once
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,7 +8,7 @@
 #include "framework/base/random.h"
 #include "framework/comm/communicator.h"
 
-namespace throng::op {
+namespace throng::recommend {
 
 /// 1 + how many items score more than the target, or the same; `seen` are not counted, but for the target itself. 0 where the target is negative: not in the catalogue.
 int64_t rank_of(std::span<const float> scores, int32_t target, std::span<const int32_t> seen);
@@ -35,4 +35,4 @@ class RankCounts {
   std::map<int64_t, int64_t> counts_;
 };
 
-}  // namespace throng::op
+}  // namespace throng::recommend
