@@ -66,7 +66,7 @@ void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& ar
   command->add_option("RUN", options->run, "finished run directory")->required();
   command->add_option("NEW_EVENTS", options->events, "file, folder or glob of the same format as the job's")->required();
   options->ranks.add_to(*command);
-  command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
+  options->ranks.add_threads_to(*command);
   command->add_option("-o,--out", options->out, "run directory of the results (default RUN/applied/FILE)");
   command->add_option("--plugin", options->plugins, "shared library with operators of your own")->expected(1)->allow_extra_args(false)->take_all();
   command->add_flag("--json", options->json, "print the result as JSON");

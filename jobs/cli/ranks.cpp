@@ -92,6 +92,10 @@ void note_run_directory(const std::filesystem::path& path) {
   run_directory = path;
 }
 
+void RankOptions::add_threads_to(CLI::App& command) {
+  command.add_option("-t,--threads", threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
+}
+
 void RankOptions::add_to(CLI::App& command) {
   command.add_option("-n,--ranks", num_ranks, "MPI ranks to start (default 1; with hosts, one for each slot)")->check(CLI::Range(1, 100000));
   command.add_option("--backend", backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));

@@ -23,6 +23,8 @@ struct RankOptions {
 
   /// Adds the flags about ranks, hosts and heartbeats.
   void add_to(CLI::App& command);
+  /// Adds --threads, for verbs that run steps.
+  void add_threads_to(CLI::App& command);
 };
 
 /// Says where a rank that loses rank 0, or the other way round, leaves a line in run.log.

@@ -157,7 +157,7 @@ void add_reproduce(CLI::App& app, Action& action, const std::vector<std::string>
   command->add_option("--seeds", options->seeds, "runs, with seeds from 1 (default: the recipe's)")->check(CLI::Range(1, 1000));
   command->add_option("--set", options->set, "step.param=value: overrides a parameter (may be repeated)")->take_all()->expected(1)->allow_extra_args(false);
   options->ranks.add_to(*command);
-  command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
+  options->ranks.add_threads_to(*command);
   command->add_option("-o,--out", options->out, "folder of the runs (default runs/reproduce/RECIPE); finished ones are kept");
   command->add_flag("--show", options->show, "print the recipe's file");
   command->add_flag("--json", options->json, "print the figures as JSON");

@@ -73,7 +73,7 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   auto* command = app.add_subcommand("run", "Run a job; finished steps that did not change are kept");
   options->job.add_to(*command);
   options->ranks.add_to(*command);
-  command->add_option("-t,--threads", options->ranks.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
+  options->ranks.add_threads_to(*command);
   command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
   command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
   command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
