@@ -1,5 +1,7 @@
 #include "framework/comm/communicator.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -35,7 +37,11 @@ std::span<const T> view_as(const Buffer& b) {
 Buffer Communicator::wait_message(int from) {
   for (;;) {
     if (auto incoming = transport_->poll(from, Channel::kCollective)) return std::move(incoming->message);
-    transport_->idle();
+    switch (waits_) {
+      case Waits::kAtOnce: transport_->idle(); break;
+      case Waits::kGently: ::usleep(500), transport_->check(); break;
+      case Waits::kNoMore: throw WaitEnded();
+    }
   }
 }
 

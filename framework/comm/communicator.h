@@ -1,5 +1,6 @@
 // Collectives for the ranks of one run, the same over MPI and over threads.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,6 +13,12 @@ namespace throng::comm {
 
 enum class Op { kSum, kMin, kMax };
 
+/// How a thread waits for a message: ready to go on at once; asleep at times, beside threads that compute; or no more, which ends its wait with WaitEnded.
+enum class Waits { kAtOnce, kGently, kNoMore };
+struct WaitEnded : std::exception {
+  const char* what() const noexcept override { return "a wait for a message was ended"; }
+};
+
 /// One rank's view of the group. Every collective must be called by all ranks in the same order, by one thread of each
 /// rank; any of them throws PeerFailure when another rank has failed.
 class Communicator {
@@ -21,6 +28,8 @@ class Communicator {
   int rank() const { return transport_->rank(); }
   int size() const { return transport_->size(); }
   Transport& transport() { return *transport_; }
+  /// Thread-safe, also while another thread waits.
+  void set_waits(Waits waits) { waits_ = waits; }
 
   /// Collective. Returns when all ranks have called it.
   void barrier();
@@ -61,6 +70,7 @@ class Communicator {
   void broadcast_bytes(Buffer& bytes, int root);
 
   std::unique_ptr<Transport> transport_;
+  std::atomic<Waits> waits_ = Waits::kAtOnce;
 };
 
 }  // namespace throng::comm

@@ -58,12 +58,12 @@ Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidde
   THRONG_CHECK(layer.num_weights() == weights.size() && x.rows == packing.num_rows(), "{} weights of {}, {} rows of {}", weights.size(), layer.num_weights(), x.rows, packing.num_rows());
   const Var h = t.make(x.rows, hidden, true);
   auto cache = std::make_shared<typename RecurrentLayer<T>::Cache>();
-  layer.forward(packing, t.weight(weights), t.value(x), t.value(h), *cache);
+  layer.forward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache);
   t.on_backward(h, [&t, layer, packing, x, h, cache, weights] {
     std::vector<T> unwanted;
     T *dx = t.gradient(x), *dw = t.weight_gradient(weights), *room = dx ? t.scratch(x.size()) : nullptr;
     if (!dw) unwanted.assign(weights.size(), T(0)), dw = unwanted.data();
-    layer.backward(packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room);
+    layer.backward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room);
     for (size_t i = 0; dx && i < x.size(); ++i) dx[i] += room[i];
   });
   return h;

@@ -19,14 +19,14 @@ constexpr size_t kRowsToPack = 16;
 
 // C (m, n) += A (m, k) * B.
 template <class T>
-void add_product(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
+void add_product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
   if (m < kRowsToPack) return gemm(Side::kPlain, side, m, n, k, T(1), a, b, T(1), c);
-  tensor::PackedMatrix<T>(side, k, n, b).multiply_add(m, a, c);
+  t.packed(side, k, n, b).multiply_add(m, a, c);
 }
 // C = row on each row (or 0) + A * B.
 template <class T>
-void product(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
-  if (m >= kRowsToPack) return tensor::PackedMatrix<T>(side, k, n, b).multiply(m, a, row ? row : std::vector<T>(n, T(0)).data(), c);
+void product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
+  if (m >= kRowsToPack) return t.packed(side, k, n, b).multiply(m, a, row ? row : std::vector<T>(n, T(0)).data(), c);
   for (size_t r = 0; row && r < m; ++r) std::memcpy(c + r * n, row, n * sizeof(T));
   gemm(Side::kPlain, side, m, n, k, T(1), a, b, T(row ? 1 : 0), c);
 }
@@ -38,10 +38,10 @@ Var linear(Tape<T>& t, Var x, const Parameter& weight, const std::optional<Param
   const size_t N = x.rows, I = x.cols, O = weight.rows;
   THRONG_CHECK(weight.cols == I && (!bias || bias->size() == O), "({}, {}) times ({}, {}) transposed", N, I, O, weight.cols);
   const Var y = t.make(N, O, true);
-  product(Side::kTransposed, N, O, I, t.value(x), t.weight(weight), bias ? t.weight(*bias) : nullptr, t.value(y));
+  product(t, Side::kTransposed, N, O, I, t.value(x), t.weight(weight), bias ? t.weight(*bias) : nullptr, t.value(y));
   t.on_backward(y, [&t, x, y, weight, bias, N, I, O] {
     const T* dy = t.gradient(y);
-    if (T* dx = t.gradient(x)) add_product(Side::kPlain, N, I, O, dy, t.weight(weight), dx);
+    if (T* dx = t.gradient(x)) add_product(t, Side::kPlain, N, I, O, dy, t.weight(weight), dx);
     if (T* dw = t.weight_gradient(weight)) gemm(Side::kTransposed, Side::kPlain, O, I, N, T(1), dy, t.value(x), T(1), dw);
     if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
       for (size_t r = 0; r < N; ++r) tensor::add(dy + r * O, db, O);

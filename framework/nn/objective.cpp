@@ -92,7 +92,7 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
   };
   double loss = 0;
   // Laid out once for all chunks.
-  const tensor::PackedMatrix<T> forth(Side::kTransposed, H, V, t.weight(table)), back_again(Side::kPlain, dx ? V : 0, H, t.weight(table));
+  const auto &forth = t.packed(Side::kTransposed, H, V, t.weight(table)), &back_again = t.packed(Side::kPlain, dx ? V : 0, H, t.weight(table));
   for (size_t begin = 0; begin < rows.size(); begin += at_once) {
     const size_t n = std::min(at_once, rows.size() - begin);
     for (size_t i = 0; i < n; ++i) {

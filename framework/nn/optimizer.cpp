@@ -1,6 +1,7 @@
 #include "framework/nn/optimizer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "framework/base/error.h"
@@ -51,13 +52,24 @@ double Schedule::at(int64_t step) const {
 
 template <class T>
 Optimizer<T>::Optimizer(const OptimizerOptions& options, size_t num_weights)
-    : options_(with_defaults(options)), ranges_{{0, num_weights, 1, true}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
+    : options_(with_defaults(options)), ranges_{{0, num_weights, 1, true, 0}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
 
 template <class T>
-Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
-    : options_(with_defaults(options)), state_(num_states(options), std::vector<T>(parameters.size(), T(0))) {
+Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters) : Optimizer(options, parameters, std::array{Slice{0, parameters.dense_size()}}) {}
+
+template <class T>
+Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices) : options_(with_defaults(options)) {
+  size_t numbers = 0;
+  for (const Slice& slice : slices) {
+    for (const auto& e : parameters.entries()) {
+      const size_t begin = std::max(slice.begin, e.where.at), end = std::min(slice.end, e.where.at + e.where.size());
+      if (!e.frozen && !e.statistic && !e.table && begin < end) ranges_.push_back({begin, end, e.lr_scale, e.decays, numbers + begin - slice.begin});
+    }
+    numbers += slice.end - slice.begin;
+  }
   for (const auto& e : parameters.entries())
-    if (!e.frozen && !e.statistic) (e.table ? tables_ : ranges_).push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays});
+    if (e.table && !e.frozen) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays, numbers + e.where.at - parameters.dense_size()});
+  state_.assign(num_states(options), std::vector<T>(numbers + parameters.size() - parameters.dense_size(), T(0)));
   const bool can = options_.weight_decay == 0 && options_.momentum == 0 && (options_.kind == Kind::kSgd || options_.kind == Kind::kAdagrad || options_.kind == Kind::kAdam);
   if (!tables_.empty() && !can) throw job_error("gradients by rows go with sgd, adagrad or adam, without momentum and weight decay");
 }
@@ -79,10 +91,10 @@ void Optimizer<T>::move_rows(const RowGradients<T>& gradients, std::span<T> weig
       if (slot + kRowsAhead < gradients.rows().size()) {
         const size_t soon = table.begin + size_t(gradients.rows()[slot + kRowsAhead]) * cols;
         prefetch(&weights[soon], cols);
-        for (const auto& state : state_) prefetch(&state[soon], cols);
+        for (const auto& state : state_) prefetch(&state[soon - table.begin + table.state_at], cols);
       }
       const size_t begin = table.begin + size_t(gradients.rows()[slot]) * cols;
-      move({begin, begin + cols, table.lr_scale, false}, weights, gradients.values(slot), options_.lr * lr_factor * table.lr_scale);
+      move({begin, begin + cols, table.lr_scale, false, table.state_at + begin - table.begin}, weights, gradients.values(slot), options_.lr * lr_factor * table.lr_scale);
     }
   }
 }
@@ -100,37 +112,40 @@ void Optimizer<T>::move(const Range& range, std::span<T> weights, const T* gradi
     step.momentum = T(options_.beta1), step.keep = T(options_.beta2), step.shrink = options_.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
   }
   step.nesterov = options_.nesterov;
-  T* a = state_.empty() ? nullptr : state_[0].data() + range.begin;
-  T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.begin;
+  T* a = state_.empty() ? nullptr : state_[0].data() + range.state_at;
+  T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.state_at;
   StepKernels<T>::move(options_.kind, step, weights.data() + range.begin, gradient, a, b, n);
 }
 
 template class Optimizer<float>;
 template class Optimizer<double>;
 
+double squares_of(std::span<const float> block) {
+  // Eight sums side by side, so that they go by vectors; the same on any machine.
+  double sums[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= block.size(); i += 8)
+    for (size_t k = 0; k < 8; ++k) sums[k] += double(block[i + k]) * double(block[i + k]);
+  for (size_t k = 0; i < block.size(); ++i, ++k) sums[k] += double(block[i]) * double(block[i]);
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+double squares_of(const TableGradients<float>& tables) {
+  double sum = 0;
+  for (const auto& table : tables.tables)
+    for (uint32_t slot : table.by_row()) sum += squares_of({table.values(slot), table.cols()});
+  return sum;
+}
+
 double clip_norm(std::span<float> gradient, double limit, TableGradients<float>* tables) {
   double sum = 0;
-  for (size_t block = 0; block < gradient.size(); block += 4096) {
-    double part = 0;
-    for (size_t i = block; i < std::min(gradient.size(), block + 4096); ++i) part += double(gradient[i]) * double(gradient[i]);
-    sum += part;
-  }
-  auto for_each_row = [&](const auto& visit) {
-    if (tables)
-      for (auto& table : tables->tables)
-        for (uint32_t slot : table.by_row()) visit(table.values(slot), table.cols());
-  };
-  for_each_row([&](const float* values, size_t n) {
-    double part = 0;
-    for (size_t i = 0; i < n; ++i) part += double(values[i]) * double(values[i]);
-    sum += part;
-  });
+  for (size_t block = 0; block < gradient.size(); block += kNormBlock) sum += squares_of(gradient.subspan(block, std::min(kNormBlock, gradient.size() - block)));
+  if (tables) sum += squares_of(*tables);
   const double norm = std::sqrt(sum);
   if (limit > 0 && norm > limit) {
     for (float& g : gradient) g *= float(limit / norm);
-    for_each_row([&](float* values, size_t n) {
-      for (size_t i = 0; i < n; ++i) values[i] *= float(limit / norm);
-    });
+    if (tables)
+      for (auto& table : tables->tables) table.scale(float(limit / norm));
   }
   return norm;
 }

@@ -38,6 +38,11 @@ struct Schedule {
   double at(int64_t step) const;
 };
 
+/// Numbers [begin, end) of a model's array.
+struct Slice {
+  size_t begin = 0, end = 0;
+};
+
 /// Moves weights along gradients, element by element, so that the bits do not depend on ranks or threads. T is float or double.
 template <class T>
 class Optimizer {
@@ -46,6 +51,8 @@ class Optimizer {
   explicit Optimizer(const OptimizerOptions& options, size_t num_weights);
   /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates by matrix.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
+  /// Moves these of the weights only, besides tables, and has state for these only: one rank's part of the work.
+  Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices);
 
   /// One step, with the learning rate times `lr_factor`. Tables move where `tables` has rows, and stay elsewhere: with sgd without momentum, and adagrad, this is
   /// the same as a step along zeros there; with adam the moments of other rows stay, too (torch.optim.SparseAdam, but for epsilon, which stands as in Adam). A job error for other optimizers, and for weight decay.
@@ -53,7 +60,7 @@ class Optimizer {
 
   int64_t steps() const { return steps_; }
   const OptimizerOptions& options() const { return options_; }
-  /// What a checkpoint keeps: none, one or two numbers for each weight.
+  /// What a checkpoint keeps: none, one or two numbers for each weight of the slices, in their order, then for those of the tables.
   std::vector<std::vector<T>>& state() { return state_; }
   const std::vector<std::vector<T>>& state() const { return state_; }
   void set_steps(int64_t n) { steps_ = n; }
@@ -64,6 +71,7 @@ class Optimizer {
     size_t begin, end;
     double lr_scale;
     bool decays;
+    size_t state_at;
   };
   void move(const Range& range, std::span<T> weights, const T* gradient, double lr);
 
@@ -75,6 +83,13 @@ class Optimizer {
 
 extern template class Optimizer<float>;
 extern template class Optimizer<double>;
+
+/// Numbers of a gradient whose squares are added up together; then blocks are, in order.
+inline constexpr size_t kNormBlock = 4096;
+/// The sum of squares of one block.
+double squares_of(std::span<const float> block);
+/// The same of all rows of tables, in the order of rows.
+double squares_of(const TableGradients<float>& tables);
 
 /// Scales the gradient to at most `limit` in Euclidean norm (none where that is 0), summed in fixed blocks, tables row after row in the order of rows; returns the
 /// norm before.

@@ -65,10 +65,16 @@ void Parameters::begin_as_bert() {
     if (e.initial.kind == Initial::Kind::kUniform) e.initial = e.name.ends_with(".bias") ? Initial::constant(0) : Initial::normal(0.02);
 }
 
+size_t Parameters::entry_of(size_t at) const {
+  const auto behind = std::upper_bound(entries_.begin(), entries_.end(), at, [](size_t x, const Entry& e) { return x < e.where.at; });
+  THRONG_CHECK(behind != entries_.begin() && at < size_, "no parameter at {}", at);
+  return size_t(behind - entries_.begin()) - 1;
+}
+
 bool Parameters::learns(const Parameter& p) const {
-  const auto it = std::lower_bound(entries_.begin(), entries_.end(), p.at, [](const Entry& e, size_t at) { return e.where.at < at; });
-  THRONG_CHECK(it != entries_.end() && it->where.at == p.at, "no parameter at {}", p.at);
-  return !it->frozen;
+  const Entry& entry = entries_[entry_of(p.at)];
+  THRONG_CHECK(entry.where.at == p.at, "no parameter at {}", p.at);
+  return !entry.frozen;
 }
 
 template <class T>

@@ -58,6 +58,8 @@ class Parameters {
   void begin_as_bert();
   /// False where the gradient of this matrix is not wanted.
   bool learns(const Parameter& p) const;
+  /// The place among the entries of the one that holds the number at `at`.
+  size_t entry_of(size_t at) const;
   bool is_table(const Parameter& p) const { return p.at >= dense_size_; }
 
   /// The first weights: each matrix from the seed and its name, so that what else there is has no part in it.
@@ -65,7 +67,6 @@ class Parameters {
   void initialize(std::span<T> weights, uint64_t seed) const;
 
  private:
-  Entry& entry_at(size_t at);
   std::vector<Entry> entries_;
   size_t size_ = 0, dense_size_ = 0;
 };

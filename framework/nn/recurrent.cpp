@@ -63,7 +63,7 @@ void add_rows(const T* rows, size_t count, size_t width, T* into) {
 }  // namespace
 
 template <class T>
-void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const {
+void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
@@ -77,8 +77,8 @@ void RecurrentLayer<T>::forward(const Packing& packing, const T* weights, const 
   // the reset gate.
   std::vector<T> bias(w.b_ih, w.b_ih + G);
   tensor::add(w.b_hh, bias.data(), gru ? 2 * H : G);
-  const PackedMatrix<T> from_input(Side::kTransposed, inputs_, G, w.w_ih);
-  const PackedMatrix<T> recurrent(Side::kTransposed, H, before ? 2 * H : G, w.w_hh), last(Side::kTransposed, H, before ? H : 0, w.w_hh + 2 * H * H * before);
+  const auto& from_input = packed.get(Side::kTransposed, inputs_, G, w.w_ih);
+  const auto &recurrent = packed.get(Side::kTransposed, H, before ? 2 * H : G, w.w_hh), &last = packed.get(Side::kTransposed, H, before ? H : 0, w.w_hh + 2 * H * H * before);
   const size_t widest = packing.sizes[0];
   const std::vector<T> zeros(widest * H, T(0)), no_bias(gru ? G : 0, T(0));
   std::vector<T> sums(gru ? widest * G : before ? widest * 2 * H : 0), candidates(before ? widest * H : 0);
@@ -136,7 +136,7 @@ void RecurrentLayer<T>::reset_before(size_t rows, const PackedMatrix<T>& gate_pr
 }
 
 template <class T>
-void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const {
+void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
@@ -147,8 +147,8 @@ void RecurrentLayer<T>::backward(const Packing& packing, const T* weights, const
   AlignedVector<T> d_input(N * G), d_recurrent(gru ? N * G : 0);
   AlignedVector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H);
   const std::vector<T> zeros(widest * H, T(0)), no_input(inputs_, T(0));
-  const PackedMatrix<T> recurrent(Side::kPlain, before ? 2 * H : G, H, w.w_hh), last(Side::kPlain, before ? H : 0, H, w.w_hh + 2 * H * H * before);
-  const PackedMatrix<T> to_input(Side::kPlain, dx ? G : 0, inputs_, w.w_ih);
+  const auto &recurrent = packed.get(Side::kPlain, before ? 2 * H : G, H, w.w_hh), &last = packed.get(Side::kPlain, before ? H : 0, H, w.w_hh + 2 * H * H * before);
+  const auto& to_input = packed.get(Side::kPlain, dx ? G : 0, inputs_, w.w_ih);
   AlignedVector<T> gates(before ? widest * 2 * H : 0), candidates(before ? widest * H : 0), into_candidate(before ? widest * H : 0);
 
   for (size_t end = packing.num_steps(), first; end > 0; end = first) {

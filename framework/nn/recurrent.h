@@ -10,6 +10,10 @@
 namespace throng::tensor {
 template <class T>
 class PackedMatrix;
+template <class T>
+class PackedCache;
+template <class T>
+class PackedCache;
 }
 
 namespace throng::nn {
@@ -47,10 +51,10 @@ class RecurrentLayer {
     AlignedVector<T> cells;  // LSTM: (N, H)
     AlignedVector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
   };
-  /// x (N, I) to h (N, H).
-  void forward(const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const;
+  /// x (N, I) to h (N, H). `packed` keeps layouts of the weights for more calls.
+  void forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const;
   /// From dh (N, H), the gradient of every output, adds to dweights and, unless null, writes dx (N, I).
-  void backward(const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
+  void backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
 
  private:
   void reset_before(size_t rows, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,

@@ -20,7 +20,8 @@ size_t Segments::longest() const {
 }
 
 template <class T>
-void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream, TableGradients<T>* tables) {
+void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream, TableGradients<T>* tables,
+                    tensor::PackedCache<T>* packed) {
   THRONG_CHECK(weights.size() == parameters.size() && (gradient.empty() || gradient.size() == parameters.dense_size()), "{} weights and {} gradients for a model of {}", weights.size(),
                gradient.size(), parameters.size());
   THRONG_CHECK(gradient.empty() || tables || parameters.dense_size() == parameters.size(), "no room for the gradients of tables");
@@ -32,6 +33,19 @@ void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, st
   nodes_.clear(), step_scratch_.clear();
   parameters_ = &parameters, weights_ = weights, gradient_ = gradient;
   seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0, tables_ = tables;
+  own_packed_.clear();
+  packed_ = packed ? packed : &own_packed_;
+  first_use_.assign(training() ? parameters.entries().size() : 0, kUnused);
+  touched_ = going_back_ = kUnused;
+}
+
+template <class T>
+void Tape<T>::touch(const Parameter& p) {
+  if (!training() || (p.at == touched_ && going_back_ == kUnused)) return;
+  touched_ = p.at;
+  size_t& first = first_use_[parameters_->entry_of(p.at)];
+  if (going_back_ == kUnused) first = std::min(first, std::max<size_t>(1, nodes_.size()) - 1);
+  else THRONG_CHECK(first <= going_back_, "'{}' is used on the way back only", parameters_->entries()[parameters_->entry_of(p.at)].name);
 }
 
 template <class T>
@@ -93,8 +107,16 @@ void Tape<T>::on_backward(Var v, std::function<void()> work) {
 }
 
 template <class T>
-void Tape<T>::backward() {
-  for (size_t i = nodes_.size(); i-- > 0;) {
+void Tape<T>::backward(const std::function<void(size_t)>& complete) {
+  std::vector<size_t> last(complete ? first_use_.size() : 0);  // first to be used last
+  for (size_t e = 0; e < last.size(); ++e) last[e] = e;
+  std::sort(last.begin(), last.end(), [&](size_t a, size_t b) { return std::pair(first_use_[a], a) < std::pair(first_use_[b], b); });
+  auto tell = [&](size_t through) {
+    for (; !last.empty() && first_use_[last.back()] >= through; last.pop_back()) complete(last.back());
+  };
+  tell(nodes_.size());
+  for (size_t i = nodes_.size(); i-- > 0; tell(i)) {
+    going_back_ = i;
     if (nodes_[i].work && nodes_[i].gradient) nodes_[i].work();
     Node& node = nodes_[i];
     node.work = nullptr;
@@ -104,6 +126,8 @@ void Tape<T>::backward() {
     give(node.value, node.size);
     node.gradient = node.value = nullptr;
   }
+  going_back_ = kUnused;
+  tell(0);
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 #include "framework/base/random.h"
 #include "framework/nn/parameters.h"
 #include "framework/nn/table_gradients.h"
+#include "framework/tensor/packed.h"
 
 namespace throng::nn {
 
@@ -46,7 +47,9 @@ class Tape {
  public:
   /// `gradient` is what weight gradients are added to; empty where none is wanted: nothing is remembered, dropout is off and batch norm uses its
   /// statistics. Those of tables are added to `tables`, which a model that has some must be given. `stream` makes the random numbers of this step and shard.
-  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableGradients<T>* tables = nullptr);
+  /// `packed` holds layouts of these weights that other tapes may share; null: this tape's own.
+  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableGradients<T>* tables = nullptr,
+             tensor::PackedCache<T>* packed = nullptr);
   bool training() const { return !gradient_.empty(); }
   const Parameters& parameters() const { return *parameters_; }
 
@@ -58,9 +61,18 @@ class Tape {
   T* value(Var v) { return nodes_[v.node].value; }
   /// The gradient of what `v` holds, zero at first; to be added to. Null where it has no use.
   T* gradient(Var v);
-  const T* weight(const Parameter& p) const { return weights_.data() + p.at; }
+  const T* weight(const Parameter& p) {
+    touch(p);
+    return weights_.data() + p.at;
+  }
+  /// Weights that begin at `b`, laid out to be multiplied by; stays as long as the step.
+  const tensor::PackedMatrix<T>& packed(tensor::Side side, size_t k, size_t n, const T* b) { return packed_->get(side, k, n, b); }
+  tensor::PackedCache<T>& packed_cache() { return *packed_; }
   /// Whether the weights are to have a gradient.
-  bool learns(const Parameter& p) const { return training() && parameters_->learns(p); }
+  bool learns(const Parameter& p) {
+    touch(p);
+    return training() && parameters_->learns(p);
+  }
   /// Null where they are not. A bug for a table.
   T* weight_gradient(const Parameter& p);
   /// Adds (ids, p.cols) to the gradients of rows `ids` of a matrix or a table, one after the other; those of negative ids are left out.
@@ -68,8 +80,9 @@ class Tape {
 
   double loss() const { return loss_; }
   void add_loss(double v) { loss_ += v; }
-  /// Goes back from the last operation to the first.
-  void backward();
+  /// Goes back from the last operation to the first. `complete` is told of each matrix, by its place among the entries of the parameters, once nothing more is added to
+  /// its gradient: the sums over ranks can begin. An operation asks for its weights no earlier than for the last result that it makes, or in it.
+  void backward(const std::function<void(size_t entry)>& complete = {});
 
   // For operations:
   /// Room for a result, not zeroed. `needs` is whether anything before it has a gradient.
@@ -92,6 +105,7 @@ class Tape {
     bool needs = false, owned = false;
     std::function<void()> work;
   };
+  void touch(const Parameter& p);
   T* take(size_t n);
   void give(T* p, size_t n);
   static size_t size_class(size_t n);
@@ -102,6 +116,12 @@ class Tape {
   TableGradients<T>* tables_ = nullptr;
   uint64_t seed_ = 0, stream_ = 0, draws_ = 0;
   std::vector<Node> nodes_;
+  tensor::PackedCache<T> own_packed_;
+  tensor::PackedCache<T>* packed_ = &own_packed_;
+  // By entry: the node that first may add to its gradient. Going back, once that is through the gradient is whole.
+  static constexpr size_t kUnused = SIZE_MAX;
+  std::vector<size_t> first_use_;
+  size_t touched_ = kUnused, going_back_ = kUnused;
   double loss_ = 0;
   std::vector<AlignedVector<T>> blocks_;              // all memory
   std::map<size_t, std::vector<T*>> free_;            // by size class

@@ -214,6 +214,16 @@ void PackedMatrix<T>::multiply(size_t m, const T* a, const T* start, size_t lds,
     }
 }
 
+template <class T>
+const PackedMatrix<T>& PackedCache<T>::get(Side side, size_t k, size_t n, const T* b) {
+  std::lock_guard lock(mutex_);
+  auto& matrix = matrices_[{b, side, k, n}];
+  if (!matrix) matrix = std::make_unique<PackedMatrix<T>>(side, k, n, b);
+  return *matrix;
+}
+
+template class PackedCache<float>;
+template class PackedCache<double>;
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
 

@@ -29,6 +29,22 @@ class PackedMatrix {
   AlignedVector<T> panels_;  // columns in groups of one panel's width, each (k, width), the last filled up with zeros
 };
 
+/// Packed matrices of weights that stay as they are for a while, laid out once for all who multiply by them. Thread-safe.
+template <class T>
+class PackedCache {
+ public:
+  /// Of `b`, as PackedMatrix takes it, which must not change before `clear`; the result stays until then.
+  const PackedMatrix<T>& get(Side side, size_t k, size_t n, const T* b);
+  /// To be called when nobody uses what `get` gave.
+  void clear() { matrices_.clear(); }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::tuple<const T*, Side, size_t, size_t>, std::unique_ptr<PackedMatrix<T>>> matrices_;
+};
+
+extern template class PackedCache<float>;
+extern template class PackedCache<double>;
 extern template class PackedMatrix<float>;
 extern template class PackedMatrix<double>;
 

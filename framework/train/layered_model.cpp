@@ -20,7 +20,7 @@ void LayeredModel::set_examples(comm::Communicator& comm, const std::vector<size
   steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard_ - 1) / per_shard_;
 }
 
-ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient, nn::TableGradients<float>& tables) {
+ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
   Order& order = orders_.at(size_t(shard - first_));
   if (order.epoch != epoch) {
     std::vector<std::pair<uint64_t, size_t>> hashed;
@@ -34,10 +34,10 @@ ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoc
   ShardLoss result;
   if (begin == end) return result;
   auto& t = thread_tape();
-  t.start(parameters_, weights, gradient, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &tables);
+  t.start(parameters_, weights, into.dense, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &into.tables, &into.packed);
   result.targets = put_loss(t, shard, std::span(order.examples).subspan(begin, end - begin));
   result.loss = t.loss();
-  t.backward();
+  t.backward(into.complete);
   return result;
 }
 

@@ -15,7 +15,7 @@ class LayeredModel : public Model {
 
   const nn::Parameters& parameters() const override { return parameters_; }
   int64_t steps_per_epoch() const override { return steps_; }
-  ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient, nn::TableGradients<float>& tables) override;
+  ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
   int first_shard() const { return first_; }

@@ -1,133 +1,186 @@
 #include "framework/train/trainer.h"
 
+#include <bit>
 #include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "framework/base/clock.h"
-#include "framework/data/array_store.h"
 #include "framework/nn/normalization.h"
+#include "framework/train/checkpoint.h"
+#include "framework/train/gradient_sums.h"
 #include "framework/train/table_sums.h"
 
 namespace throng::train {
 namespace {
 
-struct State {
-  std::vector<float> weights;
-  nn::Optimizer<float> optimizer;
-  int64_t epoch = 0, step = 0;  // the next step to do
-  double epoch_loss = 0;
-  int64_t epoch_targets = 0;
+constexpr int64_t kStepsBetweenLooks = 8;  // at the wish to stop, and at the clock
 
-  void save(const std::filesystem::path& path) const {
-    data::ArrayStore store;
-    store.put("weights", weights);
-    for (size_t i = 0; i < optimizer.state().size(); ++i) store.put("optimizer_" + std::to_string(i), optimizer.state()[i]);
-    store.put("cursor", std::vector<int64_t>{epoch, step, optimizer.steps(), epoch_targets});
-    store.put("epoch_loss", std::vector<double>{epoch_loss});
-    store.save(path);
+/// Collective. The length of the gradient of which each rank has its slices: blocks are added up in their order, whoever has them.
+double norm_of(comm::Communicator& comm, const GradientSums& sums, std::span<const float> gradient, const nn::TableGradients<float>& tables) {
+  auto for_blocks = [&](int rank, const auto& visit) {
+    for (const nn::Slice& slice : sums.slices(rank))
+      for (size_t at = slice.begin; at < slice.end; at += nn::kNormBlock) visit(at, std::min(nn::kNormBlock, slice.end - at));
+  };
+  std::string mine;
+  for_blocks(comm.rank(), [&](size_t at, size_t n) {
+    const double part = nn::squares_of(gradient.subspan(at, n));
+    mine.append(reinterpret_cast<const char*>(&part), sizeof part);
+  });
+  std::vector<double> blocks((gradient.size() + nn::kNormBlock - 1) / nn::kNormBlock);
+  const auto all = comm.allgather(mine);
+  for (int r = 0; r < comm.size(); ++r) {
+    size_t read = 0;
+    for_blocks(r, [&](size_t at, size_t) { std::memcpy(&blocks[at / nn::kNormBlock], all[size_t(r)].data() + read, sizeof(double)), read += sizeof(double); });
   }
-  void load(const std::filesystem::path& path) {
-    auto store = data::ArrayStore::load(path);
-    weights = store.floats("weights");
-    for (size_t i = 0; i < optimizer.state().size(); ++i) optimizer.state()[i] = store.floats("optimizer_" + std::to_string(i));
-    const auto& cursor = store.integers("cursor");
-    epoch = cursor.at(0), step = cursor.at(1), epoch_targets = cursor.at(3);
-    optimizer.set_steps(cursor.at(2));
-    epoch_loss = store.doubles("epoch_loss").at(0);
-  }
-};
+  double squares = 0;
+  for (double b : blocks) squares += b;
+  return std::sqrt(squares + nn::squares_of(tables));
+}
+
+bool has_statistics(const nn::Parameters& parameters) {
+  for (const auto& e : parameters.entries())
+    if (e.statistic) return true;
+  return false;
+}
 
 }  // namespace
 
+nlohmann::json StepProfile::to_json() const {
+  return {{"steps", steps}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}};
+}
+
+int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool) {
+  if (!reproducible) return int(std::bit_ceil(unsigned(comm.size()) * unsigned(pool.num_threads())));
+  if (wanted < comm.size())
+    throw job_error("'shards' is {}, fewer than the {} ranks: some would do nothing", wanted, comm.size()).with_hint(fmt::format("set shards to {}, which changes the result, or start fewer ranks", std::bit_ceil(unsigned(comm.size()))));
+  return wanted;
+}
+
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
-  const std::filesystem::path checkpoint = options.folder / "checkpoint.h5";
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();
-  State state{{}, nn::Optimizer<float>(options.optimizer, parameters)};
+  GradientSums sums(comm, parameters, options.shards, options.overlap);
+  nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices());
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
   if (schedule.steps == 0) schedule.steps = options.epochs * steps;
-  int64_t there = comm.rank() == 0 && std::filesystem::exists(checkpoint);
-  if (comm.allreduce(there)) {
-    state.load(checkpoint);
-    if (state.weights.size() != parameters.size()) throw data_error("{}: belongs to another model", checkpoint.string());
+  const bool statistics = has_statistics(parameters);
+  Checkpoints checkpoints(options.folder, options.keep_checkpoints);
+  std::vector<float> weights;
+  Cursor cursor;
+  if (checkpoints.load(comm, cursor, weights, optimizer, sums, parameters.size())) {
+    // Steps of other shards are other steps: the epoch begins anew.
+    if (cursor.shards != options.shards) cursor.step = 0, cursor.epoch_loss = 0, cursor.epoch_targets = 0;
   } else {
-    state.weights.resize(parameters.size());
-    parameters.initialize<float>(state.weights, options.seed);
-    if (options.begin) options.begin(state.weights);
+    weights.resize(parameters.size());
+    parameters.initialize<float>(weights, options.seed);
+    if (options.begin) options.begin(weights);
   }
-  auto write_checkpoint = [&] {
-    if (comm.rank() == 0) state.save(checkpoint);
-    comm.barrier();
+  cursor.shards = options.shards;
+  StepProfile unwanted;
+  StepProfile& profile = options.profile ? *options.profile : unwanted;
+  Stopwatch lap;
+  auto spent = [&](double& on) { on += lap.seconds(), lap = Stopwatch(); };
+  auto stop = [&](const std::string& where) {
+    checkpoints.finish(comm);
+    throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked ({})", where)).with_hint("go on with --resume");
   };
 
-  std::vector<std::vector<float>> gradients(static_cast<size_t>(owned), std::vector<float>(parameters.dense_size()));
   std::vector<nn::TableGradients<float>> tables(static_cast<size_t>(owned), nn::TableGradients<float>(parameters));
   nn::TableGradients<float> table_sums(parameters);
+  tensor::PackedCache<float> packed;
   std::vector<ShardLoss> losses(static_cast<size_t>(owned));
-  std::vector<float> gradient(parameters.dense_size());
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
-  Stopwatch since_stop_check;
-  for (; state.epoch < options.epochs; ++state.epoch, state.step = 0, state.epoch_loss = 0, state.epoch_targets = 0) {
-    for (; state.step < steps; ++state.step) {
-      pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
-        std::fill(gradients[s].begin(), gradients[s].end(), 0.0f);
-        tables[s].clear();
-        losses[s] = {};
-        for (int64_t batch = state.step * options.accumulate; batch < std::min(batches, (state.step + 1) * options.accumulate); ++batch) {
-          const ShardLoss more = model.gradient(state.weights, state.epoch, batch, first + int(s), gradients[s], tables[s]);
-          losses[s].loss += more.loss, losses[s].targets += more.targets;
-        }
-      });
-      std::vector<std::span<float>> spans(gradients.begin(), gradients.end());
+  Stopwatch since_checkpoint;
+  for (; cursor.epoch < options.epochs; ++cursor.epoch, cursor.step = 0, cursor.epoch_loss = 0, cursor.epoch_targets = 0) {
+    for (; cursor.step < steps; ++cursor.step) {
+      lap = Stopwatch();
+      packed.clear();
+      sums.begin();
+      try {
+        pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
+          const auto gradient = sums.of(s);
+          std::fill(gradient.begin(), gradient.end(), 0.0f);
+          tables[s].clear();
+          losses[s] = {};
+          const int64_t end = std::min(batches, (cursor.step + 1) * options.accumulate);
+          const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
+          for (int64_t batch = cursor.step * options.accumulate; batch < end; ++batch) {
+            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), {gradient, tables[s], packed, batch + 1 == end ? tell : none});
+            losses[s].loss += more.loss, losses[s].targets += more.targets;
+          }
+          sums.complete(s);
+        });
+      } catch (...) {
+        sums.abandon();
+        throw;
+      }
+      spent(profile.gradients);
+      sums.finish();
       std::vector<std::span<double>> loss_spans;
       for (size_t s = 0; s < losses.size(); ++s) {
         loss_parts[2 * s] = losses[s].loss, loss_parts[2 * s + 1] = double(losses[s].targets);
         loss_spans.emplace_back(&loss_parts[2 * s], 2);
       }
-      comm.sum_shards(spans, options.shards, gradient);
       comm.sum_shards(loss_spans, options.shards, loss_sum);
       table_sums.clear();
       sum_tables(comm, tables, table_sums);
       if (!std::isfinite(loss_sum[0]))
-        throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], state.epoch + 1, state.step + 1, options.optimizer.lr)
+        throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], cursor.epoch + 1, cursor.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");
-      nn::update_statistics<float>(parameters, state.weights, gradient);
-      if (loss_sum[1] > 0) {
-        const float scale = 1.0f / float(loss_sum[1]);
-        for (float& g : gradient) g *= scale;
-        for (auto& table : table_sums.tables) table.scale(scale);
-        if (options.clip > 0) nn::clip_norm(gradient, options.clip, &table_sums);
-        state.optimizer.update(state.weights, gradient, schedule.at(state.optimizer.steps()), &table_sums);
+      const std::span<float> gradient = sums.sum();
+      if (statistics) {
+        sums.share(gradient);
+        nn::update_statistics<float>(parameters, weights, gradient);
       }
-      state.epoch_loss += loss_sum[0];
-      state.epoch_targets += int64_t(loss_sum[1]);
+      double factor = loss_sum[1] > 0 ? 1 / loss_sum[1] : 0;
+      if (factor > 0 && options.clip > 0) {
+        const double norm = norm_of(comm, sums, gradient, table_sums) * factor;
+        if (norm > options.clip) factor *= options.clip / norm;
+      }
+      spent(profile.sums);
+      if (factor > 0) {
+        for (const nn::Slice& slice : sums.slices())
+          for (size_t i = slice.begin; i < slice.end; ++i) gradient[i] *= float(factor);
+        for (auto& table : table_sums.tables) table.scale(float(factor));
+        optimizer.update(weights, gradient, schedule.at(optimizer.steps()), &table_sums);
+        spent(profile.update);
+        sums.share(std::span(weights).first(parameters.dense_size()));
+        spent(profile.share);
+      }
+      ++profile.steps;
+      cursor.epoch_loss += loss_sum[0];
+      cursor.epoch_targets += int64_t(loss_sum[1]);
 
-      if (options.progress && state.step % 10 == 0) {
-        double done = (double(state.epoch) + double(state.step + 1) / double(std::max<int64_t>(1, steps))) / double(options.epochs);
-        options.progress(done, fmt::format("epoch {}/{} loss {:.4f}", state.epoch + 1, options.epochs, state.epoch_loss / double(std::max<int64_t>(1, state.epoch_targets))));
+      if (options.progress && cursor.step % 10 == 0) {
+        double done = (double(cursor.epoch) + double(cursor.step + 1) / double(std::max<int64_t>(1, steps))) / double(options.epochs);
+        options.progress(done, fmt::format("epoch {}/{} loss {:.4f}", cursor.epoch + 1, options.epochs, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets))));
       }
-      const bool at_checkpoint = options.checkpoint_every > 0 && (state.step + 1) % options.checkpoint_every == 0;
-      const bool stop = (state.step + 1) % 8 == 0 && options.stop_agreed && options.stop_agreed();
-      if (at_checkpoint || stop) {
-        ++state.step;
-        write_checkpoint();
-        --state.step;
+      const bool look = (cursor.step + 1) % kStepsBetweenLooks == 0;
+      const bool wanted = look && options.stop_agreed && options.stop_agreed();
+      // Rank 0's clock decides: it writes.
+      const bool in_time = look && options.checkpoint_seconds > 0 && comm.allreduce(int64_t{comm.rank() == 0 && since_checkpoint.seconds() >= options.checkpoint_seconds}) > 0;
+      if (wanted || in_time || (options.checkpoint_every > 0 && (cursor.step + 1) % options.checkpoint_every == 0)) {
+        lap = Stopwatch();
+        Cursor next = cursor;
+        ++next.step;
+        checkpoints.save(comm, next, weights, optimizer, sums);
+        since_checkpoint = Stopwatch();
+        spent(profile.checkpoint);
       }
-      if (stop) throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked (epoch {}, step {})", state.epoch + 1, state.step + 1)).with_hint("go on with --resume");
+      if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
-    const bool more = model.epoch_done(state.epoch, state.epoch_loss / double(std::max<int64_t>(1, state.epoch_targets)), state.weights);
-    if (comm.rank() == 0) {
-      State next = state;
-      next.epoch = more ? state.epoch + 1 : options.epochs, next.step = 0, next.epoch_loss = 0, next.epoch_targets = 0;
-      next.save(checkpoint);
-    }
-    comm.barrier();
+    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), weights);
+    Cursor next;
+    next.epoch = more ? cursor.epoch + 1 : options.epochs, next.shards = cursor.shards;
+    checkpoints.save(comm, next, weights, optimizer, sums);
     if (!more) break;
     // Epochs may be shorter than the steps between two looks at the wish to stop.
-    if (state.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed())
-      throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked (after epoch {})", state.epoch + 1)).with_hint("go on with --resume");
+    if (cursor.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed()) stop(fmt::format("after epoch {}", cursor.epoch + 1));
   }
-  return state.weights;
+  checkpoints.finish(comm);
+  return weights;
 }
 
 }  // namespace throng::train

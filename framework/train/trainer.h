@@ -2,12 +2,14 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "framework/base/thread_pool.h"
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
+#include "framework/tensor/packed.h"
 
 namespace throng::train {
 
@@ -17,6 +19,14 @@ struct ShardLoss {
   int64_t targets = 0;
 };
 
+/// Where the gradient of a shard goes, and what helps to find it.
+struct ShardGradient {
+  std::span<float> dense;                              ///< has no room for tables
+  nn::TableGradients<float>& tables;
+  tensor::PackedCache<float>& packed;                  ///< layouts of the step's weights, for all its shards
+  const std::function<void(size_t entry)>& complete;   ///< what Tape::backward takes; a model that never calls it is summed later
+};
+
 /// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
 class Model {
  public:
@@ -24,10 +34,21 @@ class Model {
   virtual const nn::Parameters& parameters() const = 0;
   /// Minibatches of an epoch; the same on every rank.
   virtual int64_t steps_per_epoch() const = 0;
-  /// Adds the gradient of the summed loss of shard `shard` of minibatch `step` to `gradient`, which has no room for tables, and to `tables`.
-  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, std::span<float> gradient, nn::TableGradients<float>& tables) = 0;
+  /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`.
+  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
   virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
+};
+
+/// Where the time of this rank's steps went, in seconds.
+struct StepProfile {
+  int64_t steps = 0;
+  double gradients = 0;   ///< forward and back, of all shards of this rank
+  double sums = 0;        ///< waiting for sums over ranks that were not hidden behind the way back, and clipping
+  double update = 0;      ///< the optimiser
+  double share = 0;       ///< weights to all ranks
+  double checkpoint = 0;  ///< copying the state; it is written beside the steps
+  nlohmann::json to_json() const;
 };
 
 struct TrainerOptions {
@@ -40,10 +61,18 @@ struct TrainerOptions {
   double clip = 5;                      ///< longest gradient; 0: any
   int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
+  double checkpoint_seconds = 0;        ///< and when so long has gone by; 0: not by time
+  int64_t keep_checkpoints = 1;         ///< the newest is checkpoint.h5; more than one: so many under their own names, too
   std::filesystem::path folder;         ///< checkpoint.h5 lives here
+  bool overlap = true;                  ///< sums over ranks go on during the way back; off: after it, with the same bits
+  StepProfile* profile = nullptr;       ///< of this rank's steps
   std::function<void(double fraction, const std::string& text)> progress;
   std::function<bool()> stop_agreed;    ///< collective; true: write a checkpoint and throw
 };
+
+/// Logical shards of a run: `wanted`; or, where results may depend on ranks and threads, as many as there are of these, up to a power of two. A job error where
+/// ranks would be left without one.
+int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool);
 
 /// Collective. Trains from the checkpoint in `folder`, or from the start, and returns the final weights, the same on every
 /// rank. A data error names the step where the loss is no longer finite.

@@ -1,9 +1,8 @@
 // Training steps of given weights on given data, timed. usage: throng_train_bench CASE DATA STEPS
-// DATA: a line of JSON, {"name": [first, count] ..}, then float32 numbers; ids are floats, too. Prints {"losses", "seconds", "bytes"}: the loss before
-// each of the first five steps, the time of each of the STEPS steps, and what the tape held at the most.
+// DATA: see train_data.h. Prints {"losses", "seconds", "bytes"}: the loss before each of the first five steps, the time of each of the STEPS steps, and
+// what the tape held at the most.
 #include <nlohmann/json.hpp>
 
-#include <fstream>
 #include <iostream>
 
 #include "framework/base/clock.h"
@@ -12,42 +11,12 @@
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
 #include "framework/nn/optimizer.h"
+#include "tests/bench/train_data.h"
 
 using namespace throng;  // NOLINT: a program of one file
 using nlohmann::json;
 
 namespace {
-
-class Data {
- public:
-  explicit Data(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    std::string line;
-    std::getline(in, line);
-    places_ = json::parse(line);
-    size_t total = 0;
-    for (const auto& [name, place] : places_.items()) total = std::max(total, place[0].get<size_t>() + place[1].get<size_t>());
-    numbers_.resize(total);
-    in.read(reinterpret_cast<char*>(numbers_.data()), std::streamsize(total * sizeof(float)));
-    if (!in) throw std::runtime_error(path + " is too short");
-  }
-  std::span<const float> floats(const std::string& name) const { return std::span(numbers_).subspan(places_.at(name)[0], places_.at(name)[1]); }
-  std::vector<int32_t> ids(const std::string& name) const {
-    const auto f = floats(name);
-    return std::vector<int32_t>(f.begin(), f.end());
-  }
-
- private:
-  json places_;
-  std::vector<float> numbers_;
-};
-
-std::vector<size_t> shape_of(const std::string& text) {
-  std::vector<size_t> numbers;
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, 'x');) numbers.push_back(std::stoul(part));
-  return numbers;
-}
 
 nn::Cell cell_of(const std::string& name) { return name == "lstm" ? nn::Cell::kLstm : name == "gru" ? nn::Cell::kGru : nn::Cell::kRnn; }
 
@@ -59,7 +28,7 @@ struct Case {
 };
 
 // A recurrent layer: gradients of input and weights from that of its output, and SGD.
-void make_layer(Case& c, const Data& data, const std::string& cell, const std::vector<size_t>& shape) {
+void make_layer(Case& c, const TrainData& data, const std::string& cell, const std::vector<size_t>& shape) {
   const size_t B = shape[0], T = shape[1], I = shape[2], H = shape[3];
   const auto packing = nn::Packing::of(std::vector<size_t>(B, T));
   const auto weights = c.parameters.add("r", 1, nn::RecurrentLayer<float>(cell_of(cell), I, H).num_weights(), nn::Initial::constant(0));
@@ -72,7 +41,7 @@ void make_layer(Case& c, const Data& data, const std::string& cell, const std::v
 }
 
 // Rows are in the order of time, as the layers take them.
-void make_language_model(Case& c, const Data& data, const std::string& cell, const std::vector<size_t>& shape) {
+void make_language_model(Case& c, const TrainData& data, const std::string& cell, const std::vector<size_t>& shape) {
   const size_t B = shape[0], T = shape[1], V = shape[2], E = shape[3], H = shape[4];
   const nn::Embedding embedding(c.parameters, "e", V, E);
   const auto weights = c.parameters.add("r", 1, nn::RecurrentLayer<float>(cell_of(cell), E, H).num_weights(), nn::Initial::constant(0));
@@ -83,7 +52,7 @@ void make_language_model(Case& c, const Data& data, const std::string& cell, con
   };
 }
 
-void make_sasrec(Case& c, const Data& data, const std::vector<size_t>& shape) {
+void make_sasrec(Case& c, const TrainData& data, const std::vector<size_t>& shape) {
   const size_t B = shape[0], L = shape[1], V = shape[2], H = shape[3];
   const nn::Embedding items(c.parameters, "e", V, H), position(c.parameters, "p", L, H);
   struct Block {
@@ -114,7 +83,7 @@ void make_sasrec(Case& c, const Data& data, const std::vector<size_t>& shape) {
   };
 }
 
-void make_encoder(Case& c, const Data& data, const std::vector<size_t>& shape) {
+void make_encoder(Case& c, const TrainData& data, const std::vector<size_t>& shape) {
   const size_t B = shape[0], L = shape[1], W = shape[2], F = shape[3], heads = shape[4];
   std::vector<nn::TransformerEncoderBlock> blocks;
   for (int b = 0; b < 2; ++b) blocks.emplace_back(c.parameters, "b" + std::to_string(b), nn::TransformerOptions{W, heads, F, 0, false, false, nn::Activation::kRelu});
@@ -128,7 +97,7 @@ void make_encoder(Case& c, const Data& data, const std::vector<size_t>& shape) {
 }
 
 // Of one session-parallel time step: batch x (batch + drawn items) scores, as the published GRU4Rec. Gradients of the tables by rows.
-void make_gru4rec(Case& c, const Data& data, const std::vector<size_t>& shape) {
+void make_gru4rec(Case& c, const TrainData& data, const std::vector<size_t>& shape) {
   const size_t B = shape[0], H = shape[3];
   const nn::Linear of_input(c.parameters, "i", H, 3 * H), of_state(c.parameters, "h", H, 3 * H);
   const nn::Embedding items(c.parameters, "e", shape[2], H, nn::Initial::normal(1), true), out(c.parameters, "o", shape[2], H, nn::Initial::normal(1), true);
@@ -160,7 +129,7 @@ int main(int argc, char** argv) try {
   keep_freed_memory();  // as the program does
   flush_denormals();
   const std::string name = argv[1];
-  const Data data(argv[2]);
+  const TrainData data(argv[2]);
   const int steps = std::stoi(argv[3]);
   std::vector<std::string> words;
   std::istringstream in(name);
@@ -174,11 +143,7 @@ int main(int argc, char** argv) try {
   else throw std::runtime_error("unknown case " + name);
   std::vector<float> weights(c.parameters.size()), gradient(c.parameters.dense_size());
   nn::TableGradients<float> tables(c.parameters);
-  for (const auto& e : c.parameters.entries()) {
-    const auto from = data.floats(e.name);
-    if (from.size() != e.where.size()) throw std::runtime_error(e.name + ": " + std::to_string(from.size()) + " numbers for " + std::to_string(e.where.size()));
-    std::copy(from.begin(), from.end(), weights.begin() + std::ptrdiff_t(e.where.at));
-  }
+  data.copy_weights(c.parameters, weights);
   nn::Optimizer<float> optimizer(c.optimizer, c.parameters);
   nn::Tape<float> tape;
   json losses = json::array(), seconds = json::array();

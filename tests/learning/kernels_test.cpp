@@ -204,8 +204,9 @@ TEST(Kernels, BitsDoNotDependOnTheVectors) {
       std::vector<float> w(wd.begin(), wd.end()), in(xd.begin(), xd.end()), dh(dd.begin(), dd.end()), h(dd.size()), dw(w.size()), dx(in.size());
       for (float& v : w) v *= 0.2f;
       nn::RecurrentLayer<float>::Cache cache;
-      layer.forward(packing, w.data(), in.data(), h.data(), cache);
-      layer.backward(packing, w.data(), in.data(), h.data(), cache, dh.data(), dw.data(), dx.data());
+      tensor::PackedCache<float> packed;
+      layer.forward(packed, packing, w.data(), in.data(), h.data(), cache);
+      layer.backward(packed, packing, w.data(), in.data(), h.data(), cache, dh.data(), dw.data(), dx.data());
       keep(h), keep(dx);
     }
   }

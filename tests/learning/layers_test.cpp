@@ -31,6 +31,25 @@ double loss_of(const Parameters& p, const std::vector<double>& weights, const Fo
   return loss;
 }
 
+// What the way back says is whole does not change any more, and it says so of every matrix once.
+void check_completeness(const std::string& name, const Parameters& p, const std::vector<double>& weights, const Forward& forward) {
+  std::vector<double> gradient(p.size(), 0.25);
+  std::vector<std::vector<double>> when_told(p.entries().size());
+  Tape<double> t;
+  t.start(p, weights, gradient, 3, 4);
+  forward(t);
+  t.backward([&](size_t entry) {
+    const Parameter& where = p.entries().at(entry).where;
+    EXPECT_TRUE(when_told[entry].empty()) << name;
+    when_told[entry].assign(gradient.begin() + std::ptrdiff_t(where.at), gradient.begin() + std::ptrdiff_t(where.at + where.size()));
+  });
+  for (size_t e = 0; e < when_told.size(); ++e) {
+    const Parameter& where = p.entries()[e].where;
+    ASSERT_EQ(when_told[e].size(), where.size()) << name << ", " << p.entries()[e].name;
+    for (size_t i = 0; i < where.size(); ++i) ASSERT_EQ(when_told[e][i], gradient[where.at + i]) << name << ", " << p.entries()[e].name << "[" << i << "] changed afterwards";
+  }
+}
+
 // Every weight and input, a little up and a little down.
 void check_gradients(const std::string& name, const Make& make, double tolerance = 1e-7) {
   Parameters p;
@@ -43,6 +62,7 @@ void check_gradients(const std::string& name, const Make& make, double tolerance
       for (size_t i = 0; i < noise.size(); ++i) weights[e.where.at + i] += noise[i];
     }
   loss_of(p, weights, forward, gradient);
+  check_completeness(name, p, weights, forward);
   size_t moved = 0;
   for (const auto& e : p.entries())
     for (size_t i = e.where.at; i < e.where.at + e.where.size() && !e.statistic; ++i) {

@@ -7,6 +7,7 @@
 
 #include "framework/base/random.h"
 #include "framework/nn/optimizer.h"
+#include "framework/tensor/packed.h"
 #include "tests/support/torch_numbers.h"
 
 namespace throng::nn {
@@ -38,12 +39,13 @@ void compare_with_torch(const std::string& name, Cell cell, double tolerance) {
   ASSERT_EQ(x.size(), packing.num_rows() * kInputs);
   std::vector<T> h(packing.num_rows() * kHidden), dweights(weights.size()), dx(x.size(), T(7));
   typename RecurrentLayer<T>::Cache cache;
+  tensor::PackedCache<T> packed;
   // Twice: what an earlier call left in the cache must not matter.
   auto longer = Packing::of(std::vector<size_t>{9, 9, 2});
   std::vector<T> other_x(longer.num_rows() * kInputs, T(0.5)), other_h(longer.num_rows() * kHidden);
-  layer.forward(longer, weights.data(), other_x.data(), other_h.data(), cache);
-  layer.forward(packing, weights.data(), x.data(), h.data(), cache);
-  layer.backward(packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
+  layer.forward(packed, longer, weights.data(), other_x.data(), other_h.data(), cache);
+  layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
+  layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
   expect_close(h, torch_numbers().at(name + "_h"), tolerance, name + " h");
   expect_close(dweights, torch_numbers().at(name + "_dweights"), tolerance, name + " dweights");
   expect_close(dx, torch_numbers().at(name + "_dx"), tolerance, name + " dx");
@@ -67,15 +69,17 @@ TEST(Recurrent, GradientsEqualFiniteDifferences) {
       auto value = [&] {
         std::vector<double> h(dh.size());
         RecurrentLayer<double>::Cache cache;
-        layer.forward(packing, weights.data(), x.data(), h.data(), cache);
+        tensor::PackedCache<double> packed;
+        layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
         double sum = 0;
         for (size_t i = 0; i < h.size(); ++i) sum += h[i] * dh[i];
         return sum;
       };
       std::vector<double> h(dh.size()), dweights(weights.size(), 0.25), dx(x.size());
       RecurrentLayer<double>::Cache cache;
-      layer.forward(packing, weights.data(), x.data(), h.data(), cache);
-      layer.backward(packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
+      tensor::PackedCache<double> packed;
+      layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
+      layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
       auto check = [&](std::vector<double>& at, const std::vector<double>& gradient, double before, const char* what) {
         for (size_t i = 0; i < at.size(); ++i) {
           const double old = at[i], step = 1e-5;

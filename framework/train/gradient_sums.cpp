@@ -1,0 +1,313 @@
+#include "framework/train/gradient_sums.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+#include "framework/base/buffer.h"
+#include "framework/base/thread_pool.h"
+
+namespace throng::train {
+namespace {
+
+using nn::Slice;
+
+constexpr size_t kBlock = nn::kNormBlock;       // numbers summed at a time: eight shards' lie in the second cache
+constexpr size_t kBucket = size_t{1} << 20;     // numbers
+
+/// A subtree of the sum: shards [shard, shard + size).
+struct Node {
+  int shard, size;
+};
+
+/// The largest subtrees that lie in [first, end), in order.
+std::vector<Node> subtrees(int first, int end) {
+  std::vector<Node> nodes;
+  while (first < end) {
+    int size = 1;
+    while (first % (2 * size) == 0 && first + 2 * size <= end) size *= 2;
+    nodes.push_back({first, size});
+    first += size;
+  }
+  return nodes;
+}
+
+/// Where a node's numbers lie; null where it is to be put together from its halves.
+using Sources = std::vector<const float*>;  // by place in the tree: 1 the root, 2k and 2k + 1 the halves of k
+
+size_t place_of(const Node& node, int shards) { return size_t(shards / node.size + node.shard / node.size); }
+
+/// The sum of the node at `place` over `n` numbers from `at`: where it lies, or in `room`, which has kBlock numbers for each level.
+const float* add_up(const Sources& sources, size_t place, size_t at, size_t n, float* room) {
+  if (sources[place]) return sources[place] + at;
+  const float *left = add_up(sources, 2 * place, at, n, room + kBlock), *right = add_up(sources, 2 * place + 1, at, n, room + 2 * kBlock);
+  for (size_t i = 0; i < n; ++i) room[i] = left[i] + right[i];
+  return room;
+}
+
+}  // namespace
+
+struct GradientSums::State {
+  comm::Communicator& comm;
+  const nn::Parameters& parameters;
+  const int shards, first, owned;
+  std::vector<AlignedVector<float>> gradients;     // of the shards of this rank; at least one
+  std::vector<Slice> buckets;
+  std::vector<std::vector<Slice>> slices;          // by rank
+  std::vector<std::vector<Node>> nodes;            // by rank
+  std::vector<std::vector<uint32_t>> entry_buckets;  // by entry: the buckets it lies in
+  std::vector<uint32_t> order;                     // of buckets, the same on all ranks
+  std::vector<float> room;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::vector<bool>> told;             // by shard and entry
+  std::vector<size_t> missing;                     // by bucket: entries of shards
+  std::vector<uint32_t> as_completed;              // buckets in the order in which they became whole
+  bool ordered = false;                            // `order` is from a step, not a guess
+  enum class Task { kWait, kSum, kEnd } task = Task::kWait;
+  bool abandoned = false;
+  std::exception_ptr failure;
+  std::thread thread;
+
+  State(comm::Communicator& c, const nn::Parameters& p, int num_shards)
+      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first) {
+    const size_t size = p.dense_size();
+    for (int s = 0; s < std::max(1, owned); ++s) gradients.emplace_back(size);
+    for (size_t at = 0; at < size; at += kBucket) buckets.push_back({at, std::min(size, at + kBucket)});
+    const size_t ranks = size_t(comm.size());
+    slices.resize(ranks);
+    for (size_t r = 0; r < ranks; ++r) {
+      for (const Slice& bucket : buckets) slices[r].push_back(slice_of(bucket, r));
+      nodes.push_back(subtrees(comm.first_shard(int(r), shards), comm.first_shard(int(r) + 1, shards)));
+    }
+    entry_buckets.resize(p.entries().size());
+    for (size_t e = 0; e < entry_buckets.size(); ++e) {
+      const auto& where = p.entries()[e].where;
+      if (p.entries()[e].table || where.size() == 0) continue;
+      for (size_t b = where.at / kBucket; b <= (where.at + where.size() - 1) / kBucket; ++b) entry_buckets[e].push_back(uint32_t(b));
+    }
+    // A guess for the first step: what lies last is used last, and whole first.
+    order.resize(buckets.size());
+    std::iota(order.rbegin(), order.rend(), 0u);
+    missing.resize(buckets.size());
+    int levels = 1;
+    while ((1 << levels) < shards) ++levels;
+    room.resize(size_t(2 * levels + 2) * kBlock);
+  }
+
+  Slice slice_of(const Slice& bucket, size_t rank) const {
+    const size_t ranks = size_t(comm.size()), blocks = (bucket.end - bucket.begin + kBlock - 1) / kBlock;
+    auto border = [&](size_t r) { return std::min(bucket.end, bucket.begin + blocks * r / ranks * kBlock); };
+    return {border(rank), rank + 1 == ranks ? bucket.end : border(rank + 1)};
+  }
+
+  /// Sums of the shards of this rank in place: the node's numbers lie with its first shard.
+  void fold(const Node& node, size_t begin, size_t end) {
+    if (node.size == 1) return;
+    Sources sources(size_t(2 * shards), nullptr);
+    for (int s = node.shard; s < node.shard + node.size; ++s) sources[place_of({s, 1}, shards)] = gradients[size_t(s - first)].data();
+    float* into = gradients[size_t(node.shard - first)].data();
+    for (size_t at = begin; at < end; at += kBlock) {
+      const size_t n = std::min(kBlock, end - at);
+      std::memcpy(into + at, add_up(sources, place_of(node, shards), at, n, room.data()), n * sizeof(float));
+    }
+  }
+
+  void sum_bucket(const Slice& bucket, uint32_t number) {
+    const int me = comm.rank(), ranks = comm.size();
+    for (const Node& node : nodes[size_t(me)]) fold(node, bucket.begin, bucket.end);
+    for (int d = 1; d < ranks; ++d) {
+      const int to = (me + d) % ranks;
+      const Slice& slice = slices[size_t(to)][number];
+      if (slice.begin == slice.end || owned == 0) continue;
+      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
+      Buffer message(bytes * nodes[size_t(me)].size());
+      size_t at = 0;
+      for (const Node& node : nodes[size_t(me)]) std::memcpy(message.data() + at, gradients[size_t(node.shard - first)].data() + slice.begin, bytes), at += bytes;
+      comm.put(to, message);
+    }
+    const Slice& mine = slices[size_t(me)][number];
+    if (mine.begin == mine.end) return;
+    Sources sources(size_t(2 * shards), nullptr);
+    std::vector<Buffer> received;
+    for (int d = 0; d < ranks; ++d) {
+      const int from = (me - d + ranks) % ranks;
+      const auto& theirs = nodes[size_t(from)];
+      if (theirs.empty()) continue;
+      if (from != me) received.push_back(comm.take(from));
+      const size_t n = mine.end - mine.begin;
+      THRONG_CHECK(from == me || received.back().size() == n * theirs.size() * sizeof(float), "{} bytes for a slice of {}", received.back().size(), n);
+      for (size_t k = 0; k < theirs.size(); ++k)
+        sources[place_of(theirs[k], shards)] = from == me ? gradients[size_t(theirs[k].shard - first)].data() + mine.begin : reinterpret_cast<const float*>(received.back().data()) + k * n;
+    }
+    float* into = gradients[0].data() + mine.begin;
+    for (size_t at = 0; at < mine.end - mine.begin; at += kBlock) {
+      const size_t n = std::min(kBlock, mine.end - mine.begin - at);
+      const float* sum = add_up(sources, 1, at, n, room.data());
+      if (sum != into + at) std::memcpy(into + at, sum, n * sizeof(float));
+    }
+  }
+
+  void sum_all() {
+    for (uint32_t number : order) {
+      {
+        std::unique_lock lock(mutex);
+        // Others may wait for what this rank has begun to send.
+        while (missing[number] > 0 && !abandoned) {
+          if (changed.wait_for(lock, std::chrono::milliseconds(2), [&] { return missing[number] == 0 || abandoned; })) break;
+          lock.unlock();
+          comm.transport().check();
+          lock.lock();
+        }
+        if (abandoned) return;
+      }
+      sum_bucket(buckets[number], number);
+    }
+  }
+
+  void run() {
+    flush_denormals();
+    for (;;) {
+      {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return task != Task::kWait; });
+        if (task == Task::kEnd) return;
+      }
+      std::exception_ptr caught;
+      try {
+        sum_all();
+      } catch (...) {
+        caught = std::current_exception();
+      }
+      std::lock_guard lock(mutex);
+      failure = caught, task = Task::kWait;
+      changed.notify_all();
+    }
+  }
+
+  /// The order in which buckets became whole on the rank of shard 0, for all steps to come.
+  void agree_on_order() {
+    ordered = true;
+    const int root = comm.owner_of_shard(0, shards);
+    std::string text(reinterpret_cast<const char*>(as_completed.data()), as_completed.size() * sizeof(uint32_t));
+    comm.broadcast(text, root);
+    THRONG_CHECK(text.size() == order.size() * sizeof(uint32_t), "{} bytes for an order of {} buckets", text.size(), order.size());
+    if (!text.empty()) std::memcpy(order.data(), text.data(), text.size());
+  }
+};
+
+GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background) : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards)) {
+  if (background && comm.size() > 1 && comm.transport().any_thread()) state_->thread = std::thread([this] { state_->run(); });
+}
+
+GradientSums::~GradientSums() {
+  if (!state_->thread.joinable()) return;
+  abandon();
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->task = State::Task::kEnd;
+    state_->changed.notify_all();
+  }
+  state_->thread.join();
+}
+
+void GradientSums::begin() {
+  State& s = *state_;
+  std::lock_guard lock(s.mutex);
+  s.told.assign(size_t(s.owned), std::vector<bool>(s.entry_buckets.size(), false));
+  std::fill(s.missing.begin(), s.missing.end(), 0);
+  for (const auto& buckets : s.entry_buckets)
+    for (uint32_t b : buckets) s.missing[b] += size_t(s.owned);
+  s.as_completed.clear();
+  if (s.owned == 0)
+    for (uint32_t b = 0; b < s.buckets.size(); ++b) s.as_completed.push_back(b);
+  if (!s.thread.joinable()) return;
+  comm_.set_waits(comm::Waits::kGently);
+  s.task = State::Task::kSum;
+  s.changed.notify_all();
+}
+
+std::span<float> GradientSums::of(size_t shard) { return state_->gradients.at(shard); }
+
+void GradientSums::complete(size_t shard, size_t entry) {
+  State& s = *state_;
+  std::lock_guard lock(s.mutex);
+  if (s.told[shard][entry]) return;
+  s.told[shard][entry] = true;
+  bool whole = false;
+  for (uint32_t b : s.entry_buckets[entry])
+    if (--s.missing[b] == 0) s.as_completed.push_back(b), whole = true;
+  if (whole) s.changed.notify_all();
+}
+
+void GradientSums::complete(size_t shard) {
+  for (size_t e = state_->entry_buckets.size(); e-- > 0;) complete(shard, e);
+}
+
+void GradientSums::finish() {
+  State& s = *state_;
+  if (s.thread.joinable()) {
+    comm_.set_waits(comm::Waits::kAtOnce);
+    std::unique_lock lock(s.mutex);
+    s.changed.wait(lock, [&] { return s.task == State::Task::kWait; });
+    if (s.failure) std::rethrow_exception(std::exchange(s.failure, nullptr));
+  } else {
+    s.sum_all();
+  }
+  if (comm_.size() > 1 && !s.ordered) s.agree_on_order();
+}
+
+void GradientSums::abandon() {
+  State& s = *state_;
+  if (!s.thread.joinable()) return;
+  comm_.set_waits(comm::Waits::kNoMore);
+  std::unique_lock lock(s.mutex);
+  s.abandoned = true;
+  s.changed.notify_all();
+  s.changed.wait(lock, [&] { return s.task == State::Task::kWait; });
+  s.abandoned = false, s.failure = nullptr;
+  comm_.set_waits(comm::Waits::kAtOnce);
+}
+
+const std::vector<nn::Slice>& GradientSums::slices(int rank) const { return state_->slices.at(size_t(rank)); }
+
+std::span<float> GradientSums::sum() { return state_->gradients[0]; }
+
+void GradientSums::share(std::span<float> values) {
+  const int me = comm_.rank(), ranks = comm_.size();
+  auto total = [&](int rank) {
+    size_t n = 0;
+    for (const Slice& slice : slices(rank)) n += slice.end - slice.begin;
+    return n;
+  };
+  if (ranks == 1) return;
+  if (total(me) > 0) {
+    Buffer message(total(me) * sizeof(float));
+    size_t at = 0;
+    for (const Slice& slice : slices()) {
+      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
+      if (bytes) std::memcpy(message.data() + at, values.data() + slice.begin, bytes);
+      at += bytes;
+    }
+    for (int d = 1; d < ranks; ++d) comm_.put((me + d) % ranks, message);
+  }
+  for (int d = 1; d < ranks; ++d) {
+    const int from = (me - d + ranks) % ranks;
+    if (total(from) == 0) continue;
+    const Buffer message = comm_.take(from);
+    THRONG_CHECK(message.size() == total(from) * sizeof(float), "{} bytes of weights from rank {}", message.size(), from);
+    size_t at = 0;
+    for (const Slice& slice : slices(from)) {
+      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
+      if (bytes) std::memcpy(values.data() + slice.begin, message.data() + at, bytes);
+      at += bytes;
+    }
+  }
+}
+
+}  // namespace throng::train

@@ -1,0 +1,55 @@
+// Gradients of a model's shards, summed over all ranks while the way back is still going on.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "framework/comm/communicator.h"
+#include "framework/nn/optimizer.h"
+#include "framework/nn/parameters.h"
+
+namespace throng::train {
+
+/// Holds the dense gradients of this rank's shards, and adds those of all shards in the fixed tree of `Communicator::sum_shards`: node (lo, n) = node(lo, n/2) +
+/// node(lo + n/2, n/2). The array is cut into buckets, and each bucket into one slice for each rank, which alone gets the sum of it (a reduce-scatter): its owner
+/// moves the weights of the slice, and all ranks then share the weights. A rank sends the largest subtrees that it has whole, so that bits do not depend on ranks.
+///
+/// With more than one rank a thread of its own sums the buckets that are whole while the way back goes on; it alone uses the communicator from `begin` to
+/// `finish`. Where MPI wants one thread, `finish` does it all.
+class GradientSums {
+ public:
+  /// Not collective. `threads`: false, all is done in `finish`.
+  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true);
+  ~GradientSums();
+  GradientSums(const GradientSums&) = delete;
+  GradientSums& operator=(const GradientSums&) = delete;
+
+  /// Begins a step: nothing is whole.
+  void begin();
+  /// The gradient of a shard of this rank, counted from its first, which the caller clears.
+  std::span<float> of(size_t shard);
+  /// Nothing more is added to a shard's gradient of the entry. Thread-safe.
+  void complete(size_t shard, size_t entry);
+  /// Nothing more is added to any of the shard's. Thread-safe.
+  void complete(size_t shard);
+  /// Collective. Returns when this rank's slices of `sum` hold the sum over all shards.
+  void finish();
+  /// Instead of `finish`, where this rank has failed.
+  void abandon();
+
+  /// The slices of a rank, in order; they begin at multiples of nn::kNormBlock.
+  const std::vector<nn::Slice>& slices(int rank) const;
+  const std::vector<nn::Slice>& slices() const { return slices(comm_.rank()); }
+  /// All of the array; meant are the slices of this rank.
+  std::span<float> sum();
+  /// Collective. Gives all ranks what each has in its slices.
+  void share(std::span<float> values);
+
+ private:
+  struct State;
+  comm::Communicator& comm_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace throng::train

@@ -1,0 +1,109 @@
+// Sums of gradients in buckets and slices: against the plain tree over shards, on several numbers of ranks.
+#include "framework/train/gradient_sums.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "framework/base/random.h"
+#include "framework/comm/threads_backend.h"
+
+namespace throng::train {
+namespace {
+
+// Three buckets, the last of them short; the long matrix lies in two.
+nn::Parameters parameters() {
+  nn::Parameters p;
+  p.add("first", 300, 7, nn::Initial::constant(0));
+  p.add("long", 1200, 1000, nn::Initial::constant(0));
+  p.add("middle", 900, 1000, nn::Initial::constant(0));
+  p.add("last", 1, 5, nn::Initial::constant(0));
+  return p;
+}
+
+// Of very different sizes, so that the order of sums shows.
+void fill(std::span<float> gradient, int shard, int step) {
+  Random random{uint64_t(step), uint64_t(shard)};
+  for (size_t i = 0; i < gradient.size(); i += 97)
+    for (size_t k = i; k < std::min(gradient.size(), i + 3); ++k) gradient[k] = float(random.normal()) * (random.below(4) == 0 ? 1e6f : 1.0f);
+}
+
+std::vector<float> plain_tree(int lo, int n, int step, size_t size) {
+  if (n > 1) {
+    auto left = plain_tree(lo, n / 2, step, size), right = plain_tree(lo + n / 2, n / 2, step, size);
+    for (size_t i = 0; i < size; ++i) left[i] += right[i];
+    return left;
+  }
+  std::vector<float> values(size);
+  fill(values, lo, step);
+  return values;
+}
+
+TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) {
+  const nn::Parameters p = parameters();
+  for (int shards : {1, 8, 16}) {
+    std::vector<std::vector<float>> expected;
+    for (int step = 0; step < 2; ++step) expected.push_back(plain_tree(0, shards, step, p.dense_size()));
+    for (int ranks : {1, 2, 3, 5, 8})
+      for (bool background : {true, false}) {
+        if (ranks > 3 && !background) continue;
+        comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+          GradientSums sums(comm, p, shards, background);
+          const int first = comm.first_shard(comm.rank(), shards), owned = comm.first_shard(comm.rank() + 1, shards) - first;
+          for (int step = 0; step < 2; ++step) {
+            sums.begin();
+            for (int s = 0; s < owned; ++s) {
+              std::fill(sums.of(size_t(s)).begin(), sums.of(size_t(s)).end(), 0.0f);
+              fill(sums.of(size_t(s)), first + s, step);
+              // Another order on each rank; some are left to the call for all.
+              for (int e : comm.rank() % 2 ? std::vector<int>{0, 1} : std::vector<int>{3, 1, 1, 2}) sums.complete(size_t(s), size_t(e));
+              sums.complete(size_t(s));
+            }
+            sums.finish();
+            size_t mine = 0;
+            for (const nn::Slice& slice : sums.slices()) {
+              EXPECT_TRUE(slice.begin % nn::kNormBlock == 0 || slice.begin == slice.end);
+              ASSERT_TRUE(std::equal(sums.sum().begin() + std::ptrdiff_t(slice.begin), sums.sum().begin() + std::ptrdiff_t(slice.end), expected[size_t(step)].begin() + std::ptrdiff_t(slice.begin)))
+                  << "step " << step << ", " << shards << " shards, rank " << comm.rank() << " of " << ranks;
+              mine += slice.end - slice.begin;
+            }
+            EXPECT_EQ(comm.allreduce(int64_t(mine)), int64_t(p.dense_size())) << "each number has one owner";
+            sums.share(sums.sum());
+            ASSERT_TRUE(std::equal(sums.sum().begin(), sums.sum().end(), expected[size_t(step)].begin())) << ranks;
+          }
+        });
+      }
+  }
+}
+
+TEST(GradientSums, AFailedRankEndsTheOthers) {
+  const nn::Parameters p = parameters();
+  std::atomic<int> ended{0};
+  try {
+    comm::run_on_threads(3, [&](comm::Communicator& comm) {
+      struct AtEnd {
+        std::atomic<int>& count;
+        ~AtEnd() { ++count; }
+      } at_end{ended};
+      GradientSums sums(comm, p, 8);
+      for (int step = 0;; ++step) {
+        sums.begin();
+        if (comm.rank() == 1 && step == 2) {
+          sums.abandon();
+          throw data_error("no gradient");
+        }
+        for (int s = comm.first_shard(comm.rank(), 8); s < comm.first_shard(comm.rank() + 1, 8); ++s) sums.complete(size_t(s - comm.first_shard(comm.rank(), 8)));
+        sums.finish();
+      }
+    });
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.message(), "no gradient");
+  }
+  EXPECT_EQ(ended, 3);
+}
+
+}  // namespace
+}  // namespace throng::train

@@ -1,0 +1,183 @@
+// The trainer, on a model of its own: what it promises beside the bits, which the operators' tests compare on many numbers of ranks.
+#include "framework/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/files.h"
+#include "framework/base/random.h"
+#include "framework/comm/threads_backend.h"
+#include "framework/data/array_store.h"
+#include "framework/nn/layers.h"
+#include "framework/nn/objective.h"
+#include "framework/train/layered_model.h"
+#include "tests/support/batches.h"
+
+namespace throng::train {
+namespace {
+
+constexpr size_t kWords = 9, kWidth = 5, kLength = 6;
+
+/// The next word of made-up sequences, by a recurrent layer and a batch norm.
+class NextWord : public LayeredModel {
+ public:
+  NextWord(comm::Communicator& comm, int shards, size_t examples = 20) : LayeredModel(16, shards, 3) {
+    words_ = nn::Embedding(parameters_, "words", kWords, kWidth);
+    norm_ = nn::BatchNorm(parameters_, "norm", kWidth);
+    recurrent_ = nn::Recurrent(parameters_, "recurrent", kWidth, kWidth);
+    out_ = nn::Linear(parameters_, "out", kWidth, kWords);
+    set_examples(comm, std::vector<size_t>(size_t(comm.first_shard(comm.rank() + 1, shards) - comm.first_shard(comm.rank(), shards)), examples * 8 / size_t(shards)));
+  }
+  int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
+    if (fail_at >= 0 && shard == fail_at) throw data_error("shard {} is rotten", shard);
+    std::vector<int32_t> words, next;
+    for (size_t i : examples) {
+      Random random{uint64_t(shard), i};
+      int32_t word = int32_t(random.below(kWords));
+      for (size_t k = 0; k < kLength; ++k) words.push_back(word), word = (word * 2 + int32_t(random.below(2))) % int32_t(kWords), next.push_back(word);
+    }
+    const auto segments = nn::Segments::of_lengths(std::vector<size_t>(examples.size(), kLength));
+    return int64_t(nn::cross_entropy<float>(t, out_(t, recurrent_(t, norm_(t, words_(t, words)), segments)), next));
+  }
+  bool epoch_done(int64_t, double training_loss, const std::vector<float>&) override { return losses.push_back(training_loss), true; }
+
+  int fail_at = -1;
+  std::vector<double> losses;
+
+ private:
+  nn::Embedding words_;
+  nn::BatchNorm norm_;
+  nn::Recurrent recurrent_;
+  nn::Linear out_;
+};
+
+struct Outcome {
+  std::vector<float> weights;
+  std::vector<double> losses;
+  StepProfile profile;
+};
+
+Outcome trained(const std::filesystem::path& folder, int ranks, TrainerOptions options = {}, int threads = 1) {
+  std::filesystem::create_directories(folder);
+  Outcome outcome;
+  std::mutex mutex;
+  comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+    NextWord model(comm, options.shards);
+    ThreadPool pool(threads);
+    StepProfile profile;
+    TrainerOptions mine = options;
+    mine.folder = folder, mine.profile = &profile, mine.clip = 0.5;
+    auto weights = train(model, comm, pool, mine);
+    std::lock_guard lock(mutex);
+    if (outcome.weights.empty()) outcome.weights = weights;
+    EXPECT_EQ(outcome.weights, weights) << "rank " << comm.rank();
+    if (comm.rank() == 0) outcome.losses = model.losses, outcome.profile = profile;
+  });
+  return outcome;
+}
+
+TEST(Trainer, BitsDoNotDependOnRanksThreadsOrOverlap) {
+  testing::TemporaryFolder folder;
+  for (auto kind : {nn::OptimizerOptions::Kind::kAdam, nn::OptimizerOptions::Kind::kRmsprop, nn::OptimizerOptions::Kind::kSgd}) {
+    TrainerOptions options;
+    options.epochs = 3, options.optimizer.kind = kind, options.optimizer.lr = 0.01, options.optimizer.momentum = 0.5;
+    const std::string name = std::to_string(int(kind)) + " ";
+    const Outcome one = trained(folder / (name + "one"), 1, options);
+    EXPECT_LT(one.losses.back(), one.losses.front());
+    EXPECT_EQ(one.profile.steps, 3 * 10);
+    EXPECT_GT(one.profile.gradients, 0);
+    for (int ranks : {2, 3, 5, 8})
+      for (bool overlap : {true, false}) {
+        options.overlap = overlap;
+        EXPECT_EQ(trained(folder / fmt::format("{}{} {}", name, ranks, overlap), ranks, options, ranks == 2 ? 2 : 1).weights, one.weights) << ranks << " ranks";
+      }
+  }
+}
+
+TEST(Trainer, CheckpointsComeBySteps) {
+  testing::TemporaryFolder folder;
+  TrainerOptions options;
+  options.epochs = 2, options.optimizer.lr = 0.01, options.checkpoint_every = 0;
+  const Outcome whole = trained(folder / "whole", 1, options);
+  // Stopped at the first look, and gone on from on other ranks.
+  options.keep_checkpoints = 3, options.checkpoint_every = 2;
+  options.stop_agreed = [] { return true; };
+  EXPECT_THROW(trained(folder / "cut", 3, options), Error);
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "cut")) found.push_back(entry.path().filename().string());
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  EXPECT_EQ(names(), (std::vector<std::string>{"checkpoint.h5", "checkpoint_epoch000000_step000000004.h5", "checkpoint_epoch000000_step000000006.h5", "checkpoint_epoch000000_step000000008.h5"}));
+  options.stop_agreed = nullptr;
+  EXPECT_EQ(trained(folder / "cut", 2, options).weights, whole.weights);
+  EXPECT_EQ(names().size(), 4u);
+  // An older one, put in the newest one's place, is gone on from.
+  std::filesystem::copy_file(folder / "cut" / names()[1], folder / "cut" / "checkpoint.h5", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(trained(folder / "cut", 5, options).weights, whole.weights);
+}
+
+TEST(Trainer, CheckpointsComeByTime) {
+  testing::TemporaryFolder folder;
+  TrainerOptions options;
+  options.epochs = 2, options.checkpoint_every = 0, options.keep_checkpoints = 100;
+  auto count = [&](const std::string& name) { return std::distance(std::filesystem::directory_iterator(folder / name), std::filesystem::directory_iterator{}); };
+  trained(folder / "epochs", 2, options);
+  EXPECT_EQ(count("epochs"), 1 + 2);
+  options.checkpoint_seconds = 1e-9;  // whenever the clock is looked at: once in an epoch of ten steps
+  trained(folder / "timed", 2, options);
+  EXPECT_EQ(count("timed"), 1 + 2 + 2);
+  options.checkpoint_seconds = 1e9;
+  trained(folder / "seldom", 2, options);
+  EXPECT_EQ(count("seldom"), 1 + 2);
+}
+
+TEST(Trainer, OtherShardsBeginTheEpochAnew) {
+  testing::TemporaryFolder folder;
+  TrainerOptions options;
+  options.epochs = 2, options.checkpoint_every = 4;
+  options.progress = [&](double, const std::string& text) {
+    if (text.find("2/2") != std::string::npos) throw data_error("the power went off");
+  };
+  EXPECT_THROW(trained(folder / "cut", 1, options), Error);
+  auto store = data::ArrayStore::load(folder / "cut" / "checkpoint.h5");
+  EXPECT_EQ(store.integers("cursor").at(4), 8);
+  options.progress = nullptr, options.shards = 4;
+  const Outcome other = trained(folder / "cut", 1, options);
+  EXPECT_EQ(other.losses.size(), 1u) << "one epoch was left";
+}
+
+TEST(Trainer, AnErrorInOneShardEndsAllRanks) {
+  testing::TemporaryFolder folder;
+  for (int failing : {0, 7}) {
+    try {
+      comm::run_on_threads(3, [&](comm::Communicator& comm) {
+        NextWord model(comm, 8);
+        model.fail_at = failing;
+        ThreadPool pool(1);
+        TrainerOptions options;
+        options.folder = folder.path();
+        train(model, comm, pool, options);
+      });
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.message(), fmt::format("shard {} is rotten", failing));
+    }
+  }
+}
+
+TEST(Trainer, ShardsOfARun) {
+  comm::run_on_threads(3, [&](comm::Communicator& comm) {
+    ThreadPool one(1), two(2);
+    EXPECT_EQ(shards_of_run(8, true, comm, two), 8);
+    EXPECT_EQ(shards_of_run(8, false, comm, one), 4);
+    EXPECT_EQ(shards_of_run(2, false, comm, two), 8);
+    EXPECT_THROW(shards_of_run(2, true, comm, two), Error);
+  });
+}
+
+}  // namespace
+}  // namespace throng::train
