@@ -47,6 +47,8 @@ class Operator {
   /// Files it reads beside its inputs, which are there when it is bound: their content is part of the step's key, so that a step whose file
   /// has changed is done again, and those behind it.
   virtual std::vector<std::filesystem::path> files() const { return {}; }
+  /// A job error where so many ranks cannot all work on it; called before the run's first step.
+  virtual void check_ranks(int num_ranks) const { (void)num_ranks; }
   Counters& counters() const { return counters_; }
   /// The run's seed, mixed with the step's id: set by the engine before the first row.
   uint64_t seed = 0;

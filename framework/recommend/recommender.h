@@ -55,6 +55,8 @@ class Recommender : public graph::CollectiveOperator {
   /// Where the shards of this rank end in `held`.
   const std::vector<size_t>& shard_ends() const { return shard_ends_; }
   int shards() const { return shards_; }
+  /// To be called before `run`.
+  void set_shards(int shards) { shards_ = shards; }
   const data::Vocabulary& catalogue() const { return catalogue_; }
   const ItemTask& task() const { return task_; }
   /// The column of what users gave to items; to be called before `bind`.

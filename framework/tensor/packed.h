@@ -1,6 +1,10 @@
 // Products with one right-hand side many times over, as a recurrent layer makes them at each step.
 #pragma once
 #include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
 
 #include "framework/base/buffer.h"
 #include "framework/tensor/gemm.h"

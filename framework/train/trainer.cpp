@@ -51,10 +51,13 @@ nlohmann::json StepProfile::to_json() const {
 }
 
 int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool) {
-  if (!reproducible) return int(std::bit_ceil(unsigned(comm.size()) * unsigned(pool.num_threads())));
-  if (wanted < comm.size())
-    throw job_error("'shards' is {}, fewer than the {} ranks: some would do nothing", wanted, comm.size()).with_hint(fmt::format("set shards to {}, which changes the result, or start fewer ranks", std::bit_ceil(unsigned(comm.size()))));
-  return wanted;
+  return reproducible ? wanted : int(std::bit_ceil(unsigned(comm.size()) * unsigned(pool.num_threads())));
+}
+
+void check_shards(int shards, bool reproducible, int num_ranks) {
+  if (reproducible && shards < num_ranks)
+    throw job_error("'shards' is {}, fewer than the {} ranks: some would do nothing", shards, num_ranks)
+        .with_hint(fmt::format("set shards to {}, which changes the result, or start fewer ranks", std::bit_ceil(unsigned(num_ranks))));
 }
 
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {

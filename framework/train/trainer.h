@@ -70,9 +70,10 @@ struct TrainerOptions {
   std::function<bool()> stop_agreed;    ///< collective; true: write a checkpoint and throw
 };
 
-/// Logical shards of a run: `wanted`; or, where results may depend on ranks and threads, as many as there are of these, up to a power of two. A job error where
-/// ranks would be left without one.
+/// Logical shards of a run: `wanted`; or, where results may depend on ranks and threads, as many as there are of these, up to a power of two.
 int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool);
+/// A job error where so many ranks would leave some without a shard.
+void check_shards(int shards, bool reproducible, int num_ranks);
 
 /// Collective. Trains from the checkpoint in `folder`, or from the start, and returns the final weights, the same on every
 /// rank. A data error names the step where the loss is no longer finite.

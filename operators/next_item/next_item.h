@@ -1,11 +1,12 @@
 // operators/next_item: which item of a catalogue a user takes next. Published models and the baselines that they have to beat.
 #pragma once
 #include "framework/recommend/item_task.h"
+#include "framework/train/run_params.h"
 
 namespace throng::op {
 
 /// What models of layers have in common. With `validation` the epoch whose weights are kept is the best by NDCG@10 of each user's last training item.
-struct ItemTraining : recommend::ItemTask {
+struct ItemTraining : recommend::ItemTask, train::RunParams {
   int hidden = 64;
   int64_t max_length = 50;
   double dropout = 0.2;
@@ -17,12 +18,10 @@ struct ItemTraining : recommend::ItemTask {
   double lr = 1e-3;
   double weight_decay = 0;
   double clip = 0;
-  int shards = 8;
-  int64_t checkpoint_every = 200;
 };
 template <class P>
 auto item_training() {
-  return graph::fields(
+  return std::tuple_cat(graph::fields(
       graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
       graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
       graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`. A shard is a stretch of partitions: with fewer partitions than shards minibatches are smaller").min(1),
@@ -31,9 +30,7 @@ auto item_training() {
       graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
       graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
       graph::field("lr", &P::lr, "learning rate").min(0), graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),
-      graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0),
-      graph::field("shards", &P::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
-      graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+      graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0)), train::run_fields<P>());
 }
 
 /// Blocks of self-attention.
@@ -65,6 +62,7 @@ struct Sasrec : ItemTransformer {
   int64_t negatives = 1;
 
   static constexpr auto kOp = "sasrec";
+  static constexpr int kVersion = 2;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
@@ -85,6 +83,7 @@ struct Bert4rec : ItemTransformer {
   Bert4rec() { norm = "last", activation = "gelu", scaled = false, init = "normal"; }
 
   static constexpr auto kOp = "bert4rec";
+  static constexpr int kVersion = 2;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recommendation by bidirectional self-attention that guesses hidden items";
   static auto fields() {
@@ -105,6 +104,7 @@ struct Gru4rec : ItemTraining {
   double regularization = 1;
 
   static constexpr auto kOp = "gru4rec";
+  static constexpr int kVersion = 2;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {

@@ -68,7 +68,9 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
     return more;
   };
   train::TrainerOptions trainer;
-  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.clip = training_.clip, trainer.accumulate = training_.accumulate, trainer.checkpoint_every = training_.checkpoint_every;
+  train::StepProfile profile;
+  training_.apply(trainer);
+  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.clip = training_.clip, trainer.accumulate = training_.accumulate, trainer.profile = &profile;
   trainer.optimizer.kind = nn::OptimizerOptions::kind_of(training_.optimizer), trainer.optimizer.lr = training_.lr, trainer.optimizer.weight_decay = training_.weight_decay;
   trainer.seed = seed, trainer.folder = context.folder();
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
@@ -79,6 +81,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   if (comm.rank() == 0) {
     train::save_safetensors(context.folder() / "model.safetensors", model_->parameters(), weights_);
     context.metric("curve", curve.dump());
+    context.metric("profile", profile.to_json().dump());
   }
   comm.barrier();
   return model_->scorer(weights_);

@@ -111,10 +111,10 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
 
   // -------------------------------------------------------------------------------------------- training
 
+  void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, params_.reproducible, num_ranks); }
   void run(graph::CollectiveContext& context) override {
     context_ = &context;
-    if (params_.shards < context.comm().size() && context.comm().rank() == 0)
-      context.metric("note", json(fmt::format("{} of {} ranks idle: 'shards' is {}", context.comm().size() - params_.shards, context.comm().size(), params_.shards)).dump());
+    params_.shards = train::shards_of_run(params_.shards, params_.reproducible, context.comm(), context.pool());
     learn_encoding(context);
     if (encoding_.task == Task::kCategory && encoding_.classes.size() < 2)
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
@@ -130,12 +130,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (!old_curve.empty()) curve_ = json::parse(old_curve);
 
     train::TrainerOptions options;
-    options.epochs = params_.epochs, options.shards = params_.shards, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed;
+    params_.apply(options);
+    options.epochs = params_.epochs, options.profile = &profile_, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed;
     options.optimizer = optimizer_options();
     if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(start_path(), network_->parameters(), weights); };
     options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
     options.schedule.warmup = params_.warmup, options.schedule.every = std::max<int64_t>(1, params_.epochs * network_->steps_per_epoch() / 3);
-    options.checkpoint_every = params_.checkpoint_every, options.folder = context.folder();
+    options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*network_, context.comm(), context.pool(), options);
@@ -383,6 +384,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());
     context.metric("curve", curve_.dump());
+    context.metric("profile", profile_.to_json().dump());
   }
 
   void save(graph::CollectiveContext& context) {
@@ -414,6 +416,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   graph::CollectiveContext* context_ = nullptr;
   std::filesystem::path curve_path_;
   json curve_;
+  train::StepProfile profile_;
 };
 
 }  // namespace

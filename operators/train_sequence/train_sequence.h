@@ -1,6 +1,6 @@
 // operators/train_sequence: what a user does next.
 #pragma once
-#include "framework/graph/params.h"
+#include "framework/train/run_params.h"
 
 namespace throng::op {
 
@@ -8,7 +8,7 @@ namespace throng::op {
 /// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
 /// `event` within `within`, for rows whose whole wait lies before the end of the (training) rows. Rows with `holdout` are
 /// not learned from; without that column a tenth of the users is held out.
-struct TrainSequence {
+struct TrainSequence : train::RunParams {
   std::string by = "user";
   std::string target = "action";
   std::string task = "auto";
@@ -38,15 +38,13 @@ struct TrainSequence {
   double clip = 5;
   double weight_decay = 0;
   std::string start;
-  int shards = 8;
-  int64_t checkpoint_every = 200;
 
   static constexpr auto kOp = "train_sequence";
-  static constexpr int kVersion = 3;
+  static constexpr int kVersion = 4;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {
-    return graph::fields(
+    return std::tuple_cat(graph::fields(
         graph::field("by", &TrainSequence::by, "column whose values own the sequences"),
         graph::field("target", &TrainSequence::target, "column to predict of the next event"),
         graph::field("task", &TrainSequence::task, "category, number, or event; auto: event where `event` is given, number for floats").one_of({"auto", "category", "number", "event"}),
@@ -75,9 +73,7 @@ struct TrainSequence {
         graph::field("warmup", &TrainSequence::warmup, "steps in which the learning rate rises to lr").min(0),
         graph::field("clip", &TrainSequence::clip, "longest gradient allowed; 0: no limit").min(0),
         graph::field("weight_decay", &TrainSequence::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
-        graph::field("start", &TrainSequence::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors beside model.h5); others begin at random"),
-        graph::field("shards", &TrainSequence::shards, "logical shards of a minibatch, a power of two; results depend on it, not on ranks").min(1).max(1024),
-        graph::field("checkpoint_every", &TrainSequence::checkpoint_every, "steps between checkpoints; 0: after each epoch only").min(0));
+        graph::field("start", &TrainSequence::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors beside model.h5); others begin at random")), train::run_fields<TrainSequence>());
   }
 };
 

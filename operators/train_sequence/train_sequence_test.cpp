@@ -110,6 +110,35 @@ TEST(TrainSequence, StopsAndGoesOnOnOtherRankCounts) {
   }
 }
 
+TEST(TrainSequence, CheckpointsStayAndRanksWithoutAShardAreAnError) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(60, 20, 0.1)));
+  const std::string step = "  next: { op: train_sequence, from: split, hidden: 5, embedding: 3, max_length: 4, batch: 8, epochs: 2, ";
+  auto kept = [&](const std::string& out) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / out)) count += entry.path().filename().string().starts_with("checkpoint");
+    return count;
+  };
+  auto plain = testing::run_job(job(step + "checkpoint_every: 5 }\n"), folder, "plain");
+  EXPECT_EQ(kept("plain"), 0);
+  const json profile = plain.steps.at("next").metrics["profile"];
+  EXPECT_GT(profile["steps"], 10);
+  EXPECT_GT(profile["gradients"], 0);
+  auto other = testing::run_job(job(step + "keep_checkpoints: 3, checkpoint_every: 0, checkpoint_after: 1us }\n"), folder, "kept", {2, 1});
+  EXPECT_EQ(kept("kept"), 3);
+  EXPECT_EQ(model_hash(plain, "next"), model_hash(other, "next")) << "when checkpoints are written has no part in what is learned";
+  const std::string few = job(step + "shards: 4 }\n");
+  try {
+    testing::run_job(few, folder, "few", {5, 1});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.message(), "step 'next' (train_sequence): 'shards' is 4, fewer than the 5 ranks: some would do nothing");
+    EXPECT_EQ(e.hint(), "set shards to 8, which changes the result, or start fewer ranks");
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "few" / "steps")) << "found before anything is done";
+  testing::run_job(job(step + "shards: 4, reproducible: false }\n"), folder, "any", {5, 1});
+}
+
 TEST(TrainSequence, HeldOutValuesDoNotReachTheModel) {
   testing::TemporaryFolder folder;
   auto events = made_up(30, 20, 0.1);
@@ -137,7 +166,7 @@ TEST(TrainSequence, ParametersMatter) {
   auto run = testing::run_job(job(step("plain", "epochs: 2, lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "plain");
   for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "warmup: 3", "dropout: 0.2",
-                           "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4", "accumulate: 2"}) {
+                           "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4", "reproducible: false", "accumulate: 2"}) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;
   }

@@ -1,6 +1,9 @@
-// A language model's steps through the trainer, on the ranks that it is started with. usage: throng_train_ranks_bench CASE DATA STEPS SHARDS
-// DATA: see train_data.h. Rank 0 prints {"losses", "seconds", "profile"}: the loss before each of the first five steps, the time of each of the STEPS steps,
-// and where the time went.
+// On the ranks that it is started with. usage: throng_train_ranks_bench CASE DATA STEPS SHARDS
+//   lm-..: a language model's steps through the trainer. DATA: see train_data.h. Rank 0 prints {"losses", "seconds", "profile"}: the loss before each of the first
+//     five steps, the time of each of the STEPS steps, and where the time went.
+//   allreduce-MIB: one vector of each rank to its sum on all, in turn with MPI_Allreduce in place; DATA and SHARDS have no part. {"seconds", "mpi", "equal"}.
+#include <mpi.h>
+
 #include <iostream>
 
 #include "framework/base/clock.h"
@@ -8,6 +11,7 @@
 #include "framework/comm/mpi_backend.h"
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
+#include "framework/train/gradient_sums.h"
 #include "framework/train/trainer.h"
 #include "tests/bench/train_data.h"
 
@@ -75,16 +79,52 @@ class LanguageModel : public train::Model {
   Stopwatch watch_;
 };
 
+json allreduce(comm::Communicator& comm, size_t mebibytes, int64_t steps) {
+  nn::Parameters p;
+  p.add("vector", mebibytes << 8, 1024, nn::Initial::constant(0));
+  train::GradientSums sums(comm, p, comm.size(), false);
+  std::vector<float> values(p.size());
+  json ours = json::array(), theirs = json::array();
+  bool equal = true;
+  for (int64_t step = 0; step < steps; ++step) {
+    const auto fill = [&](std::span<float> v) {
+      for (size_t i = 0; i < v.size(); ++i) v[i] = float(i % 1000) + float(comm.rank() + step);
+    };
+    sums.begin();
+    fill(sums.of(0)), fill(values);
+    comm.barrier();
+    Stopwatch watch;
+    sums.complete(0);
+    sums.finish();
+    sums.share(sums.sum());
+    comm.barrier();
+    ours.push_back(watch.seconds());
+    watch = Stopwatch();
+    MPI_Allreduce(MPI_IN_PLACE, values.data(), int(values.size()), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+    MPI_Barrier(MPI_COMM_WORLD);
+    theirs.push_back(watch.seconds());
+    equal = equal && std::equal(values.begin(), values.end(), sums.sum().begin());
+  }
+  return {{"seconds", ours}, {"mpi", theirs}, {"equal", equal}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 5) return std::cerr << "usage: throng_train_ranks_bench CASE DATA STEPS SHARDS" << std::endl, 2;
   keep_freed_memory();  // as the program does
-  const std::string name = argv[1], cell = name.substr(3, name.find('-', 3) - 3), shape = name.substr(name.rfind('-') + 1);
+  const std::string name = argv[1];
+  const bool vector = name.starts_with("allreduce-");
+  const std::string cell = vector ? "" : name.substr(3, name.find('-', 3) - 3), shape = name.substr(name.rfind('-') + 1);
   const int64_t steps = std::stoll(argv[3]) + 6;
   const int shards = std::stoi(argv[4]);
   return comm::run_on_mpi(
       [&](comm::Communicator& comm) {
+        if (vector) {
+          const json result = allreduce(comm, std::stoul(name.substr(10)), steps);
+          if (comm.rank() == 0) std::cout << result.dump() << std::endl;
+          return 0;
+        }
         const TrainData data(argv[2]);
         LanguageModel model(data, cell, shape_of(shape), shards, comm.first_shard(comm.rank(), shards), steps);
         ThreadPool pool(1);

@@ -175,7 +175,8 @@ TEST(Trainer, ShardsOfARun) {
     EXPECT_EQ(shards_of_run(8, true, comm, two), 8);
     EXPECT_EQ(shards_of_run(8, false, comm, one), 4);
     EXPECT_EQ(shards_of_run(2, false, comm, two), 8);
-    EXPECT_THROW(shards_of_run(2, true, comm, two), Error);
+    EXPECT_THROW(check_shards(2, true, comm.size()), Error);
+    check_shards(2, false, comm.size()), check_shards(4, true, comm.size());
   });
 }
 

@@ -1,0 +1,32 @@
+// Parameters of every operator that trains over shards: how the work is cut, and what is kept on the way.
+#pragma once
+#include "framework/graph/params.h"
+#include "framework/train/trainer.h"
+
+namespace throng::train {
+
+struct RunParams {
+  int shards = 8;
+  bool reproducible = true;
+  int64_t checkpoint_every = 200;
+  Duration checkpoint_after{0};
+  int64_t keep_checkpoints = 1;
+
+  /// What the trainer is told of them; `shards` is that of the run (shards_of_run).
+  void apply(TrainerOptions& options) const {
+    options.shards = shards;
+    options.checkpoint_every = checkpoint_every, options.checkpoint_seconds = double(checkpoint_after.microseconds) / 1e6, options.keep_checkpoints = keep_checkpoints;
+  }
+};
+
+template <class P>
+auto run_fields() {
+  return graph::fields(
+      graph::field("shards", &P::shards, "logical shards of a minibatch, a power of two, at least the number of ranks; results depend on it, not on ranks").min(1).max(1024),
+      graph::field("reproducible", &P::reproducible, "off: as many shards as ranks times threads, which is quicker with few of them, but results then depend on both"),
+      graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch, and by `checkpoint_after`, only").min(0),
+      graph::field("checkpoint_after", &P::checkpoint_after, "time between checkpoints within an epoch; 0s: not by time"),
+      graph::field("keep_checkpoints", &P::keep_checkpoints, "the newest is checkpoint.h5 in the step's folder; more than 1: so many stay there under the names of their steps, and one of them put in its place is gone on from").min(1).max(1000));
+}
+
+}  // namespace throng::train
