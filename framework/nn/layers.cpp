@@ -53,17 +53,32 @@ Recurrent::Recurrent(Parameters& p, const std::string& name, size_t in, size_t h
 }
 
 template <class T>
-Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights) {
+Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights, RecurrentState<T>* state) {
   const RecurrentLayer<T> layer(cell, x.cols, hidden);
   THRONG_CHECK(layer.num_weights() == weights.size() && x.rows == packing.num_rows(), "{} weights of {}, {} rows of {}", weights.size(), layer.num_weights(), x.rows, packing.num_rows());
   const Var h = t.make(x.rows, hidden, true);
   auto cache = std::make_shared<typename RecurrentLayer<T>::Cache>();
-  layer.forward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache);
-  t.on_backward(h, [&t, layer, packing, x, h, cache, weights] {
+  // The state moves on before the way back: it is copied.
+  typename RecurrentLayer<T>::Begin begin;
+  if (state && !state->h.empty()) {
+    const size_t n = packing.sizes[0] * hidden;
+    THRONG_CHECK(state->h.size() == n && (cell != Cell::kLstm || state->c.size() == n), "a state of {} numbers for {} sequences of {}", state->h.size(), packing.sizes[0], hidden);
+    T* kept = t.scratch(2 * n);
+    std::copy(state->h.begin(), state->h.end(), kept), std::copy(state->c.begin(), state->c.end(), kept + n);
+    begin = {kept, cell == Cell::kLstm ? kept + n : nullptr};
+  }
+  layer.forward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, begin);
+  if (state) {
+    const size_t sequences = packing.sizes[0], last = (packing.num_rows() - sequences) * hidden;
+    THRONG_CHECK(packing.sizes.back() == sequences, "sequences of several lengths go on from a state");
+    state->h.assign(t.value(h) + last, t.value(h) + last + sequences * hidden);
+    if (cell == Cell::kLstm) state->c.assign(&cache->cells[last], &cache->cells[last] + sequences * hidden);
+  }
+  t.on_backward(h, [&t, layer, packing, x, h, cache, weights, begin] {
     std::vector<T> unwanted;
     T *dx = t.gradient(x), *dw = t.weight_gradient(weights), *room = dx ? t.scratch(x.size()) : nullptr;
     if (!dw) unwanted.assign(weights.size(), T(0)), dw = unwanted.data();
-    layer.backward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room);
+    layer.backward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room, begin);
     for (size_t i = 0; dx && i < x.size(); ++i) dx[i] += room[i];
   });
   return h;
@@ -84,7 +99,7 @@ Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hid
       const size_t s = order[j], row = reversed ? segments.end(s) - 1 - step : segments.begin(s) + step;
       from[packing.offsets[step] + j] = uint32_t(row), to[row] = uint32_t(packing.offsets[step] + j);
     }
-  return gather_rows<T>(t, recurrent(t, gather_rows<T>(t, x, from), packing, cell, hidden, weights), to);
+  return gather_rows<T>(t, recurrent<T>(t, gather_rows<T>(t, x, from), packing, cell, hidden, weights), to);
 }
 
 template <class T>
@@ -99,6 +114,18 @@ Var Recurrent::operator()(Tape<T>& t, Var x, const Segments& segments) const {
     }
     const Var parts[] = {forward, recurrent(t, x, segments, options.cell, hidden, weights[next++], true)};
     x = concat<T>(t, parts);
+  }
+  return x;
+}
+
+template <class T>
+Var Recurrent::go_on(Tape<T>& t, Var x, size_t sequences, std::vector<RecurrentState<T>>& states) const {
+  THRONG_CHECK(!options.bidirectional && sequences > 0 && x.rows % sequences == 0, "{} rows of {} sequences", x.rows, sequences);
+  states.resize(options.layers);
+  const Packing packing = Packing::of(std::vector<size_t>(sequences, x.rows / sequences));
+  for (size_t l = 0; l < options.layers; ++l) {
+    if (l > 0) x = dropout(t, x, options.dropout);
+    x = recurrent(t, x, packing, options.cell, hidden, weights[l], &states[l]);
   }
   return x;
 }
@@ -172,7 +199,8 @@ Conv2d::Conv2d(Parameters& p, const std::string& name, size_t in, size_t out, co
 }
 
 #define THRONG_INSTANTIATE(T)                                                                                           \
-  template Var recurrent<T>(Tape<T>&, Var, const Packing&, Cell, size_t, const Parameter&);                             \
+  template Var recurrent<T>(Tape<T>&, Var, const Packing&, Cell, size_t, const Parameter&, RecurrentState<T>*);         \
+  template Var Recurrent::go_on<T>(Tape<T>&, Var, size_t, std::vector<RecurrentState<T>>&) const;                       \
   template Var recurrent<T>(Tape<T>&, Var, const Segments&, Cell, size_t, const Parameter&, bool);                      \
   template Var Recurrent::operator()<T>(Tape<T>&, Var, const Segments&) const;                                          \
   template Var AttentionPool::operator()<T>(Tape<T>&, Var, Var, const Segments&, Var*) const;                           \

@@ -66,6 +66,12 @@ struct RecurrentOptions {
   double dropout = 0;          ///< between layers
 };
 
+/// What sequences ended with, and their continuation begins with: (sequences, hidden) each; `c` is for LSTM. Empty: zeros.
+template <class T>
+struct RecurrentState {
+  std::vector<T> h, c;
+};
+
 /// Recurrent layers, one on the other. Each direction's weights are one matrix, W_ih, W_hh, b_ih, b_hh one after another (RecurrentLayer), uniform
 /// within 1 / sqrt(hidden).
 struct Recurrent {
@@ -77,11 +83,16 @@ struct Recurrent {
   /// (N, in) to (N, hidden), or (N, 2 * hidden).
   template <class T>
   Var operator()(Tape<T>& t, Var x, const Segments& segments) const;
+  /// The next piece of sequences that go on from step to step (truncated backpropagation through time), all of one length, time-major: row t * sequences + s. `states`, one for
+  /// each layer, are what the pieces begin with, and after the call what they ended with. Not for two directions.
+  template <class T>
+  Var go_on(Tape<T>& t, Var x, size_t sequences, std::vector<RecurrentState<T>>& states) const;
 };
 
-/// One direction of one recurrent layer on a tape, on rows that are packed already (time-major, longest first): (N, in) to (N, hidden).
+/// One direction of one recurrent layer on a tape, on rows that are packed already (time-major, longest first): (N, in) to (N, hidden). With a state, of sequences of one
+/// length, these go on from it, and leave it as they end.
 template <class T>
-Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights);
+Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights, RecurrentState<T>* state = nullptr);
 /// The same on sequences that lie one after another. `reversed`: from the end of each sequence to its beginning.
 template <class T>
 Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hidden, const Parameter& weights, bool reversed = false);

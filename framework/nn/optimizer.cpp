@@ -41,7 +41,10 @@ double Schedule::at(int64_t step) const {
   if (step < warmup) return double(step + 1) / double(warmup);
   switch (kind) {
     case Kind::kConstant: return 1;
-    case Kind::kStep: return std::pow(factor, double((step - warmup) / std::max<int64_t>(1, every)));
+    case Kind::kStep: {
+      const int64_t apart = std::max<int64_t>(1, every), behind = step - warmup - (first < 0 ? apart : first);
+      return behind < 0 ? 1 : std::pow(factor, double(behind / apart + 1));
+    }
     case Kind::kCosine: {
       const double done = steps > warmup ? std::min(1.0, double(step - warmup) / double(steps - warmup)) : 1.0;
       return least + (1 - least) * 0.5 * (1 + std::cos(3.14159265358979323846 * done));

@@ -32,7 +32,8 @@ struct Schedule {
   int64_t warmup = 0;       ///< steps of linear rise from 0; then the kind begins
   int64_t steps = 0;        ///< cosine: where it ends, warm-up included
   double least = 0;         ///< cosine: the factor at the end
-  int64_t every = 1;        ///< step: falls by `factor` each so many steps after the warm-up
+  int64_t first = -1;       ///< step: falls by `factor` after so many steps behind the warm-up, `every` where negative
+  int64_t every = 1;        ///< step: and again after each so many more
   double factor = 0.1;
   /// Of step `step`, counted from 0.
   double at(int64_t step) const;

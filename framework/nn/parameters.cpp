@@ -65,6 +65,11 @@ void Parameters::begin_as_bert() {
     if (e.initial.kind == Initial::Kind::kUniform) e.initial = e.name.ends_with(".bias") ? Initial::constant(0) : Initial::normal(0.02);
 }
 
+void Parameters::begin_uniform(double bound) {
+  for (auto& e : entries_)
+    if (e.initial.kind != Initial::Kind::kConstant) e.initial = Initial::uniform(bound);
+}
+
 size_t Parameters::entry_of(size_t at) const {
   const auto behind = std::upper_bound(entries_.begin(), entries_.end(), at, [](size_t x, const Entry& e) { return x < e.where.at; });
   THRONG_CHECK(behind != entries_.begin() && at < size_, "no parameter at {}", at);

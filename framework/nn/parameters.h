@@ -56,6 +56,8 @@ class Parameters {
   size_t scale_lr(const std::string& prefix, double scale);
   /// Lets matrices that would begin uniform begin normal, with a deviation of 0.02, and such biases 0 (Devlin et al., 2019, BERT).
   void begin_as_bert();
+  /// Lets all that begins at random begin uniform within a bound.
+  void begin_uniform(double bound);
   /// False where the gradient of this matrix is not wanted.
   bool learns(const Parameter& p) const;
   /// The place among the entries of the one that holds the number at `at`.

@@ -63,7 +63,7 @@ void add_rows(const T* rows, size_t count, size_t width, T* into) {
 }  // namespace
 
 template <class T>
-void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const {
+void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache, Begin begin) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
@@ -88,19 +88,19 @@ void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& p
     from_input.multiply(packing.offsets[end] - from, x + from * inputs_, bias.data(), &cache.gates[from * G]);
     for (size_t t = first; t < end; ++t) {
       const size_t rows = packing.sizes[t], at = packing.offsets[t];
-      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : zeros.data();
+      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : begin.h ? begin.h : zeros.data();
       T* gates = &cache.gates[at * G];
       if (before) {
         reset_before(rows, recurrent, last, sums, candidates, h_before, gates, &cache.inner[at * H], h + at * H);
         continue;
       }
       if (gru) recurrent.multiply(rows, h_before, no_bias.data(), sums.data());
-      else if (t > 0) recurrent.multiply_add(rows, h_before, gates);
+      else if (t > 0 || begin.h) recurrent.multiply_add(rows, h_before, gates);
       for (size_t j = 0; j < rows; ++j) {
         T *gate = gates + j * G, *out = h + (at + j) * H;
         switch (cell_) {
           case Cell::kLstm:
-            kernels.lstm_forward(gate, t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : nullptr, &cache.cells[(at + j) * H], &cache.inner[(at + j) * H], out, H);
+            kernels.lstm_forward(gate, t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : begin.c ? begin.c + j * H : nullptr, &cache.cells[(at + j) * H], &cache.inner[(at + j) * H], out, H);
             break;
           case Cell::kGru: kernels.gru_forward(gate, &sums[j * G], w.b_hh + 2 * H, h_before + j * H, &cache.inner[(at + j) * H], out, H); break;
           case Cell::kRnn: kernels.tanh_forward(gate, out, H); break;
@@ -136,7 +136,7 @@ void RecurrentLayer<T>::reset_before(size_t rows, const PackedMatrix<T>& gate_pr
 }
 
 template <class T>
-void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const {
+void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx, Begin begin) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
@@ -155,14 +155,14 @@ void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& 
     first = block_begin(packing, end);
     for (size_t t = end; t-- > first;) {
       const size_t rows = packing.sizes[t], at = packing.offsets[t];
-      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : zeros.data();
+      const T* h_before = t > 0 ? h + packing.offsets[t - 1] * H : begin.h ? begin.h : zeros.data();
       tensor::sum(dh + at * H, carry.data(), total.data(), rows * H);
       for (size_t j = 0; j < rows; ++j) {
         const T *gate = &cache.gates[(at + j) * G], *d_out = &total[j * H];
         T* d = &d_input[(at + j) * G];
         switch (cell_) {
           case Cell::kLstm:
-            kernels.lstm_backward(gate, &cache.inner[(at + j) * H], t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : zeros.data(), d_out, &carry_cell[j * H], d, H);
+            kernels.lstm_backward(gate, &cache.inner[(at + j) * H], t > 0 ? &cache.cells[(packing.offsets[t - 1] + j) * H] : begin.c ? begin.c + j * H : zeros.data(), d_out, &carry_cell[j * H], d, H);
             break;
           case Cell::kGru: kernels.gru_backward(gate, &cache.inner[(at + j) * H], h_before + j * H, d_out, d, &d_recurrent[(at + j) * G], H); break;
           case Cell::kRnn: kernels.tanh_backward(gate, d_out, d, H); break;
@@ -216,6 +216,7 @@ void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& 
     states = copied.data();
   }
   gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, begun, T(1), d_rec + widest * G, G, states, H, T(1), dw.w_hh, H);
+  if (begin.h) gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, widest, T(1), d_rec, G, begin.h, H, T(1), dw.w_hh, H);
   if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw.w_hh + 2 * H * H, H);
   std::vector<T> sums(G, T(0));
   add_rows(d_input.data(), N, G, sums.data());

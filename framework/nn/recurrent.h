@@ -36,7 +36,7 @@ struct Packing {
 ///   LSTM: c' = f c + i g, h' = o tanh(c')      GRU (reset after the product): n = tanh(W_in x + b_in + r (W_hn h + b_hn)),
 ///   h' = (1 - z) n + z h                        RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or max(0, ..)
 ///   kGruBefore resets before the product, as Cho et al. (2014) do: n = tanh(W_in x + b_in + W_hn (r h) + b_hn)
-/// Initial states are zero. Thread-safe: all state is in the arguments.
+/// Thread-safe: all state is in the arguments.
 template <class T>
 class RecurrentLayer {
  public:
@@ -51,10 +51,15 @@ class RecurrentLayer {
     AlignedVector<T> cells;  // LSTM: (N, H)
     AlignedVector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
   };
+  /// What the sequences begin with, (sequences, H) each; null: zeros. `c` is for LSTM. Gradients do not go on to them.
+  struct Begin {
+    const T* h = nullptr;
+    const T* c = nullptr;
+  };
   /// x (N, I) to h (N, H). `packed` keeps layouts of the weights for more calls.
-  void forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache) const;
+  void forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache, Begin begin = {}) const;
   /// From dh (N, H), the gradient of every output, adds to dweights and, unless null, writes dx (N, I).
-  void backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx) const;
+  void backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx, Begin begin = {}) const;
 
  private:
   void reset_before(size_t rows, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,

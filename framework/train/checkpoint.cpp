@@ -24,6 +24,17 @@ void for_slices(const std::vector<nn::Slice>& slices, const Move& move) {
   }
 }
 
+/// Collective. The ranks' numbers one after another, where rank 0 writes.
+template <class T>
+void put_gathered(comm::Communicator& comm, data::ArrayStore& store, const std::string& name, const std::vector<T>& mine) {
+  std::vector<T> all;
+  for (const std::string& part : comm.gather(std::string(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(T)))) {
+    all.resize(all.size() + part.size() / sizeof(T));
+    if (!part.empty()) std::memcpy(all.data() + all.size() - part.size() / sizeof(T), part.data(), part.size());
+  }
+  if (comm.rank() == 0) store.put(name, std::move(all));
+}
+
 void keep_last(const std::filesystem::path& folder, const std::filesystem::path& newest, const Cursor& cursor, int64_t keep) {
   const auto own_name = folder / fmt::format("checkpoint_epoch{:06}_step{:09}.h5", cursor.epoch, cursor.step);
   std::error_code ignored;
@@ -65,12 +76,16 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
     }
     store->put("optimizer_" + std::to_string(i), std::move(whole));
   }
+  std::vector<int64_t> sizes;
+  std::vector<float> states;
+  for (const auto& state : cursor.shard_states) sizes.push_back(int64_t(state.size())), states.insert(states.end(), state.begin(), state.end());
+  put_gathered(comm, *store, "shard_state_sizes", sizes), put_gathered(comm, *store, "shard_states", states);
   if (comm.rank() != 0) return;
   store->put("weights", weights);
   store->put("cursor", std::vector<int64_t>{cursor.epoch, cursor.step, optimizer.steps(), cursor.epoch_targets, cursor.shards});
   store->put("epoch_loss", std::vector<double>{cursor.epoch_loss});
   wait();
-  writing_ = std::async(std::launch::async, [store, cursor, path = newest(), folder = folder_, keep = keep_] {
+  writing_ = std::async(std::launch::async, [store, cursor = Cursor{cursor.epoch, cursor.step}, path = newest(), folder = folder_, keep = keep_] {
     store->save(path);
     if (keep > 1) keep_last(folder, path, cursor, keep);
   });
@@ -96,7 +111,10 @@ bool Checkpoints::load(comm::Communicator& comm, Cursor& cursor, std::vector<flo
     std::copy(whole.end() - std::ptrdiff_t(mine.size() - dense), whole.end(), mine.begin() + std::ptrdiff_t(dense));
   }
   const auto& numbers = store.integers("cursor");
-  cursor = {numbers.at(0), numbers.at(1), store.doubles("epoch_loss").at(0), numbers.at(3), numbers.at(4)};
+  cursor = {numbers.at(0), numbers.at(1), store.doubles("epoch_loss").at(0), numbers.at(3), numbers.at(4), {}};
+  const auto& states = store.floats("shard_states");
+  int64_t at = 0;
+  for (int64_t n : store.integers("shard_state_sizes")) cursor.shard_states.emplace_back(states.begin() + at, states.begin() + at + n), at += n;
   optimizer.set_steps(numbers.at(2));
   return true;
 }

@@ -16,6 +16,7 @@ struct Cursor {
   double epoch_loss = 0;
   int64_t epoch_targets = 0;
   int64_t shards = 0;  ///< that minibatches were cut for
+  std::vector<std::vector<float>> shard_states;  ///< what shards carry: to `save` those of this rank, from `load` all
 };
 
 /// Writes and reads them. Rank 0 writes, beside the steps that follow; an error in that is thrown by the next call.

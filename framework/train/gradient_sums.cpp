@@ -19,6 +19,9 @@ using nn::Slice;
 constexpr size_t kBlock = nn::kNormBlock;       // numbers summed at a time: eight shards' lie in the second cache
 constexpr size_t kBucket = size_t{1} << 20;     // numbers
 
+constexpr size_t kParts = 16;                   // of a bucket, for several threads: each of whole blocks
+static_assert(kBucket / kParts % kBlock == 0);
+
 /// A subtree of the sum: shards [shard, shard + size).
 struct Node {
   int shard, size;
@@ -61,7 +64,7 @@ struct GradientSums::State {
   std::vector<std::vector<Node>> nodes;            // by rank
   std::vector<std::vector<uint32_t>> entry_buckets;  // by entry: the buckets it lies in
   std::vector<uint32_t> order;                     // of buckets, the same on all ranks
-  std::vector<float> room;
+  const size_t room;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -75,7 +78,7 @@ struct GradientSums::State {
   std::thread thread;
 
   State(comm::Communicator& c, const nn::Parameters& p, int num_shards)
-      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first) {
+      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)) {
     const size_t size = p.dense_size();
     for (int s = 0; s < std::max(1, owned); ++s) gradients.emplace_back(size);
     for (size_t at = 0; at < size; at += kBucket) buckets.push_back({at, std::min(size, at + kBucket)});
@@ -95,15 +98,23 @@ struct GradientSums::State {
     order.resize(buckets.size());
     std::iota(order.rbegin(), order.rend(), 0u);
     missing.resize(buckets.size());
-    int levels = 1;
-    while ((1 << levels) < shards) ++levels;
-    room.resize(size_t(2 * levels + 2) * kBlock);
   }
 
   Slice slice_of(const Slice& bucket, size_t rank) const {
     const size_t ranks = size_t(comm.size()), blocks = (bucket.end - bucket.begin + kBlock - 1) / kBlock;
     auto border = [&](size_t r) { return std::min(bucket.end, bucket.begin + blocks * r / ranks * kBlock); };
     return {border(rank), rank + 1 == ranks ? bucket.end : border(rank + 1)};
+  }
+
+  static size_t room_of(int shards) {
+    size_t levels = 1;
+    while ((1 << levels) < shards) ++levels;
+    return (2 * levels + 2) * kBlock;
+  }
+  float* thread_room() const {
+    thread_local std::vector<float> numbers;
+    if (numbers.size() < room) numbers.resize(room);
+    return numbers.data();
   }
 
   /// Sums of the shards of this rank in place: the node's numbers lie with its first shard.
@@ -114,7 +125,7 @@ struct GradientSums::State {
     float* into = gradients[size_t(node.shard - first)].data();
     for (size_t at = begin; at < end; at += kBlock) {
       const size_t n = std::min(kBlock, end - at);
-      std::memcpy(into + at, add_up(sources, place_of(node, shards), at, n, room.data()), n * sizeof(float));
+      std::memcpy(into + at, add_up(sources, place_of(node, shards), at, n, thread_room()), n * sizeof(float));
     }
   }
 
@@ -148,7 +159,7 @@ struct GradientSums::State {
     float* into = gradients[0].data() + mine.begin;
     for (size_t at = 0; at < mine.end - mine.begin; at += kBlock) {
       const size_t n = std::min(kBlock, mine.end - mine.begin - at);
-      const float* sum = add_up(sources, 1, at, n, room.data());
+      const float* sum = add_up(sources, 1, at, n, thread_room());
       if (sum != into + at) std::memcpy(into + at, sum, n * sizeof(float));
     }
   }
@@ -249,13 +260,19 @@ void GradientSums::complete(size_t shard) {
   for (size_t e = state_->entry_buckets.size(); e-- > 0;) complete(shard, e);
 }
 
-void GradientSums::finish() {
+void GradientSums::finish(ThreadPool& pool) {
   State& s = *state_;
   if (s.thread.joinable()) {
     comm_.set_waits(comm::Waits::kAtOnce);
     std::unique_lock lock(s.mutex);
     s.changed.wait(lock, [&] { return s.task == State::Task::kWait; });
     if (s.failure) std::rethrow_exception(std::exchange(s.failure, nullptr));
+  } else if (comm_.size() == 1) {
+    pool.parallel_for(s.buckets.size() * kParts, [&](size_t i) {
+      const Slice& bucket = s.buckets[i / kParts];
+      const size_t part = kBucket / kParts, begin = std::min(bucket.end, bucket.begin + i % kParts * part);
+      if (begin < bucket.end) s.fold({0, s.shards}, begin, std::min(bucket.end, begin + part));
+    });
   } else {
     s.sum_all();
   }

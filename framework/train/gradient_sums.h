@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "framework/base/thread_pool.h"
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
 #include "framework/nn/parameters.h"
@@ -33,8 +34,8 @@ class GradientSums {
   void complete(size_t shard, size_t entry);
   /// Nothing more is added to any of the shard's. Thread-safe.
   void complete(size_t shard);
-  /// Collective. Returns when this rank's slices of `sum` hold the sum over all shards.
-  void finish();
+  /// Collective. Returns when this rank's slices of `sum` hold the sum over all shards; alone it uses the pool.
+  void finish(ThreadPool& pool);
   /// Instead of `finish`, where this rank has failed.
   void abandon();
 

@@ -17,16 +17,19 @@ namespace {
 constexpr int64_t kStepsBetweenLooks = 8;  // at the wish to stop, and at the clock
 
 /// Collective. The length of the gradient of which each rank has its slices: blocks are added up in their order, whoever has them.
-double norm_of(comm::Communicator& comm, const GradientSums& sums, std::span<const float> gradient, const nn::TableGradients<float>& tables) {
+double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& sums, std::span<const float> gradient, const nn::TableGradients<float>& tables) {
   auto for_blocks = [&](int rank, const auto& visit) {
     for (const nn::Slice& slice : sums.slices(rank))
       for (size_t at = slice.begin; at < slice.end; at += nn::kNormBlock) visit(at, std::min(nn::kNormBlock, slice.end - at));
   };
-  std::string mine;
-  for_blocks(comm.rank(), [&](size_t at, size_t n) {
-    const double part = nn::squares_of(gradient.subspan(at, n));
-    mine.append(reinterpret_cast<const char*>(&part), sizeof part);
+  std::vector<std::span<const float>> own;
+  for_blocks(comm.rank(), [&](size_t at, size_t n) { own.push_back(gradient.subspan(at, n)); });
+  std::vector<double> parts(own.size());
+  constexpr size_t kAtOnce = 16;
+  pool.parallel_for((own.size() + kAtOnce - 1) / kAtOnce, [&](size_t i) {
+    for (size_t k = i * kAtOnce; k < std::min(own.size(), (i + 1) * kAtOnce); ++k) parts[k] = nn::squares_of(own[k]);
   });
+  const std::string mine(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(double));
   std::vector<double> blocks((gradient.size() + nn::kNormBlock - 1) / nn::kNormBlock);
   const auto all = comm.allgather(mine);
   for (int r = 0; r < comm.size(); ++r) {
@@ -80,6 +83,9 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     parameters.initialize<float>(weights, options.seed);
     if (options.begin) options.begin(weights);
   }
+  if (cursor.step > 0)
+    for (int s = 0; s < owned && size_t(first + s) < cursor.shard_states.size(); ++s) model.restore_shard(first + s, cursor.shard_states[size_t(first + s)]);
+  cursor.shard_states.clear();
   cursor.shards = options.shards;
   StepProfile unwanted;
   StepProfile& profile = options.profile ? *options.profile : unwanted;
@@ -120,7 +126,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         throw;
       }
       spent(profile.gradients);
-      sums.finish();
+      sums.finish(pool);
       std::vector<std::span<double>> loss_spans;
       for (size_t s = 0; s < losses.size(); ++s) {
         loss_parts[2 * s] = losses[s].loss, loss_parts[2 * s + 1] = double(losses[s].targets);
@@ -139,7 +145,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       }
       double factor = loss_sum[1] > 0 ? 1 / loss_sum[1] : 0;
       if (factor > 0 && options.clip > 0) {
-        const double norm = norm_of(comm, sums, gradient, table_sums) * factor;
+        const double norm = norm_of(comm, pool, sums, gradient, table_sums) * factor;
         if (norm > options.clip) factor *= options.clip / norm;
       }
       spent(profile.sums);
@@ -168,6 +174,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         lap = Stopwatch();
         Cursor next = cursor;
         ++next.step;
+        for (int s = 0; s < owned; ++s) next.shard_states.push_back(model.shard_state(first + s));
         checkpoints.save(comm, next, weights, optimizer, sums);
         since_checkpoint = Stopwatch();
         spent(profile.checkpoint);

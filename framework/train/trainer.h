@@ -36,6 +36,10 @@ class Model {
   virtual int64_t steps_per_epoch() const = 0;
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`.
   virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
+  /// What a shard of this rank carries from step to step of an epoch, beside the weights; checkpoints keep it.
+  virtual std::vector<float> shard_state(int shard) const { return (void)shard, std::vector<float>(); }
+  /// Takes it back; called before training goes on within an epoch.
+  virtual void restore_shard(int shard, std::span<const float> state) { (void)shard, (void)state; }
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
   virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
 };

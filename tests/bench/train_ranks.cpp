@@ -86,6 +86,7 @@ json allreduce(comm::Communicator& comm, size_t mebibytes, int64_t steps) {
   std::vector<float> values(p.size());
   json ours = json::array(), theirs = json::array();
   bool equal = true;
+  ThreadPool pool(1);
   for (int64_t step = 0; step < steps; ++step) {
     const auto fill = [&](std::span<float> v) {
       for (size_t i = 0; i < v.size(); ++i) v[i] = float(i % 1000) + float(comm.rank() + step);
@@ -95,7 +96,7 @@ json allreduce(comm::Communicator& comm, size_t mebibytes, int64_t steps) {
     comm.barrier();
     Stopwatch watch;
     sums.complete(0);
-    sums.finish();
+    sums.finish(pool);
     sums.share(sums.sum());
     comm.barrier();
     ours.push_back(watch.seconds());

@@ -51,6 +51,7 @@ TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) {
         if (ranks > 3 && !background) continue;
         comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
           GradientSums sums(comm, p, shards, background);
+          ThreadPool pool(shards == 8 ? 2 : 1);
           const int first = comm.first_shard(comm.rank(), shards), owned = comm.first_shard(comm.rank() + 1, shards) - first;
           for (int step = 0; step < 2; ++step) {
             sums.begin();
@@ -61,7 +62,7 @@ TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) {
               for (int e : comm.rank() % 2 ? std::vector<int>{0, 1} : std::vector<int>{3, 1, 1, 2}) sums.complete(size_t(s), size_t(e));
               sums.complete(size_t(s));
             }
-            sums.finish();
+            sums.finish(pool);
             size_t mine = 0;
             for (const nn::Slice& slice : sums.slices()) {
               EXPECT_TRUE(slice.begin % nn::kNormBlock == 0 || slice.begin == slice.end);
@@ -88,6 +89,7 @@ TEST(GradientSums, AFailedRankEndsTheOthers) {
         ~AtEnd() { ++count; }
       } at_end{ended};
       GradientSums sums(comm, p, 8);
+      ThreadPool pool(1);
       for (int step = 0;; ++step) {
         sums.begin();
         if (comm.rank() == 1 && step == 2) {
@@ -95,7 +97,7 @@ TEST(GradientSums, AFailedRankEndsTheOthers) {
           throw data_error("no gradient");
         }
         for (int s = comm.first_shard(comm.rank(), 8); s < comm.first_shard(comm.rank() + 1, 8); ++s) sums.complete(size_t(s - comm.first_shard(comm.rank(), 8)));
-        sums.finish();
+        sums.finish(pool);
       }
     });
     FAIL();

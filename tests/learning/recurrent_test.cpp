@@ -51,6 +51,51 @@ void compare_with_torch(const std::string& name, Cell cell, double tolerance) {
   expect_close(dx, torch_numbers().at(name + "_dx"), tolerance, name + " dx");
 }
 
+// In two pieces with the state carried over as in one; gradients of the second piece by finite differences, with the state held.
+TEST(Recurrent, GoesOnFromAState) {
+  constexpr size_t kSequences = 3, kSteps = 4;
+  for (Cell cell : {Cell::kRnn, Cell::kRnnRelu, Cell::kLstm, Cell::kGru, Cell::kGruBefore}) {
+    const RecurrentLayer<double> layer(cell, kInputs, kHidden);
+    const Packing whole = Packing::of(std::vector<size_t>(kSequences, 2 * kSteps)), half = Packing::of(std::vector<size_t>(kSequences, kSteps));
+    auto weights = random_numbers(layer.num_weights(), 1, 0.5);
+    const auto x = random_numbers(whole.num_rows() * kInputs, 2), dh = random_numbers(half.num_rows() * kHidden, 3);
+    std::vector<double> h(whole.num_rows() * kHidden), first(half.num_rows() * kHidden), second(first.size());
+    RecurrentLayer<double>::Cache of_whole, of_first, of_second;
+    const auto forward = [&](const Packing& packing, const double* from, std::vector<double>& to, RecurrentLayer<double>::Cache& cache, RecurrentLayer<double>::Begin begin) {
+      tensor::PackedCache<double> packed;
+      layer.forward(packed, packing, weights.data(), from, to.data(), cache, begin);
+    };
+    forward(whole, x.data(), h, of_whole, {});
+    forward(half, x.data(), first, of_first, {});
+    const size_t last = (kSteps - 1) * kSequences * kHidden;
+    const std::vector<double> state(first.begin() + last, first.end()), cells = cell == Cell::kLstm ? std::vector<double>(of_first.cells.begin() + last, of_first.cells.end()) : std::vector<double>();
+    const RecurrentLayer<double>::Begin begin{state.data(), cells.empty() ? nullptr : cells.data()};
+    const double* rest = x.data() + half.num_rows() * kInputs;
+    forward(half, rest, second, of_second, begin);
+    for (size_t i = 0; i < second.size(); ++i) EXPECT_EQ(second[i], h[first.size() + i]) << int(cell);
+    std::vector<double> dweights(weights.size()), dx(half.num_rows() * kInputs);
+    tensor::PackedCache<double> packed;
+    layer.backward(packed, half, weights.data(), rest, second.data(), of_second, dh.data(), dweights.data(), dx.data(), begin);
+    const auto value = [&] {
+      std::vector<double> out(second.size());
+      RecurrentLayer<double>::Cache cache;
+      forward(half, rest, out, cache, begin);
+      double sum = 0;
+      for (size_t i = 0; i < out.size(); ++i) sum += out[i] * dh[i];
+      return sum;
+    };
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const double old = weights[i];
+      weights[i] = old + 1e-5;
+      const double up = value();
+      weights[i] = old - 1e-5;
+      const double down = value();
+      weights[i] = old;
+      EXPECT_NEAR(dweights[i], (up - down) / 2e-5, 1e-6) << int(cell) << " weight " << i;
+    }
+  }
+}
+
 TEST(Recurrent, EqualsPyTorch) {
   for (const auto& [name, cell] : kCells) {
     compare_with_torch<double>(name, cell, 1e-6);

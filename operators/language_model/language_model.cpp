@@ -1,0 +1,228 @@
+#include "operators/language_model/language_model.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "framework/base/files.h"
+#include "framework/data/array_store.h"
+#include "framework/graph/registry.h"
+#include "framework/train/safetensors.h"
+#include "operators/language_model/token_model.h"
+#include "operators/language_model/token_text.h"
+
+namespace throng::op {
+namespace {
+
+using data::Type;
+using nlohmann::json;
+
+/// Part `k` of `parts` of [begin, end).
+std::pair<int64_t, int64_t> part_of(int64_t begin, int64_t end, int64_t k, int64_t parts) { return {begin + (end - begin) * k / parts, begin + (end - begin) * (k + 1) / parts}; }
+
+/// Loss of a text and the tokens that were predicted.
+struct Judged {
+  double loss = 0, tokens = 0;
+  double mean() const { return tokens > 0 ? loss / tokens : std::numeric_limits<double>::quiet_NaN(); }
+};
+
+class LanguageModelOperator : public graph::CollectiveOperator {
+ public:
+  explicit LanguageModelOperator(LanguageModel params) : params_(std::move(params)) {}
+
+  data::Schema bind(const std::vector<data::Schema>& inputs) override {
+    const Type type = inputs[0].at(params_.column).type;
+    if (type != Type::kListString && type != Type::kString)
+      throw job_error("column '{}' is {}; expected list<string> or string", params_.column, data::type_name(type)).with_hint("make tokens with op tokenize first");
+    if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
+    if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
+    if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
+    if (params_.model == "transformer" && params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
+    if (params_.tied && params_.model != "transformer" && params_.embedding != params_.hidden)
+      throw job_error("'tied' needs an 'embedding' of 'hidden', {}, not {}", params_.hidden, params_.embedding);
+    return apply_schema(inputs[0]);
+  }
+  data::Schema apply_schema(const data::Schema& input) override {
+    data::Schema schema = input;
+    schema.set({"log_likelihood", Type::kFloat64}), schema.set({"predicted_tokens", Type::kInt64});
+    return schema;
+  }
+  std::vector<std::filesystem::path> files() const override { return params_.start.empty() ? std::vector<std::filesystem::path>() : std::vector{base_folder / params_.start}; }
+  void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, params_.reproducible, num_ranks); }
+  bool learns() const override { return true; }
+
+  void run(graph::CollectiveContext& context) override {
+    auto& comm = context.comm();
+    params_.shards = train::shards_of_run(params_.shards, params_.reproducible, comm, context.pool());
+    TokenText text(context, params_.column, params_.max_words, params_.min_count);
+    numbers_ = text.numbers();
+    const int64_t all = text.size(TokenText::kTraining), validation = int64_t(double(all) * params_.validation), training = all - validation;
+    const int64_t per_stream = training / params_.batch;
+    if (per_stream < 2)
+      throw data_error("the training rows have {} tokens; {} streams need at least {}", training, params_.batch, 2 * params_.batch).with_hint("lower 'batch'; are all rows held out?");
+    model_ = std::make_unique<TokenModel>(params_, numbers_.size(), seed);
+    take_streams(comm, text, per_stream);
+    read_judged(comm, text, TokenText::kTraining, training, all, validation_);
+    read_judged(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut), held_out_);
+
+    const auto curve_path = context.folder() / "curve.json", best_path = context.folder() / "best.h5";
+    json curve = json::array();
+    std::string old;
+    if (comm.rank() == 0 && std::filesystem::exists(curve_path) && std::filesystem::exists(context.folder() / "checkpoint.h5")) old = read_file(curve_path);
+    comm.broadcast(old);
+    if (!old.empty()) curve = json::parse(old);
+    model_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) {
+      while (int64_t(curve.size()) > epoch) curve.erase(curve.size() - 1);
+      json point{{"epoch", epoch + 1}, {"loss", loss}};
+      if (const double found = judge(context, weights, held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
+      bool more = true;
+      if (validation > 0) {
+        const double found = judge(context, weights, validation_).mean();
+        double best = std::numeric_limits<double>::infinity();
+        int64_t best_epoch = 0;
+        for (const auto& p : curve)
+          if (p["validation_loss"].get<double>() < best) best = p["validation_loss"], best_epoch = p["epoch"].get<int64_t>() - 1;
+        point["validation_loss"] = found;
+        if (found < best) {
+          best_epoch = epoch;
+          if (comm.rank() == 0) {
+            data::ArrayStore store;
+            store.put("weights", weights);
+            store.save(best_path);
+          }
+        }
+        more = params_.patience == 0 || epoch - best_epoch < params_.patience;
+      }
+      curve.push_back(point);
+      if (comm.rank() == 0) write_file_atomically(curve_path, curve.dump());
+      comm.barrier();
+      return more;
+    };
+
+    train::TrainerOptions options;
+    params_.apply(options);
+    train::StepProfile profile;
+    options.epochs = params_.epochs, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed, options.profile = &profile, options.folder = context.folder();
+    options.optimizer.kind = nn::OptimizerOptions::kind_of(params_.optimizer), options.optimizer.lr = params_.lr, options.optimizer.momentum = params_.momentum;
+    options.optimizer.weight_decay = params_.weight_decay;
+    options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
+    const int64_t steps = (model_->steps_per_epoch() + params_.accumulate - 1) / params_.accumulate;
+    options.schedule.warmup = params_.warmup, options.schedule.every = steps, options.schedule.first = params_.decay_after * steps, options.schedule.factor = params_.decay;
+    if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(base_folder / params_.start, model_->parameters(), weights); };
+    options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
+    options.stop_agreed = [&] { return context.stop_agreed(); };
+    weights_ = train::train(*model_, comm, context.pool(), options);
+    if (validation > 0) weights_ = data::ArrayStore::load(best_path).floats("weights");
+
+    const Judged held_out = judge(context, weights_, held_out_), of_validation = judge(context, weights_, validation_);
+    write_rows(context, text.size(TokenText::kHeldOut) > 0);
+    if (comm.rank() == 0) {
+      save(context.folder());
+      json result{{"model", params_.model}, {"weights", model_->parameters().size()}, {"words", numbers_.words.size()}, {"training_tokens", training}, {"training_loss", curve.back()["loss"]},
+                  {"unknown_training_tokens", text.unknown(TokenText::kTraining)}};
+      auto add = [&](const std::string& name, const Judged& judged) {
+        if (judged.tokens > 0) result[name] = {{"tokens", int64_t(judged.tokens)}, {"loss", judged.mean()}, {"perplexity", std::exp(judged.mean())}};
+      };
+      add("holdout", held_out), add("validation", of_validation);
+      if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
+      result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
+                                       params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
+      context.metric("result", result.dump()), context.metric("curve", curve.dump()), context.metric("profile", profile.to_json().dump());
+      std::error_code ignored;
+      for (const char* name : {"checkpoint.h5", "best.h5"}) std::filesystem::remove(context.folder() / name, ignored);
+    }
+    comm.barrier();
+  }
+
+  void load(const std::filesystem::path& folder) override {
+    numbers_.words = data::Vocabulary::load(data::ArrayStore::load(folder / "model.h5"), "words");
+    model_ = std::make_unique<TokenModel>(params_, numbers_.size(), seed);
+    weights_.assign(model_->parameters().size(), 0.0f);
+    if (train::start_from_safetensors(folder / "model.safetensors", model_->parameters(), weights_) != model_->parameters().entries().size())
+      throw data_error("{}: does not have all weights of the model", (folder / "model.safetensors").string());
+  }
+
+  /// Each row is a text of its own, which begins as one that follows another row.
+  data::Batch apply(const data::Batch& batch) const override {
+    data::Column log_likelihood(Type::kFloat64), predicted(Type::kInt64);
+    std::vector<int32_t> tokens;
+    for (int64_t r = 0; r < batch.num_rows(); ++r) {
+      tokens.assign(1, TokenNumbers::kEnd);
+      append_row(numbers_, batch.column(params_.column), r, tokens);
+      if (tokens.size() == 1) {
+        log_likelihood.append_null(), predicted.append(int64_t{0});
+        continue;
+      }
+      log_likelihood.append(model_->log_likelihood(weights_, tokens)), predicted.append(int64_t(tokens.size()) - 1);
+    }
+    return batch.with({"log_likelihood", Type::kFloat64}, std::move(log_likelihood)).with({"predicted_tokens", Type::kInt64}, std::move(predicted));
+  }
+
+ private:
+  /// Stream b is tokens [b * per_stream, (b + 1) * per_stream); a shard has a stretch of them.
+  void take_streams(comm::Communicator& comm, TokenText& text, int64_t per_stream) {
+    const int first = comm.first_shard(comm.rank(), params_.shards), end = comm.first_shard(comm.rank() + 1, params_.shards);
+    auto stream = [&](int shard) { return params_.batch * shard / params_.shards; };
+    const int64_t from = stream(first) * per_stream;
+    const auto tokens = text.read(TokenText::kTraining, from, stream(end) * per_stream);
+    std::vector<TokenModel::Streams> shards(size_t(end - first));
+    for (int s = first; s < end; ++s)
+      for (int64_t b = stream(s); b < stream(s + 1); ++b) {
+        const auto at = tokens.begin() + (b * per_stream - from);
+        shards[size_t(s - first)].emplace_back(at, at + per_stream);
+      }
+    model_->take(first, std::move(shards), (per_stream - 1 + params_.length - 1) / params_.length);
+  }
+
+  /// As many pieces as shards, each with the token behind it, which it predicts last.
+  void read_judged(comm::Communicator& comm, TokenText& text, TokenText::Part part, int64_t begin, int64_t end, std::vector<std::vector<int32_t>>& pieces) {
+    pieces.clear();
+    for (int s = comm.first_shard(comm.rank(), params_.shards); s < comm.first_shard(comm.rank() + 1, params_.shards); ++s) {
+      const auto [from, to] = part_of(begin, end, s, params_.shards);
+      pieces.push_back(text.read(part, from, std::min(end, to + 1)));
+    }
+  }
+
+  /// Collective.
+  Judged judge(graph::CollectiveContext& context, const std::vector<float>& weights, const std::vector<std::vector<int32_t>>& pieces) {
+    std::vector<std::array<double, 2>> parts(pieces.size());
+    context.pool().parallel_for(pieces.size(), [&](size_t i) {
+      if (pieces[i].size() > 1) parts[i] = {-model_->log_likelihood(weights, pieces[i]), double(pieces[i].size() - 1)};
+    });
+    std::vector<std::span<double>> spans(parts.begin(), parts.end());
+    std::array<double, 2> sum{};
+    context.comm().sum_shards(spans, params_.shards, sum);
+    return {sum[0], sum[1]};
+  }
+
+  void write_rows(graph::CollectiveContext& context, bool held_out_only) {
+    auto& output = context.output("", apply_schema(context.input_schema(0)), context.num_partitions(0));
+    graph::map_partitions(context, 0, {}, output, [&](const data::Batch& batch) {
+      if (!held_out_only) return apply(batch);
+      const auto train = graph::training_rows(batch);
+      std::vector<int64_t> chosen;
+      for (int64_t r = 0; r < batch.num_rows(); ++r)
+        if (!train[size_t(r)]) chosen.push_back(r);
+      return apply(batch.take(chosen));
+    });
+  }
+
+  void save(const std::filesystem::path& folder) const {
+    data::ArrayStore store;
+    numbers_.words.save(store, "words");
+    store.save(folder / "model.h5");
+    train::save_safetensors(folder / "model.safetensors", model_->parameters(), weights_);
+  }
+
+  LanguageModel params_;
+  TokenNumbers numbers_;
+  std::unique_ptr<TokenModel> model_;
+  std::vector<float> weights_;
+  std::vector<std::vector<int32_t>> held_out_, validation_;
+};
+
+}  // namespace
+}  // namespace throng::op
+
+void register_language_model(throng::graph::Registry& registry) { registry.add<throng::op::LanguageModel, throng::op::LanguageModelOperator>(); }

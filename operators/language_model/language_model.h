@@ -1,0 +1,71 @@
+// operators/language_model: which token comes next.
+#pragma once
+#include "framework/train/run_params.h"
+
+namespace throng::op {
+
+/// Trains a recurrent network (Mikolov et al., 2010; Zaremba et al., 2014) or a causal Transformer (Radford et al., 2018) to predict each token from those before it. The
+/// training rows are one text: their tokens in the order of rows, an end of row after each, cut into `batch` streams of one length that go on side by side, `length` tokens a step.
+/// Recurrent states go on from step to step without a gradient (truncated backpropagation through time); a Transformer sees what its piece has. Held-out rows are
+/// such a text of their own, in as many streams as there are shards, and give the perplexity. Output: the held-out rows (all, where none is), each with the log-likelihood of its tokens and its end, in
+/// nats, as a text of its own.
+struct LanguageModel : train::RunParams {
+  std::string column = "tokens";
+  std::string model = "lstm";
+  int embedding = 128;
+  int hidden = 256;
+  int layers = 1;
+  int heads = 4;
+  double dropout = 0;
+  bool tied = false;
+  int64_t max_words = 10000;
+  int64_t min_count = 1;
+  int64_t length = 35;
+  int64_t batch = 32;
+  int64_t accumulate = 1;
+  int64_t epochs = 5;
+  double validation = 0;
+  int64_t patience = 0;
+  std::string optimizer = "adam";
+  double lr = 0.002;
+  double momentum = 0;
+  std::string schedule = "constant";
+  int64_t warmup = 0;
+  double decay = 0.5;
+  int64_t decay_after = 4;
+  double clip = 5;
+  double weight_decay = 0;
+  double init = 0;
+  std::string start;
+
+  static constexpr auto kOp = "language_model";
+  static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict the next token of a text";
+  static constexpr bool kLearns = true;
+  static auto fields() {
+    using P = LanguageModel;
+    return std::tuple_cat(
+        graph::fields(
+            graph::field("column", &P::column, "tokens (list<string>), or text, whose characters are the tokens"),
+            graph::field("model", &P::model, "rnn, lstm, gru, or transformer: causal self-attention, norm first, inner width 4 times hidden, learned positions").one_of({"rnn", "lstm", "gru", "transformer"}),
+            graph::field("embedding", &P::embedding, "size of a token's vector; transformer: hidden has its place").min(1).max(8192), graph::field("hidden", &P::hidden, "size of the state").min(1).max(8192),
+            graph::field("layers", &P::layers, "recurrent layers, or Transformer blocks").min(1).max(64), graph::field("heads", &P::heads, "of a Transformer's attention").min(1).max(64),
+            graph::field("dropout", &P::dropout, "share of embeddings, of what lies between layers, of attention and of the output that is left out in training").min(0).max(0.95),
+            graph::field("tied", &P::tied, "the output layer has the embeddings as its weights (Press and Wolf, 2017)"),
+            graph::field("max_words", &P::max_words, "most frequent tokens kept; others are one unknown token").min(1).max(10000000), graph::field("min_count", &P::min_count, "rarer tokens are unknown").min(1),
+            graph::field("length", &P::length, "tokens of a stream in one step; a transformer sees no more").min(1).max(100000), graph::field("batch", &P::batch, "streams, over all ranks; at least `shards`").min(1),
+            graph::field("accumulate", &P::accumulate, "steps of the streams whose gradients are added up for one step of the optimizer").min(1), graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),
+            graph::field("validation", &P::validation, "share of the training text, its end, that is not trained on: the epoch with the least perplexity there is kept").min(0).max(0.5),
+            graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
+            graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}), graph::field("lr", &P::lr, "learning rate").min(0),
+            graph::field("momentum", &P::momentum, "of sgd and rmsprop").min(0).max(0.9999),
+            graph::field("schedule", &P::schedule, "of the learning rate after the warm-up: constant; cosine: falls to 0 at the last step; step: times `decay` after `decay_after` epochs and after each one that follows").one_of({"constant", "cosine", "step"}),
+            graph::field("warmup", &P::warmup, "steps in which the learning rate rises to lr").min(0), graph::field("decay", &P::decay, "schedule step: the factor").min(0).max(1),
+            graph::field("decay_after", &P::decay_after, "schedule step: epochs before the first fall").min(0), graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0),
+            graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
+            graph::field("init", &P::init, "all weights begin uniform within this; 0: as PyTorch's layers do").min(0),
+            graph::field("start", &P::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors); others begin at random")),
+        train::run_fields<P>());
+  }
+};
+
+}  // namespace throng::op

@@ -1,0 +1,56 @@
+// Layers that predict the next token, trained on streams that go on from step to step. Internal to language_model.
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "framework/nn/layers.h"
+#include "framework/train/trainer.h"
+#include "operators/language_model/language_model.h"
+
+namespace throng::op {
+
+class TokenModel : public train::Model {
+ public:
+  using States = std::vector<nn::RecurrentState<float>>;
+  /// Streams of tokens, each one longer than what it predicts.
+  using Streams = std::vector<std::vector<int32_t>>;
+
+  TokenModel(const LanguageModel& params, size_t num_tokens, uint64_t seed);
+
+  /// The streams of this rank's shards, from shard `first` on, all of one length over all ranks.
+  void take(int first_shard, std::vector<Streams> shards, int64_t steps);
+
+  const nn::Parameters& parameters() const override { return parameters_; }
+  int64_t steps_per_epoch() const override { return steps_; }
+  train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
+  bool epoch_done(int64_t epoch, double loss, const std::vector<float>& weights) override { return after_epoch(epoch, loss, weights); }
+  /// Recurrent states between two steps of an epoch.
+  std::vector<float> shard_state(int shard) const override;
+  void restore_shard(int shard, std::span<const float> state) override;
+
+  /// The log-likelihood of all tokens of a text but the first, read in pieces of `length` as in training. Thread-safe.
+  double log_likelihood(const std::vector<float>& weights, std::span<const int32_t> text) const;
+
+  std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
+
+ private:
+  /// Puts the loss of tokens [from, from + n) of each stream, given those before them, on the tape.
+  void put_loss(nn::Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states) const;
+  bool recurrent() const { return params_.model != "transformer"; }
+
+  LanguageModel params_;
+  uint64_t seed_;
+  nn::Parameters parameters_;
+  nn::Embedding tokens_, position_;
+  nn::Recurrent layers_;
+  std::vector<nn::TransformerEncoderBlock> blocks_;
+  nn::LayerNorm norm_;
+  nn::Parameter out_weight_;
+  std::optional<nn::Parameter> out_bias_;
+  int first_shard_ = 0;
+  int64_t steps_ = 0;
+  std::vector<Streams> shards_;
+  std::vector<States> states_;  // by shard
+};
+
+}  // namespace throng::op
