@@ -18,6 +18,7 @@ class StepContext : public graph::CollectiveContext {
     comm::Communicator& comm;
     ThreadPool& pool;
     const RunDirectory& directory;
+    std::filesystem::path learned_from;  ///< the run that is replayed; empty: this one learns
     std::function<const data::DatasetReader&(size_t node, const std::string& output)> reader;
     std::function<void(const std::string& text, double fraction)> tell;
   };
@@ -33,6 +34,7 @@ class StepContext : public graph::CollectiveContext {
   int64_t num_rows(size_t i, int64_t partition) const override { return readers_.at(i)->manifest().partitions.at(size_t(partition)).num_rows(); }
   data::Batch read(size_t i, int64_t partition, const graph::Names& columns) override { return readers_.at(i)->read(partition, columns); }
   std::filesystem::path input_folder(size_t i) const override { return rank_.directory.step(input_step(i)); }
+  std::filesystem::path learned_folder(size_t i) const override { return (rank_.learned_from.empty() ? rank_.directory : RunDirectory(rank_.learned_from)).state(input_step(i)); }
   std::filesystem::path input_dataset(size_t i) const override { return readers_.at(i)->folder(); }
   std::string input_step(size_t i) const override { return plan_.graph.nodes[node_.inputs.at(i)].step.id; }
   std::string input_op(size_t i) const override { return plan_.graph.nodes[node_.inputs.at(i)].step.op; }

@@ -121,6 +121,20 @@ void no_such_output(const Node& node, const std::string& output, const Place& pl
   faults.add(place, fmt::format("step '{}' has no output named '{}'", node.step.id, output), known.empty() ? "" : suggest(output, known));
 }
 
+/// A copy of the operator of the step that learned, for the one that uses what it learned.
+void give_learner(const Graph& graph, Node& node, const Node& from) {
+  const auto* original = dynamic_cast<const CollectiveOperator*>(from.op.get());
+  if (!original || !original->learns()) throw job_error("step '{}' ({}) learns nothing that could be used", from.step.id, from.step.op);
+  std::vector<data::Schema> schemas;
+  for (size_t i = 0; i < from.inputs.size(); ++i) schemas.push_back(input_schema(graph, from, i));
+  Faults none;
+  auto copy = from.info->make(from.step.params, from.step.place, none);
+  none.throw_if_any();
+  copy->seed = original->seed, copy->base_folder = original->base_folder;
+  copy->bind(schemas);
+  node.op->take_learner(std::unique_ptr<CollectiveOperator>(static_cast<CollectiveOperator*>(copy.release())), std::move(schemas));
+}
+
 }  // namespace
 
 data::Schema input_schema(const Graph& graph, const Node& node, size_t input) {
@@ -156,6 +170,7 @@ void bind_schemas(Graph& graph, Faults& faults, bool replay) {
     }
     if (!ready) continue;
     try {
+      if (const auto input = node.op->learner_input()) give_learner(graph, node, graph.nodes[node.inputs.at(*input)]);
       node.schema = node.op->bind(inputs);
       if (auto* learner = dynamic_cast<CollectiveOperator*>(node.op.get()); replay && learner) node.schema = learner->apply_schema(inputs.at(0));
       node.bound = true;

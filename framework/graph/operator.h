@@ -29,6 +29,8 @@ std::vector<uint8_t> training_rows(const data::Batch& batch);
 
 using Names = std::vector<std::string>;
 
+class CollectiveOperator;
+
 /// One use of an operator. Made on every rank from the same parameters. `bind` is called before anything else.
 class Operator {
  public:
@@ -47,6 +49,9 @@ class Operator {
   /// Files it reads beside its inputs, which are there when it is bound: their content is part of the step's key, so that a step whose file
   /// has changed is done again, and those behind it.
   virtual std::vector<std::filesystem::path> files() const { return {}; }
+  /// The input that is a step whose learned state this one uses, and a copy of that step's operator, bound to nothing yet, with the schemas of its inputs: given before `bind`.
+  virtual std::optional<size_t> learner_input() const { return {}; }
+  virtual void take_learner(std::unique_ptr<CollectiveOperator> learner, std::vector<data::Schema> inputs) { (void)learner, (void)inputs; }
   /// A job error where so many ranks cannot all work on it; called before the run's first step.
   virtual void check_ranks(int num_ranks) const { (void)num_ranks; }
   Counters& counters() const { return counters_; }
@@ -197,6 +202,8 @@ class CollectiveContext {
   virtual data::Batch read(size_t input, int64_t partition, const Names& columns = {}) = 0;
   /// The step folder of an input (its secondary outputs and files), for operators that summarise other steps.
   virtual std::filesystem::path input_folder(size_t input) const = 0;
+  /// Where an input's step has left what it learned: in a replay, in the run that learned.
+  virtual std::filesystem::path learned_folder(size_t input) const = 0;
   /// The folder of the dataset that is read as this input.
   virtual std::filesystem::path input_dataset(size_t input) const = 0;
   virtual std::string input_step(size_t input) const = 0;

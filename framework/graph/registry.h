@@ -16,6 +16,7 @@ struct OperatorInfo {
   int version = 1;  ///< part of the step key: raise it when results change
   size_t min_inputs = 1, max_inputs = 1;
   bool learns = false;
+  bool replayed = false;  ///< collective: `throng apply` goes through it; those that learn, and those that use what was learned (kReplayed)
   std::vector<FieldInfo> fields;
   /// Makes the operator; faults in the parameters are added and nullptr may come back.
   std::function<std::unique_ptr<Operator>(const Value& params, const Place& place, Faults& faults)> make;
@@ -25,7 +26,7 @@ struct OperatorInfo {
 
 class Registry {
  public:
-  /// Registers parameter struct `P` (kOp, kSummary, fields(), optional kVersion, kMinInputs, kMaxInputs), implemented by
+  /// Registers parameter struct `P` (kOp, kSummary, fields(), optional kVersion, kMinInputs, kMaxInputs, kLearns, kReplayed), implemented by
   /// `Impl`, which is constructed from a P.
   template <class P, class Impl>
   void add() {
@@ -34,7 +35,8 @@ class Registry {
     if constexpr (std::is_base_of_v<KeyedOperator, Impl>) info.shape = Shape::kKeyed;
     if constexpr (std::is_base_of_v<CollectiveOperator, Impl>) {
       info.shape = Shape::kCollective;
-      if constexpr (requires { P::kLearns; }) info.learns = P::kLearns;
+      if constexpr (requires { P::kLearns; }) info.learns = info.replayed = P::kLearns;
+      if constexpr (requires { P::kReplayed; }) info.replayed = P::kReplayed;
     }
     info.make = maker<P>([](P params) -> std::unique_ptr<Operator> { return std::make_unique<Impl>(std::move(params)); });
     insert(std::move(info));

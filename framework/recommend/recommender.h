@@ -33,6 +33,8 @@ class Recommender : public graph::CollectiveOperator {
   bool learns() const override { return true; }
   void load(const std::filesystem::path& folder) override;
   data::Schema apply_schema(const data::Schema&) override { return schema_; }
+  /// Another number of items, or another use of those that were taken, than it was made with.
+  void set_list(std::optional<int64_t> k, std::optional<bool> filter_seen) { task_.k = k.value_or(task_.k), task_.filter_seen = filter_seen.value_or(task_.filter_seen); }
   /// What was learned recommends to the users of new rows, and ranks their held-out items where there are some.
   void replay(graph::CollectiveContext& context) override;
 

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Benchmarks against single-purpose peers, both in one run on the same input.
-# usage: tests/bench/run.sh first|flow|shuffle|train [--small] [--case NAME] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
+# usage: tests/bench/run.sh first|flow|shuffle|train|curves [--small] [--case NAME] [--text FILE] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
 #   first: word2vec lda lstm group_by
 #   flow: load q1 q2 q3 q4 q5 sort wordcount scan write start, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
 #   train: layer-lstm-64x50x128x256 .. lm-lstm-.. gru4rec-.. sasrec-.. encoder-.., one training step beside PyTorch, one thread each
+#   curves: the loss curve of an LSTM language model on a text (--text FILE, otherwise made) beside PyTorch's, from the same weights
 #   shuffle: large blocks made, the exchange between two ranks beside bare MPI
 # OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the system's time over Throng's. A peer that cannot be had here is
 # listed with no seconds, and why. Needs a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 family=${1:-}; shift || true
-[[ "$family" = first || "$family" = flow || "$family" = shuffle || "$family" = train ]] || { echo "usage: tests/bench/run.sh first|flow|shuffle|train [--small] [--case NAME] --json OUT" >&2; exit 2; }
-small=0 out= case=all
-while [ $# -gt 0 ]; do case $1 in --small) small=1;; --json) out=$2; shift;; --case) case=$2; shift;; *) echo "unknown: $1" >&2; exit 2;; esac; shift; done
+[[ "$family" = first || "$family" = flow || "$family" = shuffle || "$family" = train || "$family" = curves ]] || { echo "usage: tests/bench/run.sh first|flow|shuffle|train|curves [--small] [--case NAME] [--text FILE] --json OUT" >&2; exit 2; }
+small=0 out= case=all text=
+while [ $# -gt 0 ]; do case $1 in --small) small=1;; --json) out=$2; shift;; --case) case=$2; shift;; --text) text=$2; shift;; *) echo "unknown: $1" >&2; exit 2;; esac; shift; done
 [ -n "$out" ] || { echo "--json OUT is missing" >&2; exit 2; }
 if [ "$family" = shuffle ]; then
   .ci/install_packages run
@@ -24,6 +25,11 @@ if [ "$family" = train ]; then
   mkdir -p build/bench
   cmake --preset release >/dev/null && cmake --build --preset release --target throng_train_bench >/dev/null
   exec /usr/bin/python3 tests/bench/train.py build/release/tests/throng_train_bench build/bench $small "$out" "$case"
+fi
+if [ "$family" = curves ]; then
+  mkdir -p build/bench
+  cmake --preset release >/dev/null && cmake --build --preset release --target throng >/dev/null
+  exec /usr/bin/python3 tests/bench/curves.py build/release/bin/throng build/bench $small "$out" "$case" ${text:+"$text"}
 fi
 command -v npm >/dev/null || .ci/install_packages npm
 cmake --preset release >/dev/null && cmake --build --preset release --target throng >/dev/null

@@ -167,5 +167,19 @@ TEST(Apply, RecommendersRecommendToNewUsers) {
   }
 }
 
+// A step that uses what another learned gives what that one gives, in the run that learns and in one that replays it.
+TEST(Apply, PredictIsTheLearnedStepOnOtherRows) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(400)), folder.write("new.jsonl", lines(90));
+  const std::string yaml = kJob + "  again: { op: predict, from: [words, topics] }\n";
+  const auto run = testing::run_job(yaml, folder, "out", {2, 1});
+  EXPECT_EQ(run.steps.at("again").content_hash, run.steps.at("topics").content_hash);
+  for (int ranks : {1, 3}) {
+    const auto applied = apply(folder, "new.jsonl", ranks);
+    EXPECT_GT(applied.steps.at("again").rows, 0);
+    EXPECT_EQ(applied.steps.at("again").content_hash, applied.steps.at("topics").content_hash) << ranks;
+  }
+}
+
 }  // namespace
 }  // namespace throng
