@@ -76,6 +76,10 @@ Buffer Communicator::take(int from) {
   return result;
 }
 
+void Communicator::settle() {
+  while (transport_->bytes_in_flight() > 0) transport_->idle();
+}
+
 void Communicator::barrier() {
   for (int distance = 1; distance < size(); distance *= 2) {
     put((rank() + distance) % size(), {});

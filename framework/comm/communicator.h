@@ -60,6 +60,11 @@ class Communicator {
   /// Sends any number of bytes in messages of bounded size; never blocks. `take` waits for them.
   void put(int to, std::span<const std::byte> bytes);
   Buffer take(int from);
+  /// One message of at most kMaxMessageBytes, of bytes that stay as they are until `settle` has returned; `take_one` waits for it.
+  void put_view(int to, std::span<const std::byte> bytes) { transport_->post_view(to, Channel::kCollective, bytes); }
+  Buffer take_one(int from) { return wait_message(from); }
+  /// Returns when all that this rank has put is on its way.
+  void settle();
 
  private:
   Buffer wait_message(int from);

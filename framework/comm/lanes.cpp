@@ -16,6 +16,11 @@ class Lanes::LaneTransport : public Transport {
     shared_.base.post(to, own(channel), std::move(message));
     spins_ = 0;
   }
+  void post_view(int to, Channel channel, std::span<const std::byte> bytes) override {
+    std::lock_guard lock(shared_.mutex);
+    shared_.base.post_view(to, own(channel), bytes);
+    spins_ = 0;
+  }
   // Of all lanes: who waits for less waits a little longer.
   size_t bytes_in_flight() override {
     std::lock_guard lock(shared_.mutex);

@@ -50,12 +50,13 @@ class MpiTransport : public Transport {
 
   void post(int to, Channel channel, Buffer message) override {
     THRONG_CHECK(message.size() <= kMaxMessageBytes, "a message of {} bytes", message.size());
-    sends_.push_back({std::move(message), MPI_REQUEST_NULL});
-    Send& send = sends_.back();
-    require(MPI_Isend(send.message.data(), int(send.message.size()), MPI_BYTE, to, int(channel), data_, &send.request),
-          "MPI_Isend");
-    in_flight_ += send.message.size() + 1;
-    spins_ = 0;
+    sends_.push_back({std::move(message), 0, MPI_REQUEST_NULL});
+    begin_to_send(to, channel, sends_.back().message);
+  }
+  void post_view(int to, Channel channel, std::span<const std::byte> bytes) override {
+    THRONG_CHECK(bytes.size() <= kMaxMessageBytes, "a message of {} bytes", bytes.size());
+    sends_.push_back({{}, 0, MPI_REQUEST_NULL});
+    begin_to_send(to, channel, bytes);
   }
 
   size_t bytes_in_flight() override {
@@ -66,7 +67,7 @@ class MpiTransport : public Transport {
         ++it;
         continue;
       }
-      in_flight_ -= it->message.size() + 1;
+      in_flight_ -= it->bytes + 1;
       it = sends_.erase(it);
     }
     return in_flight_;
@@ -188,9 +189,18 @@ class MpiTransport : public Transport {
 
  private:
   struct Send {
-    Buffer message;
+    Buffer message;  // empty where the bytes are the caller's
+    size_t bytes;
     MPI_Request request;
   };
+  // The last of `sends_`.
+  void begin_to_send(int to, Channel channel, std::span<const std::byte> bytes) {
+    Send& send = sends_.back();
+    send.bytes = bytes.size();
+    require(MPI_Isend(bytes.data(), int(bytes.size()), MPI_BYTE, to, int(channel), data_, &send.request), "MPI_Isend");
+    in_flight_ += bytes.size() + 1;
+    spins_ = 0;
+  }
   struct Receive {
     int from;
     Buffer message;

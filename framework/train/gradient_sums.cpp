@@ -135,12 +135,8 @@ struct GradientSums::State {
     for (int d = 1; d < ranks; ++d) {
       const int to = (me + d) % ranks;
       const Slice& slice = slices[size_t(to)][number];
-      if (slice.begin == slice.end || owned == 0) continue;
-      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
-      Buffer message(bytes * nodes[size_t(me)].size());
-      size_t at = 0;
-      for (const Node& node : nodes[size_t(me)]) std::memcpy(message.data() + at, gradients[size_t(node.shard - first)].data() + slice.begin, bytes), at += bytes;
-      comm.put(to, message);
+      if (slice.begin == slice.end) continue;
+      for (const Node& node : nodes[size_t(me)]) comm.put_view(to, std::as_bytes(std::span(gradients[size_t(node.shard - first)]).subspan(slice.begin, slice.end - slice.begin)));
     }
     const Slice& mine = slices[size_t(me)][number];
     if (mine.begin == mine.end) return;
@@ -148,13 +144,16 @@ struct GradientSums::State {
     std::vector<Buffer> received;
     for (int d = 0; d < ranks; ++d) {
       const int from = (me - d + ranks) % ranks;
-      const auto& theirs = nodes[size_t(from)];
-      if (theirs.empty()) continue;
-      if (from != me) received.push_back(comm.take(from));
-      const size_t n = mine.end - mine.begin;
-      THRONG_CHECK(from == me || received.back().size() == n * theirs.size() * sizeof(float), "{} bytes for a slice of {}", received.back().size(), n);
-      for (size_t k = 0; k < theirs.size(); ++k)
-        sources[place_of(theirs[k], shards)] = from == me ? gradients[size_t(theirs[k].shard - first)].data() + mine.begin : reinterpret_cast<const float*>(received.back().data()) + k * n;
+      for (const Node& node : nodes[size_t(from)]) {
+        const float*& source = sources[place_of(node, shards)];
+        if (from == me) {
+          source = gradients[size_t(node.shard - first)].data() + mine.begin;
+          continue;
+        }
+        received.push_back(comm.take_one(from));
+        THRONG_CHECK(received.back().size() == (mine.end - mine.begin) * sizeof(float), "{} bytes for a slice of {}", received.back().size(), mine.end - mine.begin);
+        source = reinterpret_cast<const float*>(received.back().data());
+      }
     }
     float* into = gradients[0].data() + mine.begin;
     for (size_t at = 0; at < mine.end - mine.begin; at += kBlock) {
@@ -229,6 +228,7 @@ GradientSums::~GradientSums() {
 
 void GradientSums::begin() {
   State& s = *state_;
+  comm_.settle();  // gradients of the last step may be on their way
   std::lock_guard lock(s.mutex);
   s.told.assign(size_t(s.owned), std::vector<bool>(s.entry_buckets.size(), false));
   std::fill(s.missing.begin(), s.missing.end(), 0);
@@ -297,34 +297,19 @@ std::span<float> GradientSums::sum() { return state_->gradients[0]; }
 
 void GradientSums::share(std::span<float> values) {
   const int me = comm_.rank(), ranks = comm_.size();
-  auto total = [&](int rank) {
-    size_t n = 0;
-    for (const Slice& slice : slices(rank)) n += slice.end - slice.begin;
-    return n;
-  };
-  if (ranks == 1) return;
-  if (total(me) > 0) {
-    Buffer message(total(me) * sizeof(float));
-    size_t at = 0;
-    for (const Slice& slice : slices()) {
-      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
-      if (bytes) std::memcpy(message.data() + at, values.data() + slice.begin, bytes);
-      at += bytes;
-    }
-    for (int d = 1; d < ranks; ++d) comm_.put((me + d) % ranks, message);
-  }
+  for (int d = 1; d < ranks; ++d)
+    for (const Slice& slice : slices())
+      if (slice.begin < slice.end) comm_.put_view((me + d) % ranks, std::as_bytes(values.subspan(slice.begin, slice.end - slice.begin)));
   for (int d = 1; d < ranks; ++d) {
     const int from = (me - d + ranks) % ranks;
-    if (total(from) == 0) continue;
-    const Buffer message = comm_.take(from);
-    THRONG_CHECK(message.size() == total(from) * sizeof(float), "{} bytes of weights from rank {}", message.size(), from);
-    size_t at = 0;
     for (const Slice& slice : slices(from)) {
-      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
-      if (bytes) std::memcpy(values.data() + slice.begin, message.data() + at, bytes);
-      at += bytes;
+      if (slice.begin == slice.end) continue;
+      const Buffer message = comm_.take_one(from);
+      THRONG_CHECK(message.size() == (slice.end - slice.begin) * sizeof(float), "{} bytes of weights from rank {}", message.size(), from);
+      std::memcpy(values.data() + slice.begin, message.data(), message.size());
     }
   }
+  comm_.settle();
 }
 
 }  // namespace throng::train

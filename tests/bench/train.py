@@ -1,5 +1,8 @@
 """Training steps beside PyTorch, from the same weights on the same data, one thread each. usage: train.py PROGRAM WORK SMALL OUT CASE
 
+ranks-..: through the trainer on two ranks of one thread, in eight logical shards, beside the better of PyTorch with two threads and with DistributedDataParallel; and
+with one rank, and with a shard for each rank, which says what two ranks and what the exact sums are worth. allreduce-MIB: beside MPI_Allreduce in place.
+
 Equal: the losses of the first five steps, which the optimiser's moves are part of, agree to 1e-3. Both sides run in turn, three times; the median step of
 the best run of each counts, since what disturbs a run only ever slows it. PyTorch is Debian's: built with OpenBLAS, its own kernels for AVX2, without oneDNN's
 fused recurrent layers on this path."""
@@ -154,18 +157,7 @@ def encoder_case(B, L, W, F, heads):
     return weights, step, 3 * B * L * 2 * 2 * (4 * W * W + 2 * L * W + 2 * W * F)
 
 
-CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
-CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
-if small:
-    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4"]
-
-for name in CASES:
-    if case not in ("all", name):
-        continue
-    torch.manual_seed(1)
-    what, *kind, shape = name.split("-")
-    make = {"layer": layer_case, "lm": lm_case, "gru4rec": gru4rec_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
-    weights, step, flops = make(*kind, *map(int, shape.split("x")))
+def write_data(weights):
     places, at, arrays = {}, 0, tensors_of(weights)
     for key, numbers in arrays.items():
         places[key] = [at, numbers.size]
@@ -175,6 +167,65 @@ for name in CASES:
         file.write(json.dumps(places).encode() + b"\n")
         for numbers in arrays.values():
             file.write(numbers.tobytes())
+    return path
+
+
+def close(a, b):
+    return all(abs(x - y) <= 1e-3 * max(1e-2, abs(y)) for x, y in zip(a, b))
+
+
+def on_ranks(ranks, *arguments):
+    mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+    return json.loads(subprocess.check_output([*mpirun, os.path.join(os.path.dirname(throng), "throng_train_ranks_bench"), *map(str, arguments)]))
+
+
+def ranks_case(name):
+    kind, shape = name.split("-")[-2:]
+    path = write_data(lm_case(kind, *map(int, shape.split("x")))[0])
+    steps, lm, runs = 4 if small else 10, f"lm-{kind}-{shape}", {}
+    for _ in range(1 if small else 3):
+        for label, ranks, shards in (("two", 2, 8), ("one", 1, 8), ("two, fast", 2, 2), ("one, fast", 1, 1)):
+            runs.setdefault(label, []).append(on_ranks(ranks, lm, path, steps, shards))
+        for mode in ("threads", "ddp"):
+            runs.setdefault(mode, []).append(json.loads(subprocess.check_output([sys.executable, "tests/bench/train_peer.py", mode, lm, path, str(steps)])))
+    best = {label: min(statistics.median(r["seconds"]) for r in all_runs) for label, all_runs in runs.items()}
+    equal = all(close(r["losses"], runs["two"][0]["losses"]) for all_runs in runs.values() for r in all_runs)
+    profile = min(runs["two"], key=lambda r: statistics.median(r["seconds"]))["profile"]
+    alone = min(runs["one"], key=lambda r: statistics.median(r["seconds"]))["profile"]
+    n = profile["steps"]
+    # Half of one rank's time in sums is adding up its own shards, which two ranks do, too: it is no communication.
+    exposed = max(0.0, profile["sums"] - alone["sums"] / 2) + profile["share"]
+    conditions = (f"2 ranks, 8 shards; 1 rank {best['one']:.3f} s, {best['one'] / best['two']:.2f} times as long; exact sums cost {100 * (best['one'] / best['one, fast'] - 1):.0f} % on one rank and "
+                  f"{100 * (best['two'] / best['two, fast'] - 1):.0f} % on two; communication not hidden {1e3 * exposed / n:.1f} ms a step")
+    entry(name, "throng", best["two"], 1, equal, conditions)
+    entry(name, "pytorch", best["threads"], best["threads"] / best["two"], equal, "one process, 2 threads")
+    entry(name, "pytorch ddp", best["ddp"], best["ddp"] / best["two"], equal, "2 processes, gloo")
+
+
+def allreduce_case(name):
+    run = on_ranks(2, name, "-", 10, 2)
+    ours, theirs = statistics.median(run["seconds"]), statistics.median(run["mpi"])
+    entry(name, "throng", ours, 1, run["equal"], "2 ranks on one host")
+    entry(name, "mpi", theirs, theirs / ours, run["equal"], "MPI_Allreduce in place")
+
+
+CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
+CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
+CASES += ["ranks-lm-lstm-64x50x10000x128x256", "allreduce-25", "allreduce-100"]
+if small:
+    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4", "ranks-lm-gru-16x20x2000x64x64", "allreduce-1"]
+
+for name in CASES:
+    if case not in ("all", name):
+        continue
+    torch.manual_seed(1)
+    if name.startswith(("ranks-", "allreduce-")):
+        (ranks_case if name.startswith("ranks-") else allreduce_case)(name)
+        continue
+    what, *kind, shape = name.split("-")
+    make = {"layer": layer_case, "lm": lm_case, "gru4rec": gru4rec_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
+    weights, step, flops = make(*kind, *map(int, shape.split("x")))
+    path = write_data(weights)
     losses = [float(step().detach()) for _ in range(5)]
     count = max(3, min(60, int(2e10 / flops)))
     ours, theirs, run = [], [], None
@@ -187,7 +238,7 @@ for name in CASES:
             step()
             seconds.append(time.perf_counter() - start)
         theirs.append(statistics.median(seconds))
-    equal = all(abs(a - b) <= 1e-3 * max(1e-2, abs(b)) for a, b in zip(run["losses"], losses))
+    equal = close(run["losses"], losses)
     conditions = f"one step, 1 thread; {flops / min(ours) / 1e9:.0f} GF/s against {flops / min(theirs) / 1e9:.0f}; the tape held {run['bytes'] / 2**20:.0f} MiB"
     entry(name, "throng", min(ours), 1, equal, conditions)
     entry(name, "pytorch", min(theirs), min(theirs) / min(ours), equal, "one step, 1 thread")
