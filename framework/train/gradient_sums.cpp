@@ -17,10 +17,9 @@ namespace {
 using nn::Slice;
 
 constexpr size_t kBlock = nn::kNormBlock;       // numbers summed at a time: eight shards' lie in the second cache
-constexpr size_t kBucket = size_t{1} << 20;     // numbers
 
 constexpr size_t kParts = 16;                   // of a bucket, for several threads: each of whole blocks
-static_assert(kBucket / kParts % kBlock == 0);
+static_assert(GradientSums::kLeastBucket / kParts % kBlock == 0);
 
 /// A subtree of the sum: shards [shard, shard + size).
 struct Node {
@@ -64,7 +63,7 @@ struct GradientSums::State {
   std::vector<std::vector<Node>> nodes;            // by rank
   std::vector<std::vector<uint32_t>> entry_buckets;  // by entry: the buckets it lies in
   std::vector<uint32_t> order;                     // of buckets, the same on all ranks
-  const size_t room;
+  const size_t room, bucket_numbers;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -77,11 +76,12 @@ struct GradientSums::State {
   std::exception_ptr failure;
   std::thread thread;
 
-  State(comm::Communicator& c, const nn::Parameters& p, int num_shards)
-      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)) {
+  State(comm::Communicator& c, const nn::Parameters& p, int num_shards, size_t numbers)
+      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)), bucket_numbers(numbers) {
+    THRONG_CHECK(numbers > 0 && numbers % kLeastBucket == 0, "buckets of {}", numbers);
     const size_t size = p.dense_size();
     for (int s = 0; s < std::max(1, owned); ++s) gradients.emplace_back(size);
-    for (size_t at = 0; at < size; at += kBucket) buckets.push_back({at, std::min(size, at + kBucket)});
+    for (size_t at = 0; at < size; at += numbers) buckets.push_back({at, std::min(size, at + numbers)});
     const size_t ranks = size_t(comm.size());
     slices.resize(ranks);
     for (size_t r = 0; r < ranks; ++r) {
@@ -92,7 +92,7 @@ struct GradientSums::State {
     for (size_t e = 0; e < entry_buckets.size(); ++e) {
       const auto& where = p.entries()[e].where;
       if (p.entries()[e].table || where.size() == 0) continue;
-      for (size_t b = where.at / kBucket; b <= (where.at + where.size() - 1) / kBucket; ++b) entry_buckets[e].push_back(uint32_t(b));
+      for (size_t b = where.at / numbers; b <= (where.at + where.size() - 1) / numbers; ++b) entry_buckets[e].push_back(uint32_t(b));
     }
     // A guess for the first step: what lies last is used last, and whole first.
     order.resize(buckets.size());
@@ -211,7 +211,8 @@ struct GradientSums::State {
   }
 };
 
-GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background) : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards)) {
+GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background, size_t bucket)
+    : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards, bucket)) {
   if (background && comm.size() > 1 && comm.transport().any_thread()) state_->thread = std::thread([this] { state_->run(); });
 }
 
@@ -270,7 +271,7 @@ void GradientSums::finish(ThreadPool& pool) {
   } else if (comm_.size() == 1) {
     pool.parallel_for(s.buckets.size() * kParts, [&](size_t i) {
       const Slice& bucket = s.buckets[i / kParts];
-      const size_t part = kBucket / kParts, begin = std::min(bucket.end, bucket.begin + i % kParts * part);
+      const size_t part = s.bucket_numbers / kParts, begin = std::min(bucket.end, bucket.begin + i % kParts * part);
       if (begin < bucket.end) s.fold({0, s.shards}, begin, std::min(bucket.end, begin + part));
     });
   } else {

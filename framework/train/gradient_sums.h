@@ -20,8 +20,10 @@ namespace throng::train {
 /// `finish`. Where MPI wants one thread, `finish` does it all.
 class GradientSums {
  public:
-  /// Not collective. `threads`: false, all is done in `finish`.
-  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true);
+  /// Numbers of a bucket, 4 MiB; others are multiples of kLeastBucket.
+  static constexpr size_t kBucket = size_t{1} << 20, kLeastBucket = 16 * nn::kNormBlock;
+  /// Not collective. Without `background` all is done in `finish`.
+  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true, size_t bucket = kBucket);
   ~GradientSums();
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;
