@@ -77,7 +77,7 @@ Buffer Communicator::take(int from) {
 }
 
 void Communicator::settle() {
-  while (transport_->bytes_in_flight() > 0) transport_->idle();
+  while (transport_->views_in_flight() > 0) transport_->idle();
 }
 
 void Communicator::barrier() {

@@ -63,7 +63,7 @@ class Communicator {
   /// One message of at most kMaxMessageBytes, of bytes that stay as they are until `settle` has returned; `take_one` waits for it.
   void put_view(int to, std::span<const std::byte> bytes) { transport_->post_view(to, Channel::kCollective, bytes); }
   Buffer take_one(int from) { return wait_message(from); }
-  /// Returns when all that this rank has put is on its way.
+  /// Returns when no view that this rank has put is still needed.
   void settle();
 
  private:

@@ -26,6 +26,10 @@ class Lanes::LaneTransport : public Transport {
     std::lock_guard lock(shared_.mutex);
     return shared_.base.bytes_in_flight();
   }
+  size_t views_in_flight() override {
+    std::lock_guard lock(shared_.mutex);
+    return shared_.base.views_in_flight();
+  }
   std::optional<Incoming> poll(int from, Channel channel) override {
     std::lock_guard lock(shared_.mutex);
     check_lanes();

@@ -55,7 +55,8 @@ class MpiTransport : public Transport {
   }
   void post_view(int to, Channel channel, std::span<const std::byte> bytes) override {
     THRONG_CHECK(bytes.size() <= kMaxMessageBytes, "a message of {} bytes", bytes.size());
-    sends_.push_back({{}, 0, MPI_REQUEST_NULL});
+    sends_.push_back({{}, 0, MPI_REQUEST_NULL, true});
+    ++views_in_flight_;
     begin_to_send(to, channel, bytes);
   }
 
@@ -68,9 +69,15 @@ class MpiTransport : public Transport {
         continue;
       }
       in_flight_ -= it->bytes + 1;
+      views_in_flight_ -= it->view;
       it = sends_.erase(it);
     }
     return in_flight_;
+  }
+
+  size_t views_in_flight() override {
+    bytes_in_flight();
+    return views_in_flight_;
   }
 
   // A large message needs its sender's help to arrive; a blocking receive would wait for one that is busy computing.
@@ -192,6 +199,7 @@ class MpiTransport : public Transport {
     Buffer message;  // empty where the bytes are the caller's
     size_t bytes;
     MPI_Request request;
+    bool view = false;
   };
   // The last of `sends_`.
   void begin_to_send(int to, Channel channel, std::span<const std::byte> bytes) {
@@ -239,7 +247,7 @@ class MpiTransport : public Transport {
   int rank_ = 0, size_ = 1;
   std::list<Send> sends_;
   std::map<int, std::list<Receive>> receives_;  // by channel, in the order they came
-  size_t in_flight_ = 0;
+  size_t in_flight_ = 0, views_in_flight_ = 0;
   int spins_ = 0;
   std::unique_ptr<Alltoall> alltoall_;  // under way
   std::string failure_text_;

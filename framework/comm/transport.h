@@ -52,10 +52,12 @@ class Transport {
 
   /// Begins to send; never blocks. The transport owns the message until it is sent.
   virtual void post(int to, Channel channel, Buffer message) = 0;
-  /// The same of bytes that stay the caller's, who leaves them as they are until nothing is in flight.
+  /// The same of bytes that stay the caller's, who leaves them as they are until no view is in flight.
   virtual void post_view(int to, Channel channel, std::span<const std::byte> bytes) { post(to, channel, Buffer(bytes.begin(), bytes.end())); }
   /// Bytes posted and not yet handed to the receiver's side.
   virtual size_t bytes_in_flight() = 0;
+  /// Views posted and not yet handed to the receiver's side.
+  virtual size_t views_in_flight() { return 0; }
   /// A message that has arrived, from `from` or, where negative, from any rank; nullopt when there is none.
   virtual std::optional<Incoming> poll(int from, Channel channel) = 0;
   /// Waits a little for something to happen; throws PeerFailure when another rank has failed.

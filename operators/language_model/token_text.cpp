@@ -32,8 +32,9 @@ TokenText::TokenText(graph::CollectiveContext& context, std::string column, int6
   for (auto& s : sizes) s.assign(size_t(partitions), 0);
   data::TextMap<data::ValueCount> counts, held_out;
   std::mutex mutex;
-  const graph::Names columns = context.input_schema(0).find(std::string(graph::kHoldoutColumn)) >= 0 ? graph::Names{column_, std::string(graph::kHoldoutColumn)} : graph::Names{column_};
-  graph::for_each_partition(context, 0, columns, [&](const data::Batch& batch) {
+  columns_ = {column_};
+  if (context.input_schema(0).find(std::string(graph::kHoldoutColumn)) >= 0) columns_.emplace_back(graph::kHoldoutColumn);
+  graph::for_each_partition(context, 0, columns_, [&](const data::Batch& batch) {
     data::TextMap<data::ValueCount> local[2];
     const auto train = graph::training_rows(batch);
     const data::Column& tokens = batch.column(column_);
@@ -73,7 +74,7 @@ std::vector<int32_t> TokenText::read(Part part, int64_t begin, int64_t end) {
   for (int64_t p = 0; p + 1 < int64_t(starts_[part].size()); ++p)
     if (std::max(starts_[part][size_t(p)], begin) < std::min(starts_[part][size_t(p) + 1], end)) partitions.push_back(p);
   context_.pool().parallel_for(partitions.size(), [&](size_t i) {
-    const data::Batch batch = context_.read(0, partitions[i], {});
+    const data::Batch batch = context_.read(0, partitions[i], columns_);
     const auto train = graph::training_rows(batch);
     std::vector<int32_t> numbers;
     for (int64_t r = 0; r < batch.num_rows(); ++r)

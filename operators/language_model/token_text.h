@@ -40,6 +40,7 @@ class TokenText {
  private:
   graph::CollectiveContext& context_;
   std::string column_;
+  graph::Names columns_;  // what is read
   TokenNumbers numbers_;
   std::vector<int64_t> starts_[2];  // of the partitions, and the end
   int64_t unknown_[2] = {0, 0};

@@ -83,6 +83,22 @@ inline void all_to_all(Communicator& comm, bool huge) {
 }
 
 /// Fragments lie around the limit: the header shares the first message.
+// Views beside messages that are copied; what has settled may be written over.
+inline void views(Communicator& comm) {
+  const int to = (comm.rank() + 1) % comm.size(), from = (comm.rank() + comm.size() - 1) % comm.size();
+  for (int round = 0; round < 5; ++round)
+    for (size_t size : {size_t{0}, size_t{7}, size_t{5000}, size_t{3} << 20}) {
+      auto mine = pattern(comm.rank(), round, size);
+      comm.put_view(to, mine);
+      comm.put(to, pattern(comm.rank(), round + 100, 11));
+      EXPECT_TRUE(comm.take_one(from) == pattern(from, round, size)) << size;
+      EXPECT_TRUE(comm.take(from) == pattern(from, round + 100, 11)) << size;
+      comm.settle();
+      EXPECT_EQ(comm.transport().views_in_flight(), 0u);
+      std::fill(mine.begin(), mine.end(), std::byte{0});
+    }
+}
+
 inline void put_and_take(Communicator& comm) {
   const int to = (comm.rank() + 1) % comm.size(), from = (comm.rank() + comm.size() - 1) % comm.size();
   std::vector<size_t> sizes{0, 1, 5, 0, 4096, 3};
@@ -135,6 +151,7 @@ inline void everything(Communicator& comm) {
   allreduces(comm);
   all_to_all(comm, false);
   put_and_take(comm);
+  views(comm);
   shard_sums(comm);
   comm.barrier();
 }

@@ -18,6 +18,7 @@ TEST_P(ThreadsConformance, FlushesDenormals) { run_on_threads(GetParam(), confor
 TEST_P(ThreadsConformance, Gathers) { run_on_threads(GetParam(), conformance::gathers); }
 TEST_P(ThreadsConformance, Allreduces) { run_on_threads(GetParam(), conformance::allreduces); }
 TEST_P(ThreadsConformance, PutAndTake) { run_on_threads(GetParam(), conformance::put_and_take); }
+TEST_P(ThreadsConformance, Views) { run_on_threads(GetParam(), conformance::views); }
 TEST_P(ThreadsConformance, ShardSums) { run_on_threads(GetParam(), conformance::shard_sums); }
 TEST_P(ThreadsConformance, AllToAll) {
   run_on_threads(GetParam(), [](Communicator& comm) { conformance::all_to_all(comm, comm.size() == 2 || comm.size() == 3); });
