@@ -131,20 +131,12 @@ void save_under(const fs::path& out, Plan& plan) {
   for (auto& [step, path] : plan.graph.save) path = (out / path).lexically_normal().string();
 }
 
-void check_ranks(const graph::Node& node, int num_ranks) {
-  try {
-    node.op->check_ranks(num_ranks);
-  } catch (const Error& e) {
-    throw job_error("step '{}' ({}): {}", node.step.id, node.step.op, e.message()).with_hint(e.hint());
-  }
-}
-
 }  // namespace
 
 RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOptions options) {
   Stopwatch watch;
   RunResult result;
-  for (const auto& node : plan.graph.nodes) check_ranks(node, comm.size());
+  graph::check_ranks(plan.graph, comm.size());
   RunDirectory directory(options.out);
   if (comm.rank() == 0) open_directory(job, plan, options);
   save_under(options.out, plan);

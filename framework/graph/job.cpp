@@ -143,6 +143,14 @@ data::Schema input_schema(const Graph& graph, const Node& node, size_t input) {
   return output.empty() ? from.schema : static_cast<const CollectiveOperator&>(*from.op).side_outputs().at(output);
 }
 
+void check_ranks(const Graph& graph, int num_ranks) {
+  for (const Node& node : graph.nodes) try {
+      node.op->check_ranks(num_ranks);
+    } catch (const Error& e) {
+      throw job_error("step '{}' ({}): {}", node.step.id, node.step.op, e.message()).with_hint(e.hint());
+    }
+}
+
 void insert_before(Graph& graph, size_t n, Node node) {
   graph.nodes.insert(graph.nodes.begin() + ptrdiff_t(n), std::move(node));
   for (size_t m = n + 1; m < graph.nodes.size(); ++m)

@@ -77,6 +77,9 @@ struct Graph {
   std::string canonical() const;
 };
 
+/// A job error where a step cannot give work to so many ranks.
+void check_ranks(const Graph& graph, int num_ranks);
+
 /// The schema of what a bound graph's node reads as an input.
 data::Schema input_schema(const Graph& graph, const Node& node, size_t input);
 

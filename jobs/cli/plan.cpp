@@ -26,6 +26,7 @@ void print_plan(const Options& options, comm::Communicator& comm) {
   graph::Faults faults;
   graph::Job job = options.job.read(faults);
   engine::Plan plan = engine::prepare(job, comm, std::move(faults));
+  graph::check_ranks(plan.graph, options.ranks);
   if (options.dot) return void(std::printf("%s", plan.dot().c_str()));
   engine::Estimates estimates;
   if (options.estimate) estimates = engine::estimate(job, plan);

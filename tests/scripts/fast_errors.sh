@@ -30,6 +30,8 @@ expect 2 "five.yaml:2:1: unknown key 'stesp'" "five.yaml:4:[0-9]+: 'on_bad_row' 
 job() { printf 'job: j\nsteps:\n  events: { op: read_events, path: "%s" }\n  some: { op: filter, from: events, where: "%s" }\n' "$1" "$2" >job.yaml; }
 job good.jsonl "usr == 'a'"
 expect 2 "job.yaml:4:3: step 'some': expression .usr == 'a'., character 1: no column 'usr'" "did you mean 'user'" -- "$THRONG" run job.yaml --out r
+printf 'job: few\nsteps:\n  events: { op: read_events, path: good.jsonl }\n  next: { op: train_sequence, from: events, target: text, shards: 2 }\n' >few.yaml
+expect 2 "step 'next' .train_sequence.: 'shards' is 2, fewer than the 4 ranks" "set shards to 4, which changes the result" -- "$THRONG" plan few.yaml -n 4 --no-estimate
 job none.jsonl true
 expect 3 "none.jsonl: no such file" -- "$THRONG" run job.yaml --out r
 for i in $(seq 5000); do echo "{\"user\":\"u$i\",\"ts\":$((1700000000 + i))}"; done | gzip >whole.jsonl.gz
