@@ -37,9 +37,10 @@ void put_gathered(comm::Communicator& comm, data::ArrayStore& store, const std::
 
 void keep_last(const std::filesystem::path& folder, const std::filesystem::path& newest, const Cursor& cursor, int64_t keep) {
   const auto own_name = folder / fmt::format("checkpoint_epoch{:06}_step{:09}.h5", cursor.epoch, cursor.step);
-  std::error_code ignored;
-  std::filesystem::remove(own_name, ignored);
-  std::filesystem::create_hard_link(newest, own_name);
+  std::error_code failed;
+  std::filesystem::remove(own_name, failed);
+  std::filesystem::create_hard_link(newest, own_name, failed);
+  if (failed) std::filesystem::copy_file(newest, own_name);  // a file system without links
   std::vector<std::filesystem::path> all;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().filename().string().starts_with("checkpoint_epoch")) all.push_back(entry.path());

@@ -104,4 +104,10 @@ size_t start_from_safetensors(const std::filesystem::path& path, const nn::Param
   return tensors.size();
 }
 
+std::vector<float> weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters) {
+  std::vector<float> weights(parameters.size());
+  if (start_from_safetensors(path, parameters, weights) != parameters.entries().size()) throw data_error("{}: does not have all weights of the model", path.string());
+  return weights;
+}
+
 }  // namespace throng::train

@@ -25,4 +25,7 @@ std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path
 /// number of values.
 size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights);
 
+/// All weights of a model from a file. A data error where it lacks some.
+std::vector<float> weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters);
+
 }  // namespace throng::train

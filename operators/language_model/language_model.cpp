@@ -5,9 +5,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "framework/base/files.h"
 #include "framework/data/array_store.h"
 #include "framework/graph/registry.h"
+#include "framework/train/epoch_curve.h"
 #include "framework/train/safetensors.h"
 #include "operators/language_model/token_model.h"
 #include "operators/language_model/token_text.h"
@@ -66,38 +66,13 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     read_judged(comm, text, TokenText::kTraining, training, all, validation_);
     read_judged(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut), held_out_);
 
-    const auto curve_path = context.folder() / "curve.json", best_path = context.folder() / "best.h5";
-    json curve = json::array();
-    std::string old;
-    if (comm.rank() == 0 && std::filesystem::exists(curve_path) && std::filesystem::exists(context.folder() / "checkpoint.h5")) old = read_file(curve_path);
-    comm.broadcast(old);
-    if (!old.empty()) curve = json::parse(old);
+    train::EpochCurve curve(comm, context.folder());
     model_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) {
-      while (int64_t(curve.size()) > epoch) curve.erase(curve.size() - 1);
       json point{{"epoch", epoch + 1}, {"loss", loss}};
       if (const double found = judge(context, weights, held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
-      bool more = true;
-      if (validation > 0) {
-        const double found = judge(context, weights, validation_).mean();
-        double best = std::numeric_limits<double>::infinity();
-        int64_t best_epoch = 0;
-        for (const auto& p : curve)
-          if (p["validation_loss"].get<double>() < best) best = p["validation_loss"], best_epoch = p["epoch"].get<int64_t>() - 1;
-        point["validation_loss"] = found;
-        if (found < best) {
-          best_epoch = epoch;
-          if (comm.rank() == 0) {
-            data::ArrayStore store;
-            store.put("weights", weights);
-            store.save(best_path);
-          }
-        }
-        more = params_.patience == 0 || epoch - best_epoch < params_.patience;
-      }
-      curve.push_back(point);
-      if (comm.rank() == 0) write_file_atomically(curve_path, curve.dump());
-      comm.barrier();
-      return more;
+      if (validation == 0) return curve.add(epoch, std::move(point)), true;
+      point["validation_loss"] = judge(context, weights, validation_).mean();
+      return curve.add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights);
     };
 
     train::TrainerOptions options;
@@ -113,13 +88,13 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);
-    if (validation > 0) weights_ = data::ArrayStore::load(best_path).floats("weights");
+    if (validation > 0) weights_ = curve.best_weights();
 
     const Judged held_out = judge(context, weights_, held_out_), of_validation = judge(context, weights_, validation_);
     write_rows(context, text.size(TokenText::kHeldOut) > 0);
     if (comm.rank() == 0) {
       save(context.folder());
-      json result{{"model", params_.model}, {"weights", model_->parameters().size()}, {"words", numbers_.words.size()}, {"training_tokens", training}, {"training_loss", curve.back()["loss"]},
+      json result{{"model", params_.model}, {"weights", model_->parameters().size()}, {"words", numbers_.words.size()}, {"training_tokens", training}, {"training_loss", curve.points().back()["loss"]},
                   {"unknown_training_tokens", text.unknown(TokenText::kTraining)}};
       auto add = [&](const std::string& name, const Judged& judged) {
         if (judged.tokens > 0) result[name] = {{"tokens", int64_t(judged.tokens)}, {"loss", judged.mean()}, {"perplexity", std::exp(judged.mean())}};
@@ -128,9 +103,8 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
       result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
                                        params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
-      context.metric("result", result.dump()), context.metric("curve", curve.dump()), context.metric("profile", profile.to_json().dump());
-      std::error_code ignored;
-      for (const char* name : {"checkpoint.h5", "best.h5"}) std::filesystem::remove(context.folder() / name, ignored);
+      context.metric("result", result.dump()), context.metric("curve", curve.points().dump()), context.metric("profile", profile.to_json().dump());
+      train::EpochCurve::remove_files(context.folder());
     }
     comm.barrier();
   }
@@ -138,9 +112,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   void load(const std::filesystem::path& folder) override {
     numbers_.words = data::Vocabulary::load(data::ArrayStore::load(folder / "model.h5"), "words");
     model_ = std::make_unique<TokenModel>(params_, numbers_.size(), seed);
-    weights_.assign(model_->parameters().size(), 0.0f);
-    if (train::start_from_safetensors(folder / "model.safetensors", model_->parameters(), weights_) != model_->parameters().entries().size())
-      throw data_error("{}: does not have all weights of the model", (folder / "model.safetensors").string());
+    weights_ = train::weights_from_safetensors(folder / "model.safetensors", model_->parameters());
   }
 
   /// Each row is a text of its own, which begins as one that follows another row.

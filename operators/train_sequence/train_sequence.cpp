@@ -5,9 +5,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/graph/registry.h"
+#include "framework/train/epoch_curve.h"
 #include "framework/train/layered_model.h"
 #include "framework/train/safetensors.h"
 #include "operators/train_sequence/judge.h"
@@ -122,12 +122,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
     network_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) { epoch_done(epoch, loss, weights); };
     load_shards(context);
-    curve_path_ = context.folder() / "curve.json";
-    curve_ = json::array();
-    std::string old_curve;
-    if (context.comm().rank() == 0 && std::filesystem::exists(curve_path_) && std::filesystem::exists(context.folder() / "checkpoint.h5")) old_curve = read_file(curve_path_);
-    context.comm().broadcast(old_curve);
-    if (!old_curve.empty()) curve_ = json::parse(old_curve);
+    curve_.emplace(context.comm(), context.folder());
 
     train::TrainerOptions options;
     params_.apply(options);
@@ -146,11 +141,9 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
 
   void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
     double holdout = holdout_loss(weights);
-    while (int64_t(curve_.size()) > epoch) curve_.erase(curve_.size() - 1);
     json point{{"epoch", epoch + 1}, {"loss", training_loss}};
     point["holdout_loss"] = std::isfinite(holdout) ? json(holdout) : json(nullptr);
-    curve_.push_back(point);
-    if (context_->comm().rank() == 0) write_file_atomically(curve_path_, curve_.dump());
+    curve_->add(epoch, std::move(point));
   }
 
   // ------------------------------------------------------------------------------------------ replaying
@@ -383,7 +376,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     result["model"] = params_.model, result["target"] = params_.target;
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());
-    context.metric("curve", curve_.dump());
+    context.metric("curve", curve_->points().dump());
     context.metric("profile", profile_.to_json().dump());
   }
 
@@ -400,8 +393,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       store.put("weights", weights_);
       store.save(context.folder() / "model.h5");
       train::save_safetensors(context.folder() / "model.safetensors", network_->parameters(), weights_);
-      std::error_code ignored;
-      std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
+      train::EpochCurve::remove_files(context.folder());
     }
     network_->shards.clear();
     context.comm().barrier();
@@ -414,8 +406,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   std::unique_ptr<Network> network_;
   std::vector<float> weights_;
   graph::CollectiveContext* context_ = nullptr;
-  std::filesystem::path curve_path_;
-  json curve_;
+  std::optional<train::EpochCurve> curve_;
   train::StepProfile profile_;
 };
 
