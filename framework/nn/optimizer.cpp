@@ -140,17 +140,4 @@ double squares_of(const TableGradients<float>& tables) {
   return sum;
 }
 
-double clip_norm(std::span<float> gradient, double limit, TableGradients<float>* tables) {
-  double sum = 0;
-  for (size_t block = 0; block < gradient.size(); block += kNormBlock) sum += squares_of(gradient.subspan(block, std::min(kNormBlock, gradient.size() - block)));
-  if (tables) sum += squares_of(*tables);
-  const double norm = std::sqrt(sum);
-  if (limit > 0 && norm > limit) {
-    for (float& g : gradient) g *= float(limit / norm);
-    if (tables)
-      for (auto& table : tables->tables) table.scale(float(limit / norm));
-  }
-  return norm;
-}
-
 }  // namespace throng::nn

@@ -92,8 +92,4 @@ double squares_of(std::span<const float> block);
 /// The same of all rows of tables, in the order of rows.
 double squares_of(const TableGradients<float>& tables);
 
-/// Scales the gradient to at most `limit` in Euclidean norm (none where that is 0), summed in fixed blocks, tables row after row in the order of rows; returns the
-/// norm before.
-double clip_norm(std::span<float> gradient, double limit, TableGradients<float>* tables = nullptr);
-
 }  // namespace throng::nn

@@ -18,6 +18,8 @@ class LayeredModel : public Model {
   ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
+  /// To freeze some of them, or change how they begin or learn, before training.
+  nn::Parameters& change_parameters() { return parameters_; }
   int first_shard() const { return first_; }
 
   /// What `use` puts on a tape, as its loss, without a gradient: how a model is judged. Thread-safe.

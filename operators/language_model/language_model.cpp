@@ -37,6 +37,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       throw job_error("column '{}' is {}; expected list<string> or string", params_.column, data::type_name(type)).with_hint("make tokens with op tokenize first");
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
+    params_.check(base_folder);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.model == "transformer" && params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     if (params_.tied && params_.model != "transformer" && params_.embedding != params_.hidden)
@@ -48,7 +49,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     schema.set({"log_likelihood", Type::kFloat64}), schema.set({"predicted_tokens", Type::kInt64});
     return schema;
   }
-  std::vector<std::filesystem::path> files() const override { return params_.start.empty() ? std::vector<std::filesystem::path>() : std::vector{base_folder / params_.start}; }
+  std::vector<std::filesystem::path> files() const override { return params_.files(base_folder); }
   void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, params_.reproducible, num_ranks); }
   bool learns() const override { return true; }
 
@@ -76,15 +77,10 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     };
 
     train::TrainerOptions options;
-    params_.apply(options);
     train::StepProfile profile;
-    options.epochs = params_.epochs, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed, options.profile = &profile, options.folder = context.folder();
-    options.optimizer.kind = nn::OptimizerOptions::kind_of(params_.optimizer), options.optimizer.lr = params_.lr, options.optimizer.momentum = params_.momentum;
-    options.optimizer.weight_decay = params_.weight_decay;
-    options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
-    const int64_t steps = (model_->steps_per_epoch() + params_.accumulate - 1) / params_.accumulate;
-    options.schedule.warmup = params_.warmup, options.schedule.every = steps, options.schedule.first = params_.decay_after * steps, options.schedule.factor = params_.decay;
-    if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(base_folder / params_.start, model_->parameters(), weights); };
+    params_.RunParams::apply(options);
+    params_.OptimizerParams::apply(options, model_->steps_per_epoch(), model_->parameters(), base_folder);
+    options.epochs = params_.epochs, options.seed = seed, options.profile = &profile, options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);

@@ -1,5 +1,6 @@
 // operators/language_model: which token comes next.
 #pragma once
+#include "framework/train/optimizer_params.h"
 #include "framework/train/run_params.h"
 
 namespace throng::op {
@@ -9,7 +10,7 @@ namespace throng::op {
 /// Recurrent states go on from step to step without a gradient (truncated backpropagation through time); a Transformer sees what its piece has. Held-out rows are
 /// such a text of their own, in as many streams as there are shards, and give the perplexity. Output: the held-out rows (all, where none is), each with the log-likelihood of its tokens and its end, in
 /// nats, as a text of its own.
-struct LanguageModel : train::RunParams {
+struct LanguageModel : train::RunParams, train::OptimizerParams {
   std::string column = "tokens";
   std::string model = "lstm";
   int embedding = 128;
@@ -22,21 +23,11 @@ struct LanguageModel : train::RunParams {
   int64_t min_count = 1;
   int64_t length = 35;
   int64_t batch = 32;
-  int64_t accumulate = 1;
   int64_t epochs = 5;
   double validation = 0;
   int64_t patience = 0;
-  std::string optimizer = "adam";
-  double lr = 0.002;
-  double momentum = 0;
-  std::string schedule = "constant";
-  int64_t warmup = 0;
-  double decay = 0.5;
-  int64_t decay_after = 4;
-  double clip = 5;
-  double weight_decay = 0;
   double init = 0;
-  std::string start;
+  LanguageModel() { lr = 0.002, clip = 5, decay = 0.5, decay_after = 4; }
 
   static constexpr auto kOp = "language_model";
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict the next token of a text";
@@ -53,18 +44,11 @@ struct LanguageModel : train::RunParams {
             graph::field("tied", &P::tied, "the output layer has the embeddings as its weights (Press and Wolf, 2017)"),
             graph::field("max_words", &P::max_words, "most frequent tokens kept; others are one unknown token").min(1).max(10000000), graph::field("min_count", &P::min_count, "rarer tokens are unknown").min(1),
             graph::field("length", &P::length, "tokens of a stream in one step; a transformer sees no more").min(1).max(100000), graph::field("batch", &P::batch, "streams, over all ranks; at least `shards`").min(1),
-            graph::field("accumulate", &P::accumulate, "steps of the streams whose gradients are added up for one step of the optimizer").min(1), graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),
+            graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),
             graph::field("validation", &P::validation, "share of the training text, its end, that is not trained on: the epoch with the least perplexity there is kept").min(0).max(0.5),
             graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
-            graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}), graph::field("lr", &P::lr, "learning rate").min(0),
-            graph::field("momentum", &P::momentum, "of sgd and rmsprop").min(0).max(0.9999),
-            graph::field("schedule", &P::schedule, "of the learning rate after the warm-up: constant; cosine: falls to 0 at the last step; step: times `decay` after `decay_after` epochs and after each one that follows").one_of({"constant", "cosine", "step"}),
-            graph::field("warmup", &P::warmup, "steps in which the learning rate rises to lr").min(0), graph::field("decay", &P::decay, "schedule step: the factor").min(0).max(1),
-            graph::field("decay_after", &P::decay_after, "schedule step: epochs before the first fall").min(0), graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0),
-            graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
-            graph::field("init", &P::init, "all weights begin uniform within this; 0: as PyTorch's layers do").min(0),
-            graph::field("start", &P::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors); others begin at random")),
-        train::run_fields<P>());
+            graph::field("init", &P::init, "all weights begin uniform within this; 0: as PyTorch's layers do").min(0)),
+        train::optimizer_fields<P>(), train::run_fields<P>());
   }
 };
 

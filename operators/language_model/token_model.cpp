@@ -38,6 +38,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   }
   if (by_rows) tokens_ = nn::Embedding(parameters_, "tokens", num_tokens, width, initial, true);
   if (p.init > 0) parameters_.begin_uniform(p.init);
+  p.freeze_in(parameters_);
 }
 
 void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t steps) {

@@ -1,23 +1,19 @@
 // operators/next_item: which item of a catalogue a user takes next. Published models and the baselines that they have to beat.
 #pragma once
 #include "framework/recommend/item_task.h"
+#include "framework/train/optimizer_params.h"
 #include "framework/train/run_params.h"
 
 namespace throng::op {
 
 /// What models of layers have in common. With `validation` the epoch whose weights are kept is the best by NDCG@10 of each user's last training item.
-struct ItemTraining : recommend::ItemTask, train::RunParams {
+struct ItemTraining : recommend::ItemTask, train::RunParams, train::OptimizerParams {
   int hidden = 64;
   int64_t max_length = 50;
   double dropout = 0.2;
   int64_t batch = 128;
-  int64_t accumulate = 1;
   int64_t epochs = 20;
   int64_t patience = 0;
-  std::string optimizer = "adam";
-  double lr = 1e-3;
-  double weight_decay = 0;
-  double clip = 0;
 };
 template <class P>
 auto item_training() {
@@ -25,12 +21,8 @@ auto item_training() {
       graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
       graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
       graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`. A shard is a stretch of partitions: with fewer partitions than shards minibatches are smaller").min(1),
-      graph::field("accumulate", &P::accumulate, "minibatches whose gradients are added up for one step").min(1),
       graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
-      graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
-      graph::field("optimizer", &P::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
-      graph::field("lr", &P::lr, "learning rate").min(0), graph::field("weight_decay", &P::weight_decay, "adamw: of the weights themselves; others: added to the gradient").min(0),
-      graph::field("clip", &P::clip, "longest gradient allowed; 0: no limit").min(0)), train::run_fields<P>());
+      graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0)), train::optimizer_fields<P>(), train::run_fields<P>());
 }
 
 /// Blocks of self-attention.

@@ -295,7 +295,7 @@ TEST(NextItem, ParametersMatter) {
   };
   const std::string sas = weights("sasrec", ""), gru = weights("gru4rec", "");
   for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "scaled: false", "init: normal", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
-                           "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4"})
+                           "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "warmup: 4", "freeze: block", "accumulate: 2"})
     EXPECT_NE(weights("sasrec", more), sas) << more;
   // Rows that a step does not touch stay: with adagrad and sgd they would anyhow, with adam not.
   for (const char* op : {"sasrec", "gru4rec"}) {
@@ -304,6 +304,9 @@ TEST(NextItem, ParametersMatter) {
       EXPECT_NE(weights(op, usual + ", sparse: true"), weights(op, usual)) << op << " " << loss;
     }
   }
+  EXPECT_NE(weights("sasrec", "optimizer: sgd"), weights("sasrec", "optimizer: sgd, momentum: 0.9"));
+  std::filesystem::copy_file(engine::RunDirectory(testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, max_length: 12, epochs: 2, batch: 16, lr: 0.01 }\n"), folder, "begun").folder).state("m") / "model.safetensors", folder / "begun.safetensors");
+  EXPECT_EQ(weights("sasrec", "lr: 0, start: " + (folder / "begun.safetensors").string()), sas) << "at a learning rate of 0 it stays what it was";
   const std::string bert = weights("bert4rec", "");
   for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
   EXPECT_NE(weights("gru4rec", "loss: bpr_max"), weights("gru4rec", "loss: bpr_max, regularization: 0"));
@@ -319,7 +322,7 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
   folder.write("e.csv", lines(walks(5, 6)));
   auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
   for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
-                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
+                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
                            "op: gru4rec, from: parts, optimizer: adma"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
   folder.write("e.csv", lines({{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));

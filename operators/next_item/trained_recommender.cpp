@@ -11,7 +11,9 @@ using nlohmann::json;
 
 data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
   if (training_.batch < training_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", training_.batch, training_.shards);
+  training_.check(base_folder);
   if (options_.sparse) {
+    if (training_.momentum > 0) throw job_error("'sparse' goes without 'momentum', which moves all items");
     if (options_.loss == ItemModelOptions::Loss::kFull) throw job_error("'sparse' goes with losses that look at few items; 'loss' is full, which moves all");
     if (training_.weight_decay > 0) throw job_error("'sparse' goes without 'weight_decay', which moves all items");
     if (training_.optimizer != "sgd" && training_.optimizer != "adagrad" && training_.optimizer != "adam") throw job_error("'sparse' goes with optimizer sgd, adagrad or adam, not {}", training_.optimizer);
@@ -25,6 +27,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   auto& comm = context.comm();
   options_.items = catalogue().size();
   model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed);
+  training_.freeze_in(model_->change_parameters());
   std::vector<std::vector<const ItemSequence*>> users(shard_ends().size());
   for (size_t s = 0, i = 0; s < users.size(); ++s)
     for (; i < shard_ends()[s]; ++i)
@@ -42,9 +45,9 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   };
   train::TrainerOptions trainer;
   train::StepProfile profile;
-  training_.apply(trainer);
-  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.clip = training_.clip, trainer.accumulate = training_.accumulate, trainer.profile = &profile;
-  trainer.optimizer.kind = nn::OptimizerOptions::kind_of(training_.optimizer), trainer.optimizer.lr = training_.lr, trainer.optimizer.weight_decay = training_.weight_decay;
+  training_.RunParams::apply(trainer);
+  training_.OptimizerParams::apply(trainer, model_->steps_per_epoch(), model_->parameters(), base_folder);
+  trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.profile = &profile;
   trainer.seed = seed, trainer.folder = context.folder();
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
   trainer.stop_agreed = [&] { return context.stop_agreed(); };

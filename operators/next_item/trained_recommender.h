@@ -10,6 +10,7 @@ class TrainedRecommender : public recommend::Recommender {
   TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : recommend::Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override;
+  std::vector<std::filesystem::path> files() const override { return training_.files(base_folder); }
   void check_ranks(int num_ranks) const override { train::check_shards(training_.shards, training_.reproducible, num_ranks); }
   void run(graph::CollectiveContext& context) override {
     set_shards(train::shards_of_run(training_.shards, training_.reproducible, context.comm(), context.pool()));

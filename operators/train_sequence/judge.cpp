@@ -17,7 +17,7 @@ double Judge::probability(std::span<const float> logits, size_t k) {
 
 void Judge::see_training(const EncodedRows& rows) {
   for (size_t r = 0; r < rows.num_rows(); ++r) {
-    if (rows.use[r] != EncodedRows::kTrain) continue;
+    if (rows.use[r] != EncodedRows::kTrain && rows.use[r] != EncodedRows::kValidation) continue;
     ++training_;
     happened_ += rows.target_number[r] > 0;
     if (e_.task == Task::kCategory && rows.target_class[r] >= 0) ++transitions_[fmt::format("{} {}", rows.current_class[r], rows.target_class[r])].count;

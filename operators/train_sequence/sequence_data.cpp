@@ -46,6 +46,15 @@ void label_events(const SequenceEncoding& e, const data::Batch& batch, const std
   }
 }
 
+// By user, so that no row of one stands on both sides; of others than those that may be held out for want of a column.
+void set_validation_aside(const SequenceEncoding& e, const data::Batch& batch, uint64_t seed, EncodedRows& out) {
+  if (e.validation == 0) return;
+  constexpr uint64_t kSalt = 0x76616C6964;
+  const auto hashes = batch.hash_rows({e.by}, seed);
+  for (size_t r = 0; r < hashes.size(); ++r)
+    if (out.use[r] == EncodedRows::kTrain && double(mix64(hashes[r] ^ mix64(seed ^ kSalt)) >> 11) * 0x1p-53 < e.validation) out.use[r] = EncodedRows::kValidation;
+}
+
 }  // namespace
 
 EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uint64_t holdout_seed, std::map<std::string, int64_t>* unseen) {
@@ -116,6 +125,7 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
     }
   if (e.task == Task::kEvent) {
     label_events(e, batch, train, out);
+    set_validation_aside(e, batch, holdout_seed, out);
     return out;
   }
   for (size_t s = 0; s + 1 < out.starts.size(); ++s)
@@ -125,6 +135,7 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
       out.target_number[r] = out.current_number[r + 1];
       out.use[r] = train[r + 1] ? EncodedRows::kTrain : EncodedRows::kHoldout;
     }
+  set_validation_aside(e, batch, holdout_seed, out);
   return out;
 }
 

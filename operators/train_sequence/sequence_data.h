@@ -16,6 +16,7 @@ struct SequenceEncoding {
   std::string by, target, event;
   int64_t within_us = 0;
   bool gaps = true;
+  double validation = 0;                             ///< share of users whose training rows are of use kValidation
   size_t recent = 0;                                 ///< recent distinct targets kept per row
   std::vector<std::string> categories, numbers;      ///< input columns
   std::vector<data::Vocabulary> vocabularies;        ///< one per category; value v is vocabulary index + 1, 0 is unknown
@@ -32,7 +33,7 @@ std::string category_text(const data::Column& column, int64_t row);
 
 /// Rows of one partition. Sequence s is rows [starts[s], starts[s + 1]).
 struct EncodedRows {
-  enum Use : uint8_t { kNone = 0, kTrain = 1, kHoldout = 2 };
+  enum Use : uint8_t { kNone = 0, kTrain = 1, kHoldout = 2, kValidation = 3 };
   std::vector<size_t> starts;
   std::vector<std::vector<int32_t>> categories;  ///< per category column
   std::vector<float> floats;                     ///< (rows, num_floats)

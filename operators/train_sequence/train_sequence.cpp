@@ -44,11 +44,11 @@ class Network : public train::LayeredModel {
     for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
     return layers.put_loss(t, pieces, EncodedRows::kTrain);
   }
-  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return after_epoch(epoch, training_loss, weights), true; }
+  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return after_epoch(epoch, training_loss, weights); }
 
   SequenceModel layers;
   std::vector<Shard> shards;
-  std::function<void(int64_t, double, const std::vector<float>&)> after_epoch;
+  std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
 };
 
 class TrainSequenceOperator : public graph::CollectiveOperator {
@@ -59,8 +59,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     const data::Schema& input = inputs[0];
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
-    if (params_.momentum > 0 && params_.optimizer != "sgd" && params_.optimizer != "rmsprop") throw job_error("'momentum' is of sgd and rmsprop; 'optimizer' is {}", params_.optimizer);
-    if (!params_.start.empty() && !std::filesystem::exists(start_path())) throw job_error("'start' is '{}': there is no such file", params_.start);
+    params_.check(base_folder);
+    if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
@@ -68,6 +68,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     const auto& target = input.at(params_.target);
     auto& e = encoding_;
     e = SequenceEncoding();
+    e.validation = params_.validation;
     e.by = params_.by, e.target = params_.target, e.event = params_.event, e.within_us = params_.within.microseconds, e.gaps = params_.gaps;
     std::string task = params_.task;
     if (task == "auto") task = !params_.event.empty() ? "event" : is_float(target.type) ? "number" : "category";
@@ -106,7 +107,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     for (const auto* more : {&encoding_.categories, &encoding_.numbers, &wanted}) names.insert(names.end(), more->begin(), more->end());
     return names;
   }
-  std::vector<std::filesystem::path> files() const override { return params_.start.empty() ? std::vector<std::filesystem::path>() : std::vector{start_path()}; }
+  std::vector<std::filesystem::path> files() const override { return params_.files(base_folder); }
   Contract contract(size_t) const override { return {{encoding_.by}, {"ts"}, {}, {}}; }
 
   // -------------------------------------------------------------------------------------------- training
@@ -120,30 +121,33 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
           .with_hint("is 'target' the right column? are all rows held out?");
     network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
-    network_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) { epoch_done(epoch, loss, weights); };
+    network_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) { return epoch_done(epoch, loss, weights); };
+    params_.freeze_in(network_->change_parameters());
     load_shards(context);
     curve_.emplace(context.comm(), context.folder());
 
     train::TrainerOptions options;
-    params_.apply(options);
-    options.epochs = params_.epochs, options.profile = &profile_, options.clip = params_.clip, options.accumulate = params_.accumulate, options.seed = seed;
-    options.optimizer = optimizer_options();
-    if (!params_.start.empty()) options.begin = [&](std::span<float> weights) { train::start_from_safetensors(start_path(), network_->parameters(), weights); };
-    options.schedule.kind = params_.schedule == "cosine" ? nn::Schedule::Kind::kCosine : params_.schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
-    options.schedule.warmup = params_.warmup, options.schedule.every = std::max<int64_t>(1, params_.epochs * network_->steps_per_epoch() / 3);
+    params_.RunParams::apply(options);
+    params_.OptimizerParams::apply(options, network_->steps_per_epoch(), network_->parameters(), base_folder);
+    options.epochs = params_.epochs, options.profile = &profile_, options.seed = seed;
     options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*network_, context.comm(), context.pool(), options);
+    if (params_.validation > 0) weights_ = curve_->best_weights();
     judge(context);
     save(context);
   }
 
-  void epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
-    double holdout = holdout_loss(weights);
+  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
+    const double holdout = mean_loss(weights, EncodedRows::kHoldout);
     json point{{"epoch", epoch + 1}, {"loss", training_loss}};
     point["holdout_loss"] = std::isfinite(holdout) ? json(holdout) : json(nullptr);
-    curve_->add(epoch, std::move(point));
+    if (params_.validation == 0) return curve_->add(epoch, std::move(point)), true;
+    const double validation = mean_loss(weights, EncodedRows::kValidation);
+    if (!std::isfinite(validation)) throw data_error("no rows to validate on: the share of users is {}", params_.validation).with_hint("raise 'validation', or set it to 0");
+    point["validation_loss"] = validation;
+    return curve_->add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights);
   }
 
   // ------------------------------------------------------------------------------------------ replaying
@@ -198,13 +202,6 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     std::vector<Piece> pieces;
     for (size_t s = 0; s < rows.num_sequences(); ++s) network_->layers.cut(rows, rows.starts[s], rows.starts[s + 1], pieces);
     return pieces;
-  }
-  std::filesystem::path start_path() const { return base_folder / params_.start; }
-  nn::OptimizerOptions optimizer_options() const {
-    nn::OptimizerOptions o;
-    o.kind = nn::OptimizerOptions::kind_of(params_.optimizer);
-    o.lr = params_.lr, o.momentum = params_.momentum, o.weight_decay = params_.weight_decay;
-    return o;
   }
   double output_value(float out) const {
     if (encoding_.task == Task::kEvent) return 1.0 / (1.0 + std::exp(-double(out)));
@@ -314,22 +311,23 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       for (size_t i = 0; i < s.partitions.size(); ++i) all.emplace_back(s.numbers[i], s.partitions[i].get());
     return all;
   }
-  std::vector<Piece> sequences_with_holdout(const EncodedRows& rows) const {
+  std::vector<Piece> sequences_with(EncodedRows::Use use, const EncodedRows& rows) const {
     std::vector<Piece> pieces;
     for (const auto& p : whole_sequences(rows))
-      if (std::any_of(rows.use.begin() + ptrdiff_t(p.from), rows.use.begin() + ptrdiff_t(p.end), [](uint8_t u) { return u == EncodedRows::kHoldout; })) pieces.push_back(p);
+      if (std::any_of(rows.use.begin() + ptrdiff_t(p.from), rows.use.begin() + ptrdiff_t(p.end), [&](uint8_t u) { return u == use; })) pieces.push_back(p);
     return pieces;
   }
 
-  double holdout_loss(const std::vector<float>& weights) {
+  // Collective. Not a number where no row is of this use.
+  double mean_loss(const std::vector<float>& weights, EncodedRows::Use use) {
     auto held = held_partitions();
     std::vector<std::vector<double>> sums(held.size(), std::vector<double>(2));
     context_->pool().parallel_for(held.size(), [&](size_t i) {
-      auto pieces = sequences_with_holdout(*held[i].second);
+      auto pieces = sequences_with(use, *held[i].second);
       for (size_t at = 0; at < pieces.size(); at += 32) {
         int64_t targets = 0;
         std::vector<Piece> group(pieces.begin() + ptrdiff_t(at), pieces.begin() + ptrdiff_t(std::min(pieces.size(), at + 32)));
-        sums[i][0] += network_->loss_of(weights, [&](nn::Tape<float>& t) { targets = network_->layers.put_loss(t, group, EncodedRows::kHoldout); });
+        sums[i][0] += network_->loss_of(weights, [&](nn::Tape<float>& t) { targets = network_->layers.put_loss(t, group, use); });
         sums[i][1] += double(targets);
       }
     });
@@ -353,7 +351,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
         const auto& [number, rows] = held[first + i];
         data::Batch batch = context.read(0, number, {encoding_.by, "ts"});
         Judge::Partition part(judge, *rows);
-        network_->layers.predict(network_->parameters(), weights_, sequences_with_holdout(*rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
+        network_->layers.predict(network_->parameters(), weights_, sequences_with(EncodedRows::kHoldout, *rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
           if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
         });
         results[i] = part.predictions(batch, prediction_schema_);
@@ -364,15 +362,20 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       for (size_t i = 0; i < results.size(); ++i) output.write(held[first + i].first, results[i]);
     }
     json result = judge.result(data::sum_over_partitions(context.comm(), sums, Judge::kNumSums));
-    int64_t training = 0, pieces = 0;
+    int64_t training = 0, validation = 0, pieces = 0;
     for (const auto& s : network_->shards) {
       pieces += int64_t(s.pieces.size());
-      for (const auto& rows : s.partitions) training += std::count(rows->use.begin(), rows->use.end(), uint8_t(EncodedRows::kTrain));
+      for (const auto& rows : s.partitions) {
+        training += std::count(rows->use.begin(), rows->use.end(), uint8_t(EncodedRows::kTrain));
+        validation += std::count(rows->use.begin(), rows->use.end(), uint8_t(EncodedRows::kValidation));
+      }
     }
     training = context.comm().allreduce(training);
+    validation = context.comm().allreduce(validation);
     pieces = context.comm().allreduce(pieces);
     if (context.comm().rank() != 0) return;
     result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->parameters().size();
+    if (params_.validation > 0) result["validation_examples"] = validation;
     result["model"] = params_.model, result["target"] = params_.target;
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());

@@ -1,5 +1,6 @@
 // operators/train_sequence: what a user does next.
 #pragma once
+#include "framework/train/optimizer_params.h"
 #include "framework/train/run_params.h"
 
 namespace throng::op {
@@ -8,7 +9,7 @@ namespace throng::op {
 /// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
 /// `event` within `within`, for rows whose whole wait lies before the end of the (training) rows. Rows with `holdout` are
 /// not learned from; without that column a tenth of the users is held out.
-struct TrainSequence : train::RunParams {
+struct TrainSequence : train::RunParams, train::OptimizerParams {
   std::string by = "user";
   std::string target = "action";
   std::string task = "auto";
@@ -29,18 +30,12 @@ struct TrainSequence : train::RunParams {
   int64_t max_length = 50;
   int64_t epochs = 5;
   int64_t batch = 64;
-  int64_t accumulate = 1;
-  std::string optimizer = "adamw";
-  double lr = 0.003;
-  double momentum = 0;
-  std::string schedule = "constant";
-  int64_t warmup = 0;
-  double clip = 5;
-  double weight_decay = 0;
-  std::string start;
+  double validation = 0;
+  int64_t patience = 0;
+  TrainSequence() { optimizer = "adamw", lr = 0.003, clip = 5; }
 
   static constexpr auto kOp = "train_sequence";
-  static constexpr int kVersion = 4;
+  static constexpr int kVersion = 5;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {
@@ -63,17 +58,10 @@ struct TrainSequence : train::RunParams {
         graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
         graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
         graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; a transformer sees no more").min(2),
-        graph::field("epochs", &TrainSequence::epochs, "passes over the training rows").min(1),
+        graph::field("epochs", &TrainSequence::epochs, "passes over the training rows at most").min(1),
         graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
-        graph::field("accumulate", &TrainSequence::accumulate, "minibatches whose gradients are added up for one step").min(1),
-        graph::field("optimizer", &TrainSequence::optimizer, "as PyTorch's of the same name").one_of({"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"}),
-        graph::field("lr", &TrainSequence::lr, "learning rate").min(0),
-        graph::field("momentum", &TrainSequence::momentum, "of sgd and rmsprop").min(0).max(0.9999),
-        graph::field("schedule", &TrainSequence::schedule, "of the learning rate after the warm-up: constant; cosine: falls to 0 at the last step; step: to a tenth after each third of the steps").one_of({"constant", "cosine", "step"}),
-        graph::field("warmup", &TrainSequence::warmup, "steps in which the learning rate rises to lr").min(0),
-        graph::field("clip", &TrainSequence::clip, "longest gradient allowed; 0: no limit").min(0),
-        graph::field("weight_decay", &TrainSequence::weight_decay, "adamw: of the weights themselves; others: added to the gradient; not of biases and norms").min(0),
-        graph::field("start", &TrainSequence::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors beside model.h5); others begin at random")), train::run_fields<TrainSequence>());
+        graph::field("validation", &TrainSequence::validation, "share of the users whose training rows are not trained on: the epoch with the least loss there is kept").min(0).max(0.5),
+        graph::field("patience", &TrainSequence::patience, "end after so many epochs without a better validation; 0: never").min(0)), train::optimizer_fields<TrainSequence>(), train::run_fields<TrainSequence>());
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
+#include "framework/train/safetensors.h"
 #include "tests/support/batches.h"
 
 namespace throng {
@@ -165,7 +166,7 @@ TEST(TrainSequence, ParametersMatter) {
   auto step = [&](const std::string& id, const std::string& more) { return fmt::format("  {}: {{ op: train_sequence, from: split, {}, {} }}\n", id, sizes, more); };
   auto run = testing::run_job(job(step("plain", "epochs: 2, lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "plain");
-  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "warmup: 3", "dropout: 0.2",
+  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "schedule: step, decay_after: 0", "warmup: 3", "freeze: recurrent", "validation: 0.3", "dropout: 0.2",
                            "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4", "reproducible: false", "accumulate: 2"}) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;
@@ -173,12 +174,48 @@ TEST(TrainSequence, ParametersMatter) {
   const std::string weights = (engine::RunDirectory(run.folder).state("plain") / "model.safetensors").string();
   auto start = testing::run_job(job(step("plain", "epochs: 1, lr: 0, start: \"" + weights + "\"")), folder, "start");
   EXPECT_EQ(model_hash(start, "plain"), plain) << "at a learning rate of 0 it stays what it was";
+  // What is frozen stays as `start` brings it; the rest moves.
+  auto frozen = testing::run_job(job(step("plain", "epochs: 1, freeze: [embedding, recurrent], start: \"" + weights + "\"")), folder, "frozen");
+  const auto old = train::load_safetensors(weights), now = train::load_safetensors(engine::RunDirectory(frozen.folder).state("plain") / "model.safetensors");
+  ASSERT_EQ(old.size(), now.size());
+  for (const auto& [name, tensor] : old) {
+    const bool stays = name.starts_with("embedding") || name.starts_with("recurrent");
+    EXPECT_EQ(tensor.values == now.at(name).values, stays) << name;
+  }
+}
+
+// Users set aside are not trained on; the epoch with the least loss there is kept, on any number of ranks.
+TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(40, 15, 0.4)));
+  for (const char* task : {"", ", target: value", ", event: b, within: 30m"}) {
+    // Much too eager, so that it gets worse soon.
+    const std::string step = std::string("  m: { op: train_sequence, from: split, hidden: 16, batch: 16, max_length: 12, lr: 0.05, validation: 0.25, patience: 2, epochs: 30") + task + " }\n";
+    const auto one = testing::run_job(job(step), folder, "one"), three = testing::run_job(job(step), folder, "three", {.ranks = 3});
+    EXPECT_EQ(model_hash(one, "m"), model_hash(three, "m")) << task;
+    const auto& curve = one.steps.at("m").metrics["curve"];
+    ASSERT_LT(curve.size(), 30u) << task;
+    size_t best = 0;
+    for (size_t i = 0; i < curve.size(); ++i)
+      if (curve[i]["validation_loss"] < curve[best]["validation_loss"]) best = i;
+    EXPECT_EQ(best + 3, curve.size()) << task;
+    // What is kept is that epoch: its loss on held-out rows is the result's.
+    const auto short_run = testing::run_job(job(fmt::format("  m: {{ op: train_sequence, from: split, hidden: 16, batch: 16, max_length: 12, lr: 0.05, validation: 0.25, epochs: {}{} }}\n", best + 1, task)), folder, "short");
+    EXPECT_EQ(model_hash(one, "m"), model_hash(short_run, "m")) << task;
+    const auto& result = one.steps.at("m").metrics["result"];
+    const auto all = testing::run_job(job(std::string("  m: { op: train_sequence, from: split, hidden: 16, batch: 16, max_length: 12, epochs: 1") + task + " }\n"), folder, "all");
+    const auto& whole = all.steps.at("m").metrics["result"];
+    EXPECT_EQ(result["training_examples"].get<int64_t>() + result["validation_examples"].get<int64_t>(), whole["training_examples"].get<int64_t>()) << task;
+    EXPECT_GT(result["validation_examples"], 0) << task;
+    EXPECT_EQ(result.at("holdout_examples"), whole.at("holdout_examples")) << "held-out rows stay what they are" << task;
+    EXPECT_FALSE(std::filesystem::exists(engine::RunDirectory(one.folder).state("m") / "best.h5"));
+  }
 }
 
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "framework/base/files.h"
 #include "framework/base/random.h"
@@ -23,11 +25,12 @@ constexpr size_t kWords = 9, kWidth = 5, kLength = 6;
 /// The next word of made-up sequences, by a recurrent layer and a batch norm.
 class NextWord : public LayeredModel {
  public:
-  NextWord(comm::Communicator& comm, int shards, size_t examples = 20) : LayeredModel(16, shards, 3) {
-    words_ = nn::Embedding(parameters_, "words", kWords, kWidth);
+  NextWord(comm::Communicator& comm, int shards, size_t examples = 20, bool by_rows = false) : LayeredModel(16, shards, 3) {
+    if (!by_rows) words_ = nn::Embedding(parameters_, "words", kWords, kWidth);
     norm_ = nn::BatchNorm(parameters_, "norm", kWidth);
     recurrent_ = nn::Recurrent(parameters_, "recurrent", kWidth, kWidth);
     out_ = nn::Linear(parameters_, "out", kWidth, kWords);
+    if (by_rows) words_ = nn::Embedding(parameters_, "words", kWords, kWidth, nn::Initial::normal(1), true);
     set_examples(comm, std::vector<size_t>(size_t(comm.first_shard(comm.rank() + 1, shards) - comm.first_shard(comm.rank(), shards)), examples * 8 / size_t(shards)));
   }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
@@ -94,6 +97,39 @@ TEST(Trainer, BitsDoNotDependOnRanksThreadsOrOverlap) {
         EXPECT_EQ(trained(folder / fmt::format("{}{} {}", name, ranks, overlap), ranks, options, ranks == 2 ? 2 : 1).weights, one.weights) << ranks << " ranks";
       }
   }
+}
+
+TEST(Trainer, ClipsTheLengthOfTheWholeGradient) {
+  testing::TemporaryFolder folder;
+  for (bool by_rows : {false, true})
+    for (int ranks : {1, 3}) {
+      // How far the one step of plain descent goes with a rate of 1.
+      const auto step = [&](double clip) {
+        std::vector<double> moved;
+        comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
+          NextWord model(comm, 8, 2, by_rows);
+          std::vector<float> before(model.parameters().size());
+          model.parameters().initialize<float>(before, 1);
+          ThreadPool pool(1);
+          TrainerOptions options;
+          options.optimizer.kind = nn::OptimizerOptions::Kind::kSgd, options.optimizer.lr = 1, options.clip = clip;
+          options.folder = folder / fmt::format("{} {} {}", by_rows, ranks, clip);
+          if (comm.rank() == 0) std::filesystem::create_directories(options.folder);
+          comm.barrier();
+          const auto after = train(model, comm, pool, options);
+          if (comm.rank() != 0) return;
+          for (const auto& e : model.parameters().entries())
+            for (size_t i = e.where.at; i < e.where.at + e.where.size() && !e.statistic; ++i) moved.push_back(double(after[i]) - double(before[i]));
+        });
+        return moved;
+      };
+      const auto length = [](const std::vector<double>& v) { return std::sqrt(std::inner_product(v.begin(), v.end(), v.begin(), 0.0)); };
+      const auto whole = step(0), clipped = step(0.05), long_enough = step(100);
+      ASSERT_GT(length(whole), 0.1);
+      EXPECT_EQ(long_enough, whole);
+      EXPECT_NEAR(length(clipped), 0.05, 1e-6);
+      for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(clipped[i], whole[i] * 0.05 / length(whole), 1e-6) << i;
+    }
 }
 
 TEST(Trainer, CheckpointsComeBySteps) {
