@@ -163,8 +163,8 @@ TransformerEncoderBlock::TransformerEncoderBlock(Parameters& p, const std::strin
       norm2(p, name + ".norm2", o.width) {}
 
 template <class T>
-Var TransformerEncoderBlock::operator()(Tape<T>& t, Var x, const Segments& segments) const {
-  x = residual(t, x, norm1, options, [&](Var v) { return attention(t, v, segments); });
+Var TransformerEncoderBlock::operator()(Tape<T>& t, Var x, const Segments& segments, const std::function<void(size_t, size_t, const T*)>& see) const {
+  x = residual(t, x, norm1, options, [&](Var v) { return attention(t, v, segments, v, segments, see); });
   return residual(t, x, norm2, options, [&](Var v) { return feed_forward(t, v, widen, narrow, options); });
 }
 
@@ -204,7 +204,7 @@ Conv2d::Conv2d(Parameters& p, const std::string& name, size_t in, size_t out, co
   template Var recurrent<T>(Tape<T>&, Var, const Segments&, Cell, size_t, const Parameter&, bool);                      \
   template Var Recurrent::operator()<T>(Tape<T>&, Var, const Segments&) const;                                          \
   template Var AttentionPool::operator()<T>(Tape<T>&, Var, Var, const Segments&, Var*) const;                           \
-  template Var TransformerEncoderBlock::operator()<T>(Tape<T>&, Var, const Segments&) const;                            \
+  template Var TransformerEncoderBlock::operator()<T>(Tape<T>&, Var, const Segments&, const std::function<void(size_t, size_t, const T*)>&) const; \
   template Var TransformerDecoderBlock::operator()<T>(Tape<T>&, Var, const Segments&, Var, const Segments&) const;
 THRONG_INSTANTIATE(float)
 THRONG_INSTANTIATE(double)

@@ -142,8 +142,9 @@ struct TransformerEncoderBlock {
   LayerNorm norm1, norm2;
   TransformerEncoderBlock() = default;
   TransformerEncoderBlock(Parameters& p, const std::string& name, const TransformerOptions& options);
+  /// `see`: as attention's.
   template <class T>
-  Var operator()(Tape<T>& t, Var x, const Segments& segments) const;
+  Var operator()(Tape<T>& t, Var x, const Segments& segments, const std::function<void(size_t, size_t, const T*)>& see = {}) const;
 };
 
 /// Causal self-attention, attention to a source, then two linear layers: as torch.nn.TransformerDecoderLayer.

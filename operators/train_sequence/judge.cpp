@@ -114,7 +114,7 @@ void Judge::add(const Partition& part) {
   scores_.insert(scores_.end(), part.scores_.begin(), part.scores_.end());
 }
 
-data::Batch Judge::Partition::predictions(const data::Batch& batch, const data::Schema& schema) const {
+data::Batch Judge::Partition::predictions(const data::Batch& batch, const data::Schema& schema, const Attended* attended) const {
   auto examples = examples_;
   std::sort(examples.begin(), examples.end(), [](const Example& a, const Example& b) { return a.row < b.row; });
   std::vector<int64_t> chosen;
@@ -136,6 +136,7 @@ data::Batch Judge::Partition::predictions(const data::Batch& batch, const data::
   }
   kept = kept.with({"actual", type}, std::move(actual)).with({"predicted", type}, std::move(predicted)).with({"last", type}, std::move(last));
   if (category) kept = kept.with({"probability", Type::kFloat64}, std::move(probability));
+  if (attended) kept = attended->with_columns(kept, chosen);
   std::vector<data::ColumnPtr> ordered;
   for (const auto& f : schema.fields()) ordered.push_back(kept.column_ptr(size_t(kept.schema().find(f.name))));
   return data::Batch(std::make_shared<data::Schema>(schema), std::move(ordered), batch.origin);

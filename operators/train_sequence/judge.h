@@ -3,6 +3,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
+#include "operators/train_sequence/attended.h"
 #include "operators/train_sequence/sequence_data.h"
 
 namespace throng::op {
@@ -30,7 +31,8 @@ class Judge {
     Partition(const Judge& judge, const EncodedRows& rows) : judge_(judge), rows_(rows) {}
     /// `out` are logits of classes; `value` the predicted number or probability.
     void see(size_t row, std::span<const float> out, double value);
-    data::Batch predictions(const data::Batch& batch, const data::Schema& schema) const;
+    /// `attended`: of the rows, or null.
+    data::Batch predictions(const data::Batch& batch, const data::Schema& schema, const Attended* attended) const;
     std::vector<double> sums() const { return sums_; }
 
    private:

@@ -34,7 +34,7 @@ SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : s
 }
 
 void SequenceModel::cut(const EncodedRows& rows, size_t begin, size_t end, std::vector<Piece>& into) const {
-  const size_t most = sizes_.kind == ModelSizes::Kind::kTransformer ? sizes_.longest : end - begin;
+  const size_t most = has_attention() ? sizes_.longest : end - begin;
   if (begin == end) return;
   for (size_t at = begin;; at += std::max<size_t>(1, most / 2)) {
     const size_t stop = std::min(end, at + most);
@@ -43,7 +43,7 @@ void SequenceModel::cut(const EncodedRows& rows, size_t begin, size_t end, std::
   }
 }
 
-Var SequenceModel::states(Tape<float>& t, const std::vector<Piece>& pieces) const {
+Var SequenceModel::states(Tape<float>& t, const std::vector<Piece>& pieces, const std::function<void(size_t, size_t, const float*)>& see) const {
   std::vector<size_t> lengths;
   for (const auto& p : pieces) lengths.push_back(p.length());
   const nn::Segments segments = nn::Segments::of_lengths(lengths);
@@ -65,13 +65,13 @@ Var SequenceModel::states(Tape<float>& t, const std::vector<Piece>& pieces) cons
   if (sizes_.kind == ModelSizes::Kind::kRecurrent) {
     const Var h = recurrent_(t, x, segments);
     if (!sizes_.attention) return h;
-    const Var both[] = {h, look_back_(t, h, segments)};
+    const Var both[] = {h, look_back_(t, h, segments, h, segments, see)};
     return nn::activate(t, join_(t, nn::concat<float>(t, both)), nn::Activation::kTanh);
   }
   for (size_t s = 0; s < pieces.size(); ++s)
     for (size_t i = 0; i < pieces[s].length(); ++i) ids[segments.begin(s) + i] = int32_t(i);
   x = nn::add(t, enter_(t, x), position_(t, ids));
-  for (const auto& block : blocks_) x = block(t, x, segments);
+  for (const auto& block : blocks_) x = &block == &blocks_.back() ? block(t, x, segments, see) : block(t, x, segments);
   return last_norm_(t, x);
 }
 
@@ -104,7 +104,7 @@ int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces
   return int64_t(chosen.size());
 }
 
-void SequenceModel::predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit) const {
+void SequenceModel::predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit, Attended* attended) const {
   constexpr size_t kGroup = 32, kBlock = 512;  // pieces, and logits of so many rows, at a time
   const size_t H = sizes_.hidden, K = sizes_.outputs, J = sizes_.recent;
   const float *w_out = &weights[output_.weight.at], *b_out = &weights[output_.bias->at];
@@ -113,7 +113,16 @@ void SequenceModel::predict(const nn::Parameters& parameters, const std::vector<
   for (size_t first = 0; first < pieces.size(); first += kGroup) {
     const std::vector<Piece> group(pieces.begin() + ptrdiff_t(first), pieces.begin() + ptrdiff_t(std::min(pieces.size(), first + kGroup)));
     t.start(parameters, weights, {});
-    const Var h = states(t, group);
+    std::vector<float> mean;  // over the heads so far, of one piece
+    const auto see = [&](size_t number, size_t head, const float* weights) {
+      const Piece& piece = group[number];
+      const size_t n = piece.length();
+      if (head == 0) mean.assign(n * n, 0.0f);
+      for (size_t i = 0; i < n * n; ++i) mean[i] += weights[i] / float(sizes_.heads);
+      if (head + 1 < sizes_.heads) return;
+      for (size_t r = piece.from; r < piece.end; ++r) attended->see(r, std::span(mean).subspan((r - piece.begin) * n, r - piece.begin + 1));
+    };
+    const Var h = attended ? states(t, group, see) : states(t, group);
     std::vector<std::pair<const Piece*, size_t>> place;
     for (const auto& p : group)
       for (size_t r = p.begin; r < p.end; ++r) place.emplace_back(&p, r);

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "framework/nn/layers.h"
+#include "operators/train_sequence/attended.h"
 #include "operators/train_sequence/sequence_data.h"
 
 namespace throng::op {
@@ -22,7 +23,7 @@ struct ModelSizes {
   size_t heads = 1;
   std::vector<size_t> category_sizes;  ///< values of each category column, unknown included
   size_t embedding = 32, num_floats = 0, hidden = 64, layers = 1;
-  size_t longest = 50;                 ///< transformer: rows that it sees
+  size_t longest = 50;                 ///< rows that attention sees
   double dropout = 0;
   size_t recent = 0;                   ///< recent distinct values with a copy gate
   size_t outputs = 2;                  ///< classes, or 1
@@ -37,14 +38,16 @@ class SequenceModel {
 
   /// Puts the loss over the rows of `pieces` whose use is `use` on the tape; returns how many there are. Thread-safe.
   int64_t put_loss(nn::Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const;
-  /// Outputs (rows of each piece in order, K): logits, or the value. `visit(piece, row, outputs)`. Thread-safe.
-  void predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit) const;
+  /// Outputs (rows of each piece in order, K): logits, or the value. `visit(piece, row, outputs)`. `attended`, if not null, sees the attention of each wanted row, the
+  /// mean over heads, of a Transformer that of its last block. Thread-safe.
+  void predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit, Attended* attended = nullptr) const;
   /// A whole sequence as pieces that the model can see at once: itself, or windows of which each row is predicted in one, behind at least half
   /// of the rows that the model sees.
   void cut(const EncodedRows& rows, size_t begin, size_t end, std::vector<Piece>& into) const;
 
  private:
-  nn::Var states(nn::Tape<float>& t, const std::vector<Piece>& pieces) const;
+  bool has_attention() const { return sizes_.attention || sizes_.kind == ModelSizes::Kind::kTransformer; }
+  nn::Var states(nn::Tape<float>& t, const std::vector<Piece>& pieces, const std::function<void(size_t, size_t, const float*)>& see = {}) const;
 
   ModelSizes sizes_;
   Task task_ = Task::kCategory;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "framework/base/hash.h"
 #include "framework/graph/registry.h"
@@ -62,6 +63,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     params_.check(base_folder);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
+    if (params_.attended > 0 && !params_.attention && params_.model != "transformer") throw job_error("'attended' needs a model that looks back, and 'attention' is false").with_hint("set attention: true, or model: transformer");
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
     by_field_ = input.at(params_.by);
@@ -99,6 +101,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     } else {
       for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kFloat64});
     }
+    if (params_.attended > 0) Attended::add_fields(prediction_schema_);
     return prediction_schema_;
   }
 
@@ -157,6 +160,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     data::Schema schema = input;
     schema.set({"predicted", encoding_.task == Task::kCategory ? Type::kString : Type::kFloat64});
     if (encoding_.task == Task::kCategory) schema.set({"probability", Type::kFloat64});
+    if (params_.attended > 0) Attended::add_fields(schema);
     return schema;
   }
   void load(const std::filesystem::path& folder) override {
@@ -180,6 +184,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     const size_t n = rows.num_rows();
     std::vector<int32_t> best(n, 0);
     std::vector<double> value(n, 0);
+    auto attended = attended_of(n);
     network_->layers.predict(network_->parameters(), weights_, whole_sequences(rows), [&](const Piece&, size_t row, std::span<const float> out) {
       if (encoding_.task == Task::kCategory) {
         best[row] = int32_t(std::max_element(out.begin(), out.end()) - out.begin());
@@ -187,17 +192,23 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       } else {
         value[row] = output_value(out[0]);
       }
-    });
+    }, attended.get());
     data::Column predicted(encoding_.task == Task::kCategory ? Type::kString : Type::kFloat64), probability(Type::kFloat64);
     for (size_t r = 0; r < n; ++r) {
       if (encoding_.task == Task::kCategory) predicted.append_string(encoding_.classes.word(size_t(best[r]))), probability.append(value[r]);
       else predicted.append(value[r]);
     }
     data::Batch out = batch.with({"predicted", predicted.type()}, std::move(predicted));
-    return encoding_.task == Task::kCategory ? out.with({"probability", Type::kFloat64}, std::move(probability)) : out;
+    if (encoding_.task == Task::kCategory) out = out.with({"probability", Type::kFloat64}, std::move(probability));
+    if (!attended) return out;
+    std::vector<int64_t> all(n);
+    std::iota(all.begin(), all.end(), 0);
+    return attended->with_columns(out, all);
   }
 
  private:
+  // Null where it is not wanted.
+  std::unique_ptr<Attended> attended_of(size_t rows) const { return params_.attended > 0 ? std::make_unique<Attended>(rows, size_t(params_.attended)) : nullptr; }
   std::vector<Piece> whole_sequences(const EncodedRows& rows) const {
     std::vector<Piece> pieces;
     for (size_t s = 0; s < rows.num_sequences(); ++s) network_->layers.cut(rows, rows.starts[s], rows.starts[s + 1], pieces);
@@ -351,10 +362,11 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
         const auto& [number, rows] = held[first + i];
         data::Batch batch = context.read(0, number, {encoding_.by, "ts"});
         Judge::Partition part(judge, *rows);
+        auto attended = attended_of(rows->num_rows());
         network_->layers.predict(network_->parameters(), weights_, sequences_with(EncodedRows::kHoldout, *rows), [&, r = rows](const Piece&, size_t row, std::span<const float> out) {
           if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
-        });
-        results[i] = part.predictions(batch, prediction_schema_);
+        }, attended.get());
+        results[i] = part.predictions(batch, prediction_schema_, attended.get());
         sums[first + i] = part.sums();
         std::lock_guard lock(mutex);
         judge.add(part);

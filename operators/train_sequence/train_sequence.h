@@ -25,6 +25,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
   int heads = 1;
   double dropout = 0;
   int recent = 8;
+  int attended = 0;
   int64_t max_classes = 2000;
   int64_t min_count = 1;
   int64_t max_length = 50;
@@ -51,13 +52,14 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
         graph::field("embedding", &TrainSequence::embedding, "size of each category's vector").min(1).max(4096),
         graph::field("hidden", &TrainSequence::hidden, "size of the state").min(1).max(8192),
         graph::field("layers", &TrainSequence::layers, "recurrent layers, or Transformer blocks").min(1).max(16),
-        graph::field("attention", &TrainSequence::attention, "rnn, lstm, gru: each state also looks at all states before it"),
+        graph::field("attention", &TrainSequence::attention, "rnn, lstm, gru: each state also looks at the states before it, at most `max_length`"),
         graph::field("heads", &TrainSequence::heads, "of the attention").min(1).max(64),
         graph::field("dropout", &TrainSequence::dropout, "share of inputs, of what lies between layers and of attention that is left out in training").min(0).max(0.95),
         graph::field("recent", &TrainSequence::recent, "category: so many of the user's recent distinct values get a learned score for coming back; 0: none").min(0).max(64),
+        graph::field("attended", &TrainSequence::attended, "transformer, or with `attention`: so many of the past events that each prediction looked at most are written beside it, `attended` as events back, 0 the newest, and `attention` as their weights (the mean over heads; of the last block); 0: none").min(0).max(1000),
         graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
         graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
-        graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; a transformer sees no more").min(2),
+        graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; attention sees no more").min(2),
         graph::field("epochs", &TrainSequence::epochs, "passes over the training rows at most").min(1),
         graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
         graph::field("validation", &TrainSequence::validation, "share of the users whose training rows are not trained on: the epoch with the least loss there is kept").min(0).max(0.5),

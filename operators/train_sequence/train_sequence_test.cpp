@@ -184,6 +184,47 @@ TEST(TrainSequence, ParametersMatter) {
   }
 }
 
+// Everyone does again what they did three events before: a model that looks back must look there.
+TEST(TrainSequence, WritesWhichEventsItLookedAt) {
+  testing::TemporaryFolder folder;
+  std::vector<Event> events;
+  for (int u = 0; u < 200; ++u) {
+    Random random(5, uint64_t(u));
+    std::vector<int> done;
+    for (int i = 0; i < 12; ++i) {
+      done.push_back(i < 3 || random.uniform() < 0.2 ? int(random.below(8)) : done[size_t(i - 3)]);
+      events.push_back({u, done.back(), 0, kStart + i * kStep + u});
+    }
+  }
+  folder.write("events.jsonl", lines(events));
+  const std::string usual = "inputs: action, gaps: false, recent: 0, hidden: 16, embedding: 8, batch: 16, lr: 0.02, attended: 4, ";
+  const auto run = testing::run_on_all_rank_counts(job("  blocks: { op: train_sequence, from: events, model: transformer, max_length: 16, epochs: 12, " + usual +
+                                                       " }\n  few: { op: train_sequence, from: events, model: gru, attention: true, heads: 2, max_length: 6, epochs: 2, " + usual +
+                                                       " }\n  again: { op: predict, from: [events, blocks] }\n  short: { op: predict, from: [events, few] }\n"), folder);
+  int64_t there = 0, rows = 0;
+  for (const char* step : {"blocks", "few", "again", "short"}) {
+    const data::Batch found = run.rows(step);
+    const auto &back = found.column("attended"), &weights = found.column("attention");
+    ASSERT_GT(found.num_rows(), 60);
+    for (int64_t r = 0; r < found.num_rows(); ++r) {
+      const auto b = back.list<int32_t>(r);
+      const auto w = weights.list<float>(r);
+      ASSERT_EQ(b.size(), w.size());
+      const int64_t at = (found.column("ts").values<int64_t>()[size_t(r)] / 1'000'000 - kStart) / kStep;
+      ASSERT_GE(int64_t(b.size()), std::min<int64_t>(at + 1, 3)) << step;
+      double sum = 0;
+      for (size_t i = 0; i < w.size(); ++i) {
+        sum += double(w[i]);
+        ASSERT_TRUE(b[i] >= 0 && b[i] <= at) << step << ": " << b[i] << " events back of " << at;
+        ASSERT_TRUE(i == 0 || w[i] < w[i - 1] || (w[i] == w[i - 1] && b[i] > b[i - 1])) << step;
+      }
+      EXPECT_NEAR(sum, at < 4 ? 1 : 0.5, at < 4 ? 1e-5 : 0.5 + 1e-5) << step;
+      if (step == std::string("blocks") && at >= 3) ++rows, there += b[0] == 2;
+    }
+  }
+  EXPECT_GT(double(there), 0.9 * double(rows));
+}
+
 // Users set aside are not trained on; the epoch with the least loss there is kept, on any number of ranks.
 TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
   testing::TemporaryFolder folder;
@@ -215,7 +256,7 @@ TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");
