@@ -57,7 +57,7 @@ Var embedding(Tape<T>& t, const Parameter& table, std::span<const int32_t> ids) 
     THRONG_CHECK(ids[r] < int64_t(table.rows), "row {} of a table of {}", ids[r], table.rows);
     T* out = t.value(y) + r * H;
     if (ids[r] < 0) std::fill_n(out, H, T(0));
-    else std::memcpy(out, t.weight(table) + size_t(ids[r]) * H, H * sizeof(T));
+    else std::memcpy(out, t.row(table, ids[r]), H * sizeof(T));
   }
   t.on_backward(y, [&t, y, table, list = std::vector<int32_t>(ids.begin(), ids.end())] { t.add_to_rows(table, list, t.gradient(y)); });
   return y;
@@ -67,17 +67,19 @@ template <class T>
 Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optional<Parameter>& bias, std::span<const int32_t> ids) {
   const size_t N = x.rows, H = x.cols, M = ids.size();
   THRONG_CHECK(table.cols == H && (!bias || bias->size() == table.rows), "({}, {}) times rows of ({}, {})", N, H, table.rows, table.cols);
+  for (const int32_t id : ids) THRONG_CHECK(id >= 0 && size_t(id) < table.rows, "row {} of a table of {}", id, table.rows);
   T* rows = t.scratch(M * H);
   for (size_t j = 0; j < M; ++j) {
-    THRONG_CHECK(ids[j] >= 0 && size_t(ids[j]) < table.rows, "row {} of a table of {}", ids[j], table.rows);
-    if (j + kRowsAhead < M) prefetch(t.weight(table) + size_t(uint32_t(ids[j + kRowsAhead])) * H, H);
-    std::memcpy(rows + j * H, t.weight(table) + size_t(ids[j]) * H, H * sizeof(T));
+    if (j + kRowsAhead < M) prefetch(t.row(table, ids[j + kRowsAhead]), H);
+    std::memcpy(rows + j * H, t.row(table, ids[j]), H * sizeof(T));
   }
   const Var y = t.make(N, M, true);
   T* out = t.value(y);
+  std::vector<T> of_column;
+  for (size_t j = 0; bias && j < M; ++j) of_column.push_back(*t.row(Parameter{bias->at, table.rows, 1}, ids[j]));
   if (bias)
     for (size_t r = 0; r < N; ++r)
-      for (size_t j = 0; j < M; ++j) out[r * M + j] = t.weight(*bias)[ids[j]];
+      for (size_t j = 0; j < M; ++j) out[r * M + j] = of_column[j];
   gemm(Side::kPlain, Side::kTransposed, N, M, H, T(1), t.value(x), rows, T(bias ? 1 : 0), out);
   t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
     const T* dy = t.gradient(y);

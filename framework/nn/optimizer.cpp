@@ -58,10 +58,10 @@ Optimizer<T>::Optimizer(const OptimizerOptions& options, size_t num_weights)
     : options_(with_defaults(options)), ranges_{{0, num_weights, 1, true, 0}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
 
 template <class T>
-Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters) : Optimizer(options, parameters, std::array{Slice{0, parameters.dense_size()}}) {}
+Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters) : Optimizer(options, parameters, std::array{Slice{0, parameters.dense_size()}}, true) {}
 
 template <class T>
-Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices) : options_(with_defaults(options)) {
+Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices, bool tables) : options_(with_defaults(options)) {
   size_t numbers = 0;
   for (const Slice& slice : slices) {
     for (const auto& e : parameters.entries()) {
@@ -71,14 +71,14 @@ Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& param
     numbers += slice.end - slice.begin;
   }
   for (const auto& e : parameters.entries())
-    if (e.table && !e.frozen) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays, numbers + e.where.at - parameters.dense_size()});
-  state_.assign(num_states(options), std::vector<T>(numbers + parameters.size() - parameters.dense_size(), T(0)));
+    if (tables && e.table && !e.frozen) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays, numbers + e.where.at - parameters.dense_size()});
+  state_.assign(num_states(options), std::vector<T>(numbers + (tables ? parameters.size() - parameters.dense_size() : 0), T(0)));
   const bool can = options_.weight_decay == 0 && options_.momentum == 0 && (options_.kind == Kind::kSgd || options_.kind == Kind::kAdagrad || options_.kind == Kind::kAdam);
   if (!tables_.empty() && !can) throw job_error("gradients by rows go with sgd, adagrad or adam, without momentum and weight decay");
 }
 
 template <class T>
-void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableGradients<T>* tables) {
+void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableRows<T>* tables) {
   ++steps_;
   for (const Range& range : ranges_) move(range, weights, gradient.data() + range.begin, options_.lr * lr_factor * range.lr_scale);
   if (tables)
@@ -86,7 +86,7 @@ void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, dou
 }
 
 template <class T>
-void Optimizer<T>::move_rows(const RowGradients<T>& gradients, std::span<T> weights, double lr_factor) {
+void Optimizer<T>::move_rows(const Rows<T>& gradients, std::span<T> weights, double lr_factor) {
   for (const Range& table : tables_) {
     if (table.begin != gradients.table().at) continue;
     const size_t cols = gradients.cols();
@@ -131,13 +131,6 @@ double squares_of(std::span<const float> block) {
     for (size_t k = 0; k < 8; ++k) sums[k] += double(block[i + k]) * double(block[i + k]);
   for (size_t k = 0; i < block.size(); ++i, ++k) sums[k] += double(block[i]) * double(block[i]);
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-double squares_of(const TableGradients<float>& tables) {
-  double sum = 0;
-  for (const auto& table : tables.tables)
-    for (uint32_t slot : table.by_row()) sum += squares_of({table.values(slot), table.cols()});
-  return sum;
 }
 
 }  // namespace throng::nn

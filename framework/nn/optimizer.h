@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "framework/nn/parameters.h"
-#include "framework/nn/table_gradients.h"
+#include "framework/nn/table_rows.h"
 
 namespace throng::nn {
 
@@ -52,12 +52,12 @@ class Optimizer {
   explicit Optimizer(const OptimizerOptions& options, size_t num_weights);
   /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates by matrix.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
-  /// Moves these of the weights only, besides tables, and has state for these only: one rank's part of the work.
-  Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices);
+  /// Moves these of the weights only, and tables where these are wanted, and has state for these only: one rank's part of the work.
+  Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices, bool tables);
 
   /// One step, with the learning rate times `lr_factor`. Tables move where `tables` has rows, and stay elsewhere: with sgd without momentum, and adagrad, this is
   /// the same as a step along zeros there; with adam the moments of other rows stay, too (torch.optim.SparseAdam, but for epsilon, which stands as in Adam). A job error for other optimizers, and for weight decay.
-  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableGradients<T>* tables = nullptr);
+  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableRows<T>* tables = nullptr);
 
   int64_t steps() const { return steps_; }
   const OptimizerOptions& options() const { return options_; }
@@ -67,7 +67,7 @@ class Optimizer {
   void set_steps(int64_t n) { steps_ = n; }
 
  private:
-  void move_rows(const RowGradients<T>& table, std::span<T> weights, double lr_factor);
+  void move_rows(const Rows<T>& table, std::span<T> weights, double lr_factor);
   struct Range {
     size_t begin, end;
     double lr_scale;
@@ -89,7 +89,5 @@ extern template class Optimizer<double>;
 inline constexpr size_t kNormBlock = 4096;
 /// The sum of squares of one block.
 double squares_of(std::span<const float> block);
-/// The same of all rows of tables, in the order of rows.
-double squares_of(const TableGradients<float>& tables);
 
 }  // namespace throng::nn

@@ -82,24 +82,38 @@ bool Parameters::learns(const Parameter& p) const {
   return !entry.frozen;
 }
 
+namespace {
+
+template <class T>
+void begin(const Initial& initial, Random random, T* values, size_t n) {
+  for (size_t i = 0; i < n; ++i) switch (initial.kind) {
+      case Initial::Kind::kConstant: values[i] = T(initial.number); break;
+      case Initial::Kind::kUniform: values[i] = T((2 * random.uniform() - 1) * initial.number); break;
+      case Initial::Kind::kNormal: values[i] = T(random.normal() * initial.number); break;
+    }
+}
+
+}  // namespace
+
 template <class T>
 void Parameters::initialize(std::span<T> weights, uint64_t seed) const {
-  THRONG_CHECK(weights.size() == size_, "{} weights for a model of {}", weights.size(), size_);
+  THRONG_CHECK(weights.size() == size_ || weights.size() == dense_size_, "{} weights for a model of {}", weights.size(), size_);
   std::fill(weights.begin(), weights.end(), T(0));
   for (const auto& e : entries_) {
-    Random random(seed, hash64(e.name));
-    for (size_t i = 0; i < e.where.size(); ++i) {
-      T& w = weights[e.where.at + i];
-      switch (e.initial.kind) {
-        case Initial::Kind::kConstant: w = T(e.initial.number); break;
-        case Initial::Kind::kUniform: w = T((2 * random.uniform() - 1) * e.initial.number); break;
-        case Initial::Kind::kNormal: w = T(random.normal() * e.initial.number); break;
-      }
-    }
+    T* values = weights.data() + e.where.at;
+    if (!e.table) begin(e.initial, Random(seed, hash64(e.name)), values, e.where.size());
+    for (size_t row = 0; e.table && weights.size() == size_ && row < e.where.rows; ++row) initialize_row(e, row, values + row * e.where.cols, seed);
   }
+}
+
+template <class T>
+void Parameters::initialize_row(const Entry& table, size_t row, T* values, uint64_t seed) {
+  begin(table.initial, Random(seed, hash64(table.name), row + 1), values, table.where.cols);
 }
 
 template void Parameters::initialize<float>(std::span<float>, uint64_t) const;
 template void Parameters::initialize<double>(std::span<double>, uint64_t) const;
+template void Parameters::initialize_row<float>(const Entry&, size_t, float*, uint64_t);
+template void Parameters::initialize_row<double>(const Entry&, size_t, double*, uint64_t);
 
 }  // namespace throng::nn

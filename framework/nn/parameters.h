@@ -35,7 +35,7 @@ class Parameters {
     Initial initial;
     bool frozen = false;     ///< gets no gradient
     bool decays = true;      ///< weight decay applies: not to biases and norms
-    bool table = false;      ///< its gradient comes by rows (TableGradients)
+    bool table = false;      ///< its gradient comes by rows (TableRows)
     bool statistic = false;  ///< moved towards what batches show, by `BatchNorm`'s rule, not by the optimiser
     double lr_scale = 1;
   };
@@ -64,9 +64,12 @@ class Parameters {
   size_t entry_of(size_t at) const;
   bool is_table(const Parameter& p) const { return p.at >= dense_size_; }
 
-  /// The first weights: each matrix from the seed and its name, so that what else there is has no part in it.
+  /// The first weights: each matrix from the seed and its name, so that what else there is has no part in it. `weights` are all, or all but the tables.
   template <class T>
   void initialize(std::span<T> weights, uint64_t seed) const;
+  /// The same of one row of a table.
+  template <class T>
+  static void initialize_row(const Entry& table, size_t row, T* values, uint64_t seed);
 
  private:
   std::vector<Entry> entries_;

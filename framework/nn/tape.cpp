@@ -20,9 +20,9 @@ size_t Segments::longest() const {
 }
 
 template <class T>
-void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream, TableGradients<T>* tables,
-                    tensor::PackedCache<T>* packed) {
-  THRONG_CHECK(weights.size() == parameters.size() && (gradient.empty() || gradient.size() == parameters.dense_size()), "{} weights and {} gradients for a model of {}", weights.size(),
+void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed, uint64_t stream, TableRows<T>* tables,
+                    tensor::PackedCache<T>* packed, const TableRows<T>* rows) {
+  THRONG_CHECK(weights.size() == (rows ? parameters.dense_size() : parameters.size()) && (gradient.empty() || gradient.size() == parameters.dense_size()), "{} weights and {} gradients for a model of {}", weights.size(),
                gradient.size(), parameters.size());
   THRONG_CHECK(gradient.empty() || tables || parameters.dense_size() == parameters.size(), "no room for the gradients of tables");
   for (auto& node : nodes_) {
@@ -32,7 +32,7 @@ void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, st
   for (auto [p, n] : step_scratch_) give(p, n);
   nodes_.clear(), step_scratch_.clear();
   parameters_ = &parameters, weights_ = weights, gradient_ = gradient;
-  seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0, tables_ = tables;
+  seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0, tables_ = tables, rows_ = rows;
   own_packed_.clear();
   packed_ = packed ? packed : &own_packed_;
   first_use_.assign(training() ? parameters.entries().size() : 0, kUnused);
@@ -49,6 +49,14 @@ void Tape<T>::touch(const Parameter& p) {
 }
 
 template <class T>
+const T* Tape<T>::row_of_step(const Parameter& p, int32_t id) const {
+  const Rows<T>* table = rows_ ? rows_->find(p.at) : nullptr;
+  const uint32_t slot = table ? table->slot_of(id) : Rows<T>::kNone;
+  THRONG_CHECK(slot != Rows<T>::kNone, "row {} of '{}' is not among those that the model said it uses in this step", id, parameters_->entries()[parameters_->entry_of(p.at)].name);
+  return table->values(slot);
+}
+
+template <class T>
 T* Tape<T>::weight_gradient(const Parameter& p) {
   if (!learns(p)) return nullptr;
   THRONG_CHECK(!parameters_->is_table(p), "an operation wants the gradient of all rows of a table");
@@ -58,12 +66,13 @@ T* Tape<T>::weight_gradient(const Parameter& p) {
 template <class T>
 void Tape<T>::add_to_rows(const Parameter& p, std::span<const int32_t> ids, const T* gradient) {
   if (!learns(p)) return;
-  RowGradients<T>* table = parameters_->is_table(p) ? tables_->find(p.at) : nullptr;
+  Rows<T>* table = parameters_->is_table(p) ? tables_->find(p.at) : nullptr;
+  const Rows<T>* here = table && rows_ ? rows_->find(p.at) : nullptr;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0) continue;
     const T* from = gradient + i * p.cols;
     if (table) {
-      table->add(ids[i], from);
+      table->add(here ? int32_t(here->slot_of(ids[i])) : ids[i], from);
       continue;
     }
     T* to = gradient_.data() + p.at + size_t(ids[i]) * p.cols;

@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "framework/base/buffer.h"
+#include "framework/base/error.h"
 #include "framework/base/random.h"
 #include "framework/nn/parameters.h"
-#include "framework/nn/table_gradients.h"
+#include "framework/nn/table_rows.h"
 #include "framework/tensor/packed.h"
 
 namespace throng::nn {
@@ -46,10 +47,12 @@ template <class T>
 class Tape {
  public:
   /// `gradient` is what weight gradients are added to; empty where none is wanted: nothing is remembered, dropout is off and batch norm uses its
-  /// statistics. Those of tables are added to `tables`, which a model that has some must be given. `stream` makes the random numbers of this step and shard.
+  /// statistics. Those of tables are added to `tables`, which a model that has some must be given; with
+  /// `rows`, by the places there. `stream` makes the random numbers of this step and shard.
+  /// `rows` are the weights of the rows of tables that the step uses, where `weights` are those of all other matrices only; null: `weights` are all.
   /// `packed` holds layouts of these weights that other tapes may share; null: this tape's own.
-  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableGradients<T>* tables = nullptr,
-             tensor::PackedCache<T>* packed = nullptr);
+  void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableRows<T>* tables = nullptr,
+             tensor::PackedCache<T>* packed = nullptr, const TableRows<T>* rows = nullptr);
   bool training() const { return !gradient_.empty(); }
   const Parameters& parameters() const { return *parameters_; }
 
@@ -61,9 +64,17 @@ class Tape {
   T* value(Var v) { return nodes_[v.node].value; }
   /// The gradient of what `v` holds, zero at first; to be added to. Null where it has no use.
   T* gradient(Var v);
+  /// A bug for a table of which only some rows are here.
   const T* weight(const Parameter& p) {
     touch(p);
+    THRONG_CHECK(p.at < weights_.size(), "an operation wants all rows of a table");
     return weights_.data() + p.at;
+  }
+  /// One row of a matrix or a table. A bug for a row that is not here.
+  const T* row(const Parameter& p, int32_t id) {
+    touch(p);
+    if (p.at < weights_.size()) return weights_.data() + p.at + size_t(id) * p.cols;
+    return row_of_step(p, id);
   }
   /// Weights that begin at `b`, laid out to be multiplied by; stays as long as the step.
   const tensor::PackedMatrix<T>& packed(tensor::Side side, size_t k, size_t n, const T* b) { return packed_->get(side, k, n, b); }
@@ -94,6 +105,9 @@ class Tape {
   T* scratch(size_t n);
   /// A new stream of random numbers for each call.
   Random random() { return Random(seed_, stream_, ++draws_); }
+  /// One that none of these is: for what a model draws before its tape begins, such as which rows of tables the step will use.
+  static Random random_before(uint64_t seed, uint64_t stream) { return Random(seed, stream, 0); }
+  Random random_before() const { return random_before(seed_, stream_); }
   /// Bytes held for values and gradients at the most.
   size_t peak_bytes() const { return peak_; }
 
@@ -106,6 +120,7 @@ class Tape {
     std::function<void()> work;
   };
   void touch(const Parameter& p);
+  const T* row_of_step(const Parameter& p, int32_t id) const;
   T* take(size_t n);
   void give(T* p, size_t n);
   static size_t size_class(size_t n);
@@ -113,7 +128,8 @@ class Tape {
   const Parameters* parameters_ = nullptr;
   std::span<const T> weights_;
   std::span<T> gradient_;
-  TableGradients<T>* tables_ = nullptr;
+  TableRows<T>* tables_ = nullptr;
+  const TableRows<T>* rows_ = nullptr;
   uint64_t seed_ = 0, stream_ = 0, draws_ = 0;
   std::vector<Node> nodes_;
   tensor::PackedCache<T> own_packed_;

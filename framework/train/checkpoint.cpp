@@ -35,17 +35,35 @@ void put_gathered(comm::Communicator& comm, data::ArrayStore& store, const std::
   if (comm.rank() == 0) store.put(name, std::move(all));
 }
 
-void keep_last(const std::filesystem::path& folder, const std::filesystem::path& newest, const Cursor& cursor, int64_t keep) {
-  const auto own_name = folder / fmt::format("checkpoint_epoch{:06}_step{:09}.h5", cursor.epoch, cursor.step);
+constexpr const char* kKept = "checkpoint_";
+
+std::string tag_of(const Cursor& cursor) { return fmt::format("epoch{:06}_step{:09}", cursor.epoch, cursor.step); }
+std::filesystem::path kept_path(const std::filesystem::path& folder, const std::string& tag) { return folder / fmt::format("{}{}.h5", kKept, tag); }
+/// Where the next one waits until all ranks have written their parts.
+std::filesystem::path waiting_path(const std::filesystem::path& folder) { return folder / "checkpoint_next.h5"; }
+
+void keep_last(const std::filesystem::path& folder, const std::filesystem::path& newest, const std::string& tag, int64_t keep) {
+  const auto own_name = kept_path(folder, tag);
   std::error_code failed;
   std::filesystem::remove(own_name, failed);
   std::filesystem::create_hard_link(newest, own_name, failed);
   if (failed) std::filesystem::copy_file(newest, own_name);  // a file system without links
   std::vector<std::filesystem::path> all;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.path().filename().string().starts_with("checkpoint_epoch")) all.push_back(entry.path());
+    if (entry.path().filename().string().starts_with(fmt::format("{}epoch", kKept))) all.push_back(entry.path());
   std::sort(all.begin(), all.end());
   for (size_t i = 0; i + size_t(keep) < all.size(); ++i) std::filesystem::remove(all[i]);
+}
+
+void remove_old_tables(const std::filesystem::path& folder, const std::string& newest_tag) {
+  // Of later ones some may be being written.
+  TableShards::remove_files(folder, [&](const std::string& tag) { return (!newest_tag.empty() && tag >= newest_tag) || std::filesystem::exists(kept_path(folder, tag)); });
+}
+
+/// The newest is there: others go.
+void put_in_place(const std::filesystem::path& folder, const std::filesystem::path& newest, const std::string& tag, int64_t keep) {
+  if (keep > 1) keep_last(folder, newest, tag, keep);
+  remove_old_tables(folder, tag);
 }
 
 }  // namespace
@@ -54,11 +72,8 @@ Checkpoints::~Checkpoints() {
   if (writing_.valid()) writing_.wait();
 }
 
-void Checkpoints::wait() {
-  if (writing_.valid()) writing_.get();
-}
-
-void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums) {
+void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables) {
+  finish(comm);
   auto store = std::make_shared<data::ArrayStore>();
   for (size_t i = 0; i < optimizer.state().size(); ++i) {
     const auto& mine = optimizer.state()[i];
@@ -67,9 +82,7 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
       continue;
     }
     std::vector<float> whole(weights.size());
-    const size_t dense = total(sums.slices());
     for_slices(sums.slices(), [&](size_t at, size_t to, size_t n) { std::copy_n(mine.begin() + std::ptrdiff_t(at), n, whole.begin() + std::ptrdiff_t(to)); });
-    std::copy(mine.begin() + std::ptrdiff_t(dense), mine.end(), whole.end() - std::ptrdiff_t(mine.size() - dense));  // tables, which all ranks have
     for (int r = 1; r < comm.size(); ++r) {
       const Buffer message = comm.take(r);
       THRONG_CHECK(message.size() == total(sums.slices(r)) * sizeof(float), "{} bytes of state from rank {}", message.size(), r);
@@ -81,36 +94,65 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
   std::vector<float> states;
   for (const auto& state : cursor.shard_states) sizes.push_back(int64_t(state.size())), states.insert(states.end(), state.begin(), state.end());
   put_gathered(comm, *store, "shard_state_sizes", sizes), put_gathered(comm, *store, "shard_states", states);
-  if (comm.rank() != 0) return;
-  store->put("weights", weights);
-  store->put("cursor", std::vector<int64_t>{cursor.epoch, cursor.step, optimizer.steps(), cursor.epoch_targets, cursor.shards});
-  store->put("epoch_loss", std::vector<double>{cursor.epoch_loss});
-  wait();
-  writing_ = std::async(std::launch::async, [store, cursor = Cursor{cursor.epoch, cursor.step}, path = newest(), folder = folder_, keep = keep_] {
-    store->save(path);
-    if (keep > 1) keep_last(folder, path, cursor, keep);
+  const std::string tag = tag_of(cursor);
+  if (comm.rank() == 0) {
+    store->put("weights", weights);
+    store->put("cursor", std::vector<int64_t>{cursor.epoch, cursor.step, optimizer.steps(), cursor.epoch_targets, cursor.shards});
+    store->put("epoch_loss", std::vector<double>{cursor.epoch_loss});
+    if (!tables.none()) store->texts["tables"] = tag;
+  }
+  const bool others_write = !tables.none() && comm.size() > 1;
+  if (others_write) {
+    // What another number of ranks has left under this name.
+    if (comm.rank() == 0) TableShards::remove_files(folder_, [&](const std::string& old) { return old != tag; });
+    comm.barrier();
+    waiting_ = tag;
+  }
+  if (comm.rank() != 0 && !others_write) return;
+  auto write_rows = tables.writer(folder_, tag);
+  writing_ = std::async(std::launch::async, [store, write_rows = std::move(write_rows), rank = comm.rank(), others_write, tag, folder = folder_, newest = newest(), keep = keep_] {
+    write_rows();
+    if (rank != 0) return;
+    store->save(others_write ? waiting_path(folder) : newest);
+    if (!others_write) put_in_place(folder, newest, tag, keep);
   });
 }
 
-void Checkpoints::finish(comm::Communicator& comm) {
-  wait();
-  comm.barrier();
+void Checkpoints::look(comm::Communicator& comm) {
+  if (waiting_.empty()) return;
+  const int64_t done = writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  if (comm.allreduce(done, comm::Op::kMin) > 0) finish(comm);
 }
 
-bool Checkpoints::load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, size_t num_weights) {
+void Checkpoints::finish(comm::Communicator& comm) {
+  if (writing_.valid()) writing_.get();
+  comm.barrier();
+  const std::string tag = std::exchange(waiting_, "");
+  if (comm.rank() != 0 || tag.empty()) return;
+  std::filesystem::rename(waiting_path(folder_), newest());
+  put_in_place(folder_, newest(), tag, keep_);
+}
+
+void Checkpoints::remove_newest(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  std::filesystem::remove(folder / "checkpoint.h5", ignored);
+  remove_old_tables(folder, "");
+}
+
+bool Checkpoints::load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, TableShards& tables) {
   const int64_t there = comm.rank() == 0 && std::filesystem::exists(newest());
   if (!comm.allreduce(there)) return false;
   auto store = data::ArrayStore::load(newest());
+  const size_t num_weights = weights.size();
   weights = store.floats("weights");
-  if (weights.size() != num_weights) throw data_error("{}: belongs to another model", newest().string());
+  if (weights.size() != num_weights || store.texts.count("tables") != !tables.none()) throw data_error("{}: belongs to another model", newest().string());
   for (size_t i = 0; i < optimizer.state().size(); ++i) {
     const auto& whole = store.floats("optimizer_" + std::to_string(i));
     if (whole.size() != num_weights) throw data_error("{}: belongs to another model", newest().string());
     auto& mine = optimizer.state()[i];
     for_slices(sums.slices(), [&](size_t at, size_t from, size_t n) { std::copy_n(whole.begin() + std::ptrdiff_t(from), n, mine.begin() + std::ptrdiff_t(at)); });
-    const size_t dense = total(sums.slices());
-    std::copy(whole.end() - std::ptrdiff_t(mine.size() - dense), whole.end(), mine.begin() + std::ptrdiff_t(dense));
   }
+  if (!tables.none()) tables.load(folder_, store.texts.at("tables"));
   const auto& numbers = store.integers("cursor");
   cursor = {numbers.at(0), numbers.at(1), store.doubles("epoch_loss").at(0), numbers.at(3), numbers.at(4), {}};
   const auto& states = store.floats("shard_states");

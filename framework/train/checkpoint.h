@@ -2,11 +2,13 @@
 #pragma once
 #include <filesystem>
 #include <future>
+#include <string>
 #include <vector>
 
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
 #include "framework/train/gradient_sums.h"
+#include "framework/train/table_shards.h"
 
 namespace throng::train {
 
@@ -19,25 +21,30 @@ struct Cursor {
   std::vector<std::vector<float>> shard_states;  ///< what shards carry: to `save` those of this rank, from `load` all
 };
 
-/// Writes and reads them. Rank 0 writes, beside the steps that follow; an error in that is thrown by the next call.
+/// Writes and reads them. Rank 0 writes what all ranks have, and each rank its part of the tables, beside the steps that follow; an error in that is thrown by
+/// the next call.
 class Checkpoints {
  public:
   Checkpoints(std::filesystem::path folder, int64_t keep) : folder_(std::move(folder)), keep_(keep) {}
   ~Checkpoints();
 
-  /// Collective. Copies the state, of which each rank has its slices, and returns; the file is there after the next call of `save` or `finish`.
-  void save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums);
-  /// Collective. Waits until the last one is written.
+  /// Collective. Copies the state, of which each rank has its slices and its rows, and returns.
+  void save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables);
+  /// Collective. Puts the last one in the place of the one before, if all ranks have written it. To be called now and then.
+  void look(comm::Communicator& comm);
+  /// Collective. Waits for the last one and puts it in place.
   void finish(comm::Communicator& comm);
   /// Collective. Reads the newest one where there is one; false where not. A data error where it is another model's.
-  bool load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, size_t num_weights);
+  bool load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, TableShards& tables);
+  /// Rank 0, when all that was learned is saved: the newest goes. Those kept under their own names stay.
+  static void remove_newest(const std::filesystem::path& folder);
 
  private:
-  void wait();
   std::filesystem::path newest() const { return folder_ / "checkpoint.h5"; }
   std::filesystem::path folder_;
   int64_t keep_;
   std::future<void> writing_;
+  std::string waiting_;  ///< the tag of what all ranks write, until it is put in place
 };
 
 }  // namespace throng::train

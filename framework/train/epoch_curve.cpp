@@ -2,6 +2,7 @@
 
 #include "framework/base/files.h"
 #include "framework/data/array_store.h"
+#include "framework/train/checkpoint.h"
 
 namespace throng::train {
 
@@ -39,8 +40,9 @@ bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, const std::s
 std::vector<float> EpochCurve::best_weights() const { return data::ArrayStore::load(folder_ / "best.h5").floats("weights"); }
 
 void EpochCurve::remove_files(const std::filesystem::path& folder) {
+  Checkpoints::remove_newest(folder);
   std::error_code ignored;
-  for (const char* name : {"checkpoint.h5", "best.h5"}) std::filesystem::remove(folder / name, ignored);
+  std::filesystem::remove(folder / "best.h5", ignored);
 }
 
 }  // namespace throng::train

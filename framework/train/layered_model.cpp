@@ -20,7 +20,7 @@ void LayeredModel::set_examples(comm::Communicator& comm, const std::vector<size
   steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard_ - 1) / per_shard_;
 }
 
-ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
+std::span<const size_t> LayeredModel::examples_of(int64_t epoch, int64_t step, int shard) {
   Order& order = orders_.at(size_t(shard - first_));
   if (order.epoch != epoch) {
     std::vector<std::pair<uint64_t, size_t>> hashed;
@@ -31,11 +31,23 @@ ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoc
     order.epoch = epoch;
   }
   const size_t begin = std::min(order.examples.size(), size_t(step * per_shard_)), end = std::min(order.examples.size(), begin + size_t(per_shard_));
+  return std::span(order.examples).subspan(begin, end - begin);
+}
+
+uint64_t LayeredModel::stream_of(int64_t epoch, int64_t step, int shard) const { return mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)); }
+
+void LayeredModel::want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) {
+  const auto examples = examples_of(epoch, step, shard);
+  if (!examples.empty()) want_rows_of(shard, examples, nn::Tape<float>::random_before(seed_, stream_of(epoch, step, shard)), wanted);
+}
+
+ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
+  const auto examples = examples_of(epoch, step, shard);
   ShardLoss result;
-  if (begin == end) return result;
+  if (examples.empty()) return result;
   auto& t = thread_tape();
-  t.start(parameters_, weights, into.dense, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &into.tables, &into.packed);
-  result.targets = put_loss(t, shard, std::span(order.examples).subspan(begin, end - begin));
+  t.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
+  result.targets = put_loss(t, shard, examples);
   result.loss = t.loss();
   t.backward(into.complete);
   return result;

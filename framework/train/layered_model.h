@@ -16,7 +16,8 @@ class LayeredModel : public Model {
   const nn::Parameters& parameters() const override { return parameters_; }
   int64_t steps_per_epoch() const override { return steps_; }
   ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
-  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
+  void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
+  bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
   /// To freeze some of them, or change how they begin or learn, before training.
   nn::Parameters& change_parameters() { return parameters_; }
@@ -31,6 +32,8 @@ class LayeredModel : public Model {
   /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
   /// at once for different shards.
   virtual int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const = 0;
+  /// Takes in the rows of tables that `put_loss` will use of these examples; to be written where there are tables. `random` is what Tape::random_before gives there.
+  virtual void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const { (void)shard, (void)examples, (void)random, (void)wanted; }
 
   nn::Parameters parameters_;
 
@@ -39,6 +42,8 @@ class LayeredModel : public Model {
     int64_t epoch = -1;
     std::vector<size_t> examples;
   };
+  std::span<const size_t> examples_of(int64_t epoch, int64_t step, int shard);
+  uint64_t stream_of(int64_t epoch, int64_t step, int shard) const;
   int64_t per_shard_;
   int shards_, first_ = 0;
   uint64_t seed_;

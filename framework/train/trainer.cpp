@@ -9,7 +9,7 @@
 #include "framework/nn/normalization.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/gradient_sums.h"
-#include "framework/train/table_sums.h"
+#include "framework/train/table_shards.h"
 
 namespace throng::train {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kStepsBetweenLooks = 8;  // at the wish to stop, and at the clock
 
 /// Collective. The length of the gradient of which each rank has its slices: blocks are added up in their order, whoever has them.
-double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& sums, std::span<const float> gradient, const nn::TableGradients<float>& tables) {
+double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& sums, std::span<const float> gradient, const TableShards& tables) {
   auto for_blocks = [&](int rank, const auto& visit) {
     for (const nn::Slice& slice : sums.slices(rank))
       for (size_t at = slice.begin; at < slice.end; at += nn::kNormBlock) visit(at, std::min(nn::kNormBlock, slice.end - at));
@@ -38,7 +38,7 @@ double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& s
   }
   double squares = 0;
   for (double b : blocks) squares += b;
-  return std::sqrt(squares + nn::squares_of(tables));
+  return std::sqrt(squares + (tables.none() ? 0 : tables.squares()));
 }
 
 bool has_statistics(const nn::Parameters& parameters) {
@@ -50,7 +50,7 @@ bool has_statistics(const nn::Parameters& parameters) {
 }  // namespace
 
 nlohmann::json StepProfile::to_json() const {
-  return {{"steps", steps}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}};
+  return {{"steps", steps}, {"rows", rows}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}};
 }
 
 int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool) {
@@ -67,22 +67,35 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();
   GradientSums sums(comm, parameters, options.shards, options.overlap);
-  nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices());
+  nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices(), false);
+  TableShards tables(comm, parameters, options.optimizer);
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
   if (schedule.steps == 0) schedule.steps = options.epochs * steps;
   const bool statistics = has_statistics(parameters);
   Checkpoints checkpoints(options.folder, options.keep_checkpoints);
-  std::vector<float> weights;
+  std::vector<float> weights(parameters.dense_size());
   Cursor cursor;
-  if (checkpoints.load(comm, cursor, weights, optimizer, sums, parameters.size())) {
+  if (checkpoints.load(comm, cursor, weights, optimizer, sums, tables)) {
     // Steps of other shards are other steps: the epoch begins anew.
     if (cursor.shards != options.shards) cursor.step = 0, cursor.epoch_loss = 0, cursor.epoch_targets = 0;
   } else {
-    weights.resize(parameters.size());
     parameters.initialize<float>(weights, options.seed);
-    if (options.begin) options.begin(weights);
+    tables.initialize(options.seed);
+    if (options.begin) {
+      std::vector<float> all(parameters.size());
+      parameters.initialize<float>(all, options.seed);
+      options.begin(all);
+      std::copy_n(all.begin(), weights.size(), weights.begin());
+      tables.take(all);
+    }
   }
+  const auto all_weights = [&] {
+    std::vector<float> all(parameters.size());
+    std::copy(weights.begin(), weights.end(), all.begin());
+    if (!tables.none()) tables.gather(all);
+    return all;
+  };
   if (cursor.step > 0)
     for (int s = 0; s < owned && size_t(first + s) < cursor.shard_states.size(); ++s) model.restore_shard(first + s, cursor.shard_states[size_t(first + s)]);
   cursor.shard_states.clear();
@@ -96,8 +109,8 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     throw Error(Fault::kStopped, fmt::format("stopped at a checkpoint as asked ({})", where)).with_hint("go on with --resume");
   };
 
-  std::vector<nn::TableGradients<float>> tables(static_cast<size_t>(owned), nn::TableGradients<float>(parameters));
-  nn::TableGradients<float> table_sums(parameters);
+  std::vector<nn::TableRows<float>> row_gradients(static_cast<size_t>(owned), nn::TableRows<float>(parameters));
+  nn::TableRows<float> rows(parameters);
   tensor::PackedCache<float> packed;
   std::vector<ShardLoss> losses(static_cast<size_t>(owned));
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
@@ -106,17 +119,24 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     for (; cursor.step < steps; ++cursor.step) {
       lap = Stopwatch();
       packed.clear();
+      const int64_t begin = cursor.step * options.accumulate, end = std::min(batches, begin + options.accumulate);
+      if (!tables.none()) {
+        rows.clear();
+        for (int s = 0; s < owned; ++s)
+          for (int64_t batch = begin; batch < end; ++batch) model.want_rows(cursor.epoch, batch, first + s, rows);
+        tables.fetch(rows);
+        spent(profile.rows);
+      }
       sums.begin();
       try {
         pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
           const auto gradient = sums.of(s);
           std::fill(gradient.begin(), gradient.end(), 0.0f);
-          tables[s].clear();
+          row_gradients[s].clear();
           losses[s] = {};
-          const int64_t end = std::min(batches, (cursor.step + 1) * options.accumulate);
           const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
-          for (int64_t batch = cursor.step * options.accumulate; batch < end; ++batch) {
-            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), {gradient, tables[s], packed, batch + 1 == end ? tell : none});
+          for (int64_t batch = begin; batch < end; ++batch) {
+            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), {gradient, row_gradients[s], packed, tables.none() ? nullptr : &rows, batch + 1 == end ? tell : none});
             losses[s].loss += more.loss, losses[s].targets += more.targets;
           }
           sums.complete(s);
@@ -133,8 +153,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         loss_spans.emplace_back(&loss_parts[2 * s], 2);
       }
       comm.sum_shards(loss_spans, options.shards, loss_sum);
-      table_sums.clear();
-      sum_tables(comm, tables, table_sums);
+      if (!tables.none()) tables.sum(row_gradients, rows);
       if (!std::isfinite(loss_sum[0]))
         throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], cursor.epoch + 1, cursor.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");
@@ -145,17 +164,18 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       }
       double factor = loss_sum[1] > 0 ? 1 / loss_sum[1] : 0;
       if (factor > 0 && options.clip > 0) {
-        const double norm = norm_of(comm, pool, sums, gradient, table_sums) * factor;
+        const double norm = norm_of(comm, pool, sums, gradient, tables) * factor;
         if (norm > options.clip) factor *= options.clip / norm;
       }
       spent(profile.sums);
       if (factor > 0) {
         for (const nn::Slice& slice : sums.slices())
           for (size_t i = slice.begin; i < slice.end; ++i) gradient[i] *= float(factor);
-        for (auto& table : table_sums.tables) table.scale(float(factor));
-        optimizer.update(weights, gradient, schedule.at(optimizer.steps()), &table_sums);
+        const double lr_factor = schedule.at(optimizer.steps());
+        optimizer.update(weights, gradient, lr_factor);
+        if (!tables.none()) tables.update(factor, lr_factor);
         spent(profile.update);
-        sums.share(std::span(weights).first(parameters.dense_size()));
+        sums.share(weights);
         spent(profile.share);
       }
       ++profile.steps;
@@ -167,6 +187,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         options.progress(done, fmt::format("epoch {}/{} loss {:.4f}", cursor.epoch + 1, options.epochs, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets))));
       }
       const bool look = (cursor.step + 1) % kStepsBetweenLooks == 0;
+      if (look) checkpoints.look(comm);
       const bool wanted = look && options.stop_agreed && options.stop_agreed();
       // Rank 0's clock decides: it writes.
       const bool in_time = look && options.checkpoint_seconds > 0 && comm.allreduce(int64_t{comm.rank() == 0 && since_checkpoint.seconds() >= options.checkpoint_seconds}) > 0;
@@ -175,22 +196,27 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         Cursor next = cursor;
         ++next.step;
         for (int s = 0; s < owned; ++s) next.shard_states.push_back(model.shard_state(first + s));
-        checkpoints.save(comm, next, weights, optimizer, sums);
+        checkpoints.save(comm, next, weights, optimizer, sums, tables);
         since_checkpoint = Stopwatch();
         spent(profile.checkpoint);
       }
       if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
-    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), weights);
+    std::vector<float> all;
+    const AllWeights weights_of_epoch = [&]() -> const std::vector<float>& {
+      if (all.empty()) all = all_weights();
+      return all;
+    };
+    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), weights_of_epoch);
     Cursor next;
     next.epoch = more ? cursor.epoch + 1 : options.epochs, next.shards = cursor.shards;
-    checkpoints.save(comm, next, weights, optimizer, sums);
+    checkpoints.save(comm, next, weights, optimizer, sums, tables);
     if (!more) break;
     // Epochs may be shorter than the steps between two looks at the wish to stop.
     if (cursor.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed()) stop(fmt::format("after epoch {}", cursor.epoch + 1));
   }
   checkpoints.finish(comm);
-  return weights;
+  return all_weights();
 }
 
 }  // namespace throng::train

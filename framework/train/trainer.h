@@ -22,10 +22,14 @@ struct ShardLoss {
 /// Where the gradient of a shard goes, and what helps to find it.
 struct ShardGradient {
   std::span<float> dense;                              ///< has no room for tables
-  nn::TableGradients<float>& tables;
+  nn::TableRows<float>& tables;
   tensor::PackedCache<float>& packed;                  ///< layouts of the step's weights, for all its shards
+  const nn::TableRows<float>* rows;                    ///< weights of the rows that the model said it uses; null where it has no tables
   const std::function<void(size_t entry)>& complete;   ///< what Tape::backward takes; a model that never calls it is summed later
 };
+
+/// Collective. All weights of a model, on every rank; brought together at the first call.
+using AllWeights = std::function<const std::vector<float>&()>;
 
 /// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
 class Model {
@@ -34,19 +38,23 @@ class Model {
   virtual const nn::Parameters& parameters() const = 0;
   /// Minibatches of an epoch; the same on every rank.
   virtual int64_t steps_per_epoch() const = 0;
-  /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`.
+  /// Takes the rows of tables that shard `shard` of minibatch `step` uses into `wanted` (Rows::want). To be written where there are tables; each rank has a part of
+  /// their rows only. Called by one thread, before `gradient`.
+  virtual void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) { (void)epoch, (void)step, (void)shard, (void)wanted; }
+  /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
   virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
   /// What a shard of this rank carries from step to step of an epoch, beside the weights; checkpoints keep it.
   virtual std::vector<float> shard_state(int shard) const { return (void)shard, std::vector<float>(); }
   /// Takes it back; called before training goes on within an epoch.
   virtual void restore_shard(int shard, std::span<const float> state) { (void)shard, (void)state; }
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
-  virtual bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) = 0;
+  virtual bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) = 0;
 };
 
 /// Where the time of this rank's steps went, in seconds.
 struct StepProfile {
   int64_t steps = 0;
+  double rows = 0;        ///< getting rows of tables
   double gradients = 0;   ///< forward and back, of all shards of this rank
   double sums = 0;        ///< waiting for sums over ranks that were not hidden behind the way back, and clipping
   double update = 0;      ///< the optimiser

@@ -68,12 +68,12 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     read_judged(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut), held_out_);
 
     train::EpochCurve curve(comm, context.folder());
-    model_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) {
+    model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
       json point{{"epoch", epoch + 1}, {"loss", loss}};
-      if (const double found = judge(context, weights, held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
+      if (const double found = judge(context, weights(), held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
       if (validation == 0) return curve.add(epoch, std::move(point)), true;
-      point["validation_loss"] = judge(context, weights, validation_).mean();
-      return curve.add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights);
+      point["validation_loss"] = judge(context, weights(), validation_).mean();
+      return curve.add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights());
     };
 
     train::TrainerOptions options;

@@ -69,6 +69,15 @@ void TokenModel::put_loss(Tape<float>& t, std::span<const std::span<const int32_
   nn::linear_cross_entropy<float>(t, nn::dropout(t, x, params_.dropout), out_weight_, out_bias_, targets);
 }
 
+void TokenModel::want_rows(int64_t, int64_t step, int shard, nn::TableRows<float>& wanted) {
+  auto* rows = wanted.find(tokens_.table.at);
+  if (!rows) return;
+  for (const auto& stream : shards_.at(size_t(shard - first_shard_))) {
+    const size_t from = size_t(step * params_.length), end = std::min(from + size_t(params_.length), stream.size() - 1);
+    for (size_t i = from; i < end; ++i) rows->want(stream[i]);
+  }
+}
+
 train::ShardLoss TokenModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {
   const Streams& mine = shards_.at(size_t(shard - first_shard_));
   States& states = states_.at(size_t(shard - first_shard_));
@@ -77,7 +86,7 @@ train::ShardLoss TokenModel::gradient(const std::vector<float>& weights, int64_t
   const size_t from = size_t(step * params_.length), n = std::min(size_t(params_.length), mine[0].size() - 1 - from);
   const std::vector<std::span<const int32_t>> streams(mine.begin(), mine.end());
   auto& t = train::thread_tape();
-  t.start(parameters_, weights, into.dense, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &into.tables, &into.packed);
+  t.start(parameters_, weights, into.dense, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &into.tables, &into.packed, into.rows);
   put_loss(t, streams, from, n, states);
   const double loss = t.loss();
   t.backward(into.complete);

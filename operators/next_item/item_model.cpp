@@ -57,11 +57,43 @@ Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Se
   return options_.norm_first ? norm_(t, x) : x;
 }
 
+ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> examples, Random random) const {
+  Minibatch m;
+  const size_t K = options_.negatives;
+  const auto draw = [&] { return int32_t(random.below(uint32_t(options_.items))); };
+  for (size_t i : examples) {
+    const ItemSequence& s = *shards_[size_t(shard - first_shard())][i];
+    const size_t n = std::min(s.items.size() - 1, options_.longest), from = s.items.size() - 1 - n;
+    m.ids.insert(m.ids.end(), s.items.begin() + ptrdiff_t(from), s.items.end() - 1);
+    m.targets.insert(m.targets.end(), s.items.begin() + ptrdiff_t(from) + 1, s.items.end());
+    m.lengths.push_back(n);
+    if (options_.loss == Loss::kFull || options_.loss == Loss::kSampled) continue;
+    // Negatives of each row's own, none of which its user took.
+    std::vector<int32_t> taken = s.items;
+    std::sort(taken.begin(), taken.end());
+    for (size_t j = 0; j < n * K; ++j) {
+      int32_t item = draw();
+      for (int tries = 0; tries < 100 && std::binary_search(taken.begin(), taken.end(), item); ++tries) item = draw();
+      m.negatives.push_back(item);
+    }
+  }
+  if (options_.loss == Loss::kSampled)
+    for (size_t j = 0; j < K; ++j) m.negatives.push_back(draw());
+  return m;
+}
+
+void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const {
+  auto* rows = wanted.find(items_.table.at);
+  if (!rows) return;
+  const Minibatch m = minibatch(shard, examples, random);
+  for (const auto* ids : {&m.ids, &m.targets, &m.negatives})
+    for (int32_t id : *ids) rows->want(id);
+}
+
 int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> examples) const {
-  std::vector<int32_t> ids, targets;
-  std::vector<size_t> lengths;
-  std::vector<const ItemSequence*> of_row;
   if (options_.kind == Kind::kMasked) {
+    std::vector<int32_t> ids;
+    std::vector<size_t> lengths;
     for (size_t i : examples) {
       const auto& items = shards_[size_t(shard - first_shard())][i]->items;
       const size_t n = std::min(items.size(), options_.longest);
@@ -70,41 +102,16 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
     }
     return put_masked_loss(t, std::move(ids), nn::Segments::of_lengths(lengths));
   }
-  for (size_t i : examples) {
-    const ItemSequence& s = *shards_[size_t(shard - first_shard())][i];
-    const size_t n = std::min(s.items.size() - 1, options_.longest), from = s.items.size() - 1 - n;
-    ids.insert(ids.end(), s.items.begin() + ptrdiff_t(from), s.items.end() - 1);
-    targets.insert(targets.end(), s.items.begin() + ptrdiff_t(from) + 1, s.items.end());
-    lengths.push_back(n);
-    of_row.insert(of_row.end(), n, &s);
-  }
+  const auto [ids, targets, negatives, lengths] = minibatch(shard, examples, t.random_before());
   const Var h = states(t, ids, nn::Segments::of_lengths(lengths));
   const size_t N = targets.size(), K = options_.negatives;
   if (options_.loss == Loss::kFull) {
     nn::linear_cross_entropy<float>(t, h, items_.table, {}, targets);
     return int64_t(N);
   }
-  Random random = t.random();
   if (options_.loss == Loss::kSampled) {
-    std::vector<int32_t> negatives(K);
-    for (auto& item : negatives) item = int32_t(random.below(uint32_t(options_.items)));
     nn::sampled_softmax<float>(t, h, items_.table, {}, targets, negatives);
     return int64_t(N);
-  }
-  // Negatives of each row's own, none of which its user took.
-  std::vector<int32_t> negatives;
-  std::vector<int32_t> taken;
-  const ItemSequence* user = nullptr;
-  for (size_t r = 0; r < N; ++r) {
-    if (of_row[r] != user) {
-      user = of_row[r], taken = user->items;
-      std::sort(taken.begin(), taken.end());
-    }
-    for (size_t j = 0; j < K; ++j) {
-      int32_t item = int32_t(random.below(uint32_t(options_.items)));
-      for (int tries = 0; tries < 100 && std::binary_search(taken.begin(), taken.end(), item); ++tries) item = int32_t(random.below(uint32_t(options_.items)));
-      negatives.push_back(item);
-    }
   }
   std::vector<uint32_t> rows(N * K);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = uint32_t(i / K);

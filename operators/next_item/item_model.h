@@ -27,15 +27,22 @@ class ItemModel : public train::LayeredModel {
   /// Collective. The users of this rank's shards.
   void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
-  bool epoch_done(int64_t epoch, double loss, const std::vector<float>& weights) override { return after_epoch(epoch, loss, weights); }
+  void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
+  bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
 
   /// The scorer of some weights, which must stay while it is used.
   std::unique_ptr<recommend::ItemScorer> scorer(const std::vector<float>& weights) const;
 
-  std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
+  std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 
  private:
   class Scorer;
+  /// Items of some users, one after another, what follows each, and the negatives: of all rows together, or `negatives` for each.
+  struct Minibatch {
+    std::vector<int32_t> ids, targets, negatives;
+    std::vector<size_t> lengths;
+  };
+  Minibatch minibatch(int shard, std::span<const size_t> examples, Random random) const;
   // The states after each item.
   nn::Var states(nn::Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const;
   nn::Var head(nn::Tape<float>& t, nn::Var x) const { return head_norm_(t, nn::activate(t, head_(t, x), nn::Activation::kGelu)); }

@@ -54,7 +54,7 @@ struct Sasrec : ItemTransformer {
   int64_t negatives = 1;
 
   static constexpr auto kOp = "sasrec";
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
@@ -96,7 +96,7 @@ struct Gru4rec : ItemTraining {
   double regularization = 1;
 
   static constexpr auto kOp = "gru4rec";
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {

@@ -37,11 +37,11 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   if (model_->steps_per_epoch() == 0) throw data_error("no user has two training items of the catalogue").with_hint("are all rows held out? lower 'min_count', or switch 'validation' off");
 
   train::EpochCurve curve(comm, context.folder());
-  model_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) {
+  model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
     json point{{"epoch", epoch + 1}, {"loss", loss}};
     if (!training_.validation) return curve.add(epoch, std::move(point)), true;
-    point["validation_ndcg10"] = validate(context, *model_->scorer(weights)).ndcg10();
-    return curve.add_validated(epoch, std::move(point), "validation_ndcg10", true, training_.patience, weights);
+    point["validation_ndcg10"] = validate(context, *model_->scorer(weights())).ndcg10();
+    return curve.add_validated(epoch, std::move(point), "validation_ndcg10", true, training_.patience, weights());
   };
   train::TrainerOptions trainer;
   train::StepProfile profile;

@@ -45,11 +45,11 @@ class Network : public train::LayeredModel {
     for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
     return layers.put_loss(t, pieces, EncodedRows::kTrain);
   }
-  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) override { return after_epoch(epoch, training_loss, weights); }
+  bool epoch_done(int64_t epoch, double training_loss, const train::AllWeights& weights) override { return after_epoch(epoch, training_loss, weights); }
 
   SequenceModel layers;
   std::vector<Shard> shards;
-  std::function<bool(int64_t, double, const std::vector<float>&)> after_epoch;
+  std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 };
 
 class TrainSequenceOperator : public graph::CollectiveOperator {
@@ -124,7 +124,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
           .with_hint("is 'target' the right column? are all rows held out?");
     network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
-    network_->after_epoch = [&](int64_t epoch, double loss, const std::vector<float>& weights) { return epoch_done(epoch, loss, weights); };
+    network_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) { return epoch_done(epoch, loss, weights()); };
     params_.freeze_in(network_->change_parameters());
     load_shards(context);
     curve_.emplace(context.comm(), context.folder());

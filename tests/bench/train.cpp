@@ -142,7 +142,7 @@ int main(int argc, char** argv) try {
   else if (words[0] == "encoder") make_encoder(c, data, shape_of(words[1]));
   else throw std::runtime_error("unknown case " + name);
   std::vector<float> weights(c.parameters.size()), gradient(c.parameters.dense_size());
-  nn::TableGradients<float> tables(c.parameters);
+  nn::TableRows<float> tables(c.parameters);
   data.copy_weights(c.parameters, weights);
   nn::Optimizer<float> optimizer(c.optimizer, c.parameters);
   nn::Tape<float> tape;

@@ -52,7 +52,7 @@ TEST(Tables, GradientsByRowsAreThoseOfTheMatrix) {
   EXPECT_EQ(rows.p.dense_size(), rows.items.table.at);
   const auto weights = weights_of<double>(whole.p);
   std::vector<double> gradient(whole.p.size()), dense(rows.p.dense_size());
-  TableGradients<double> tables(rows.p);
+  TableRows<double> tables(rows.p);
   ASSERT_EQ(tables.tables.size(), 2u);
   Tape<double> t;
   for (uint64_t step = 0; step < 3; ++step) {
@@ -79,9 +79,9 @@ TEST(Tables, GradientsByRowsAreThoseOfTheMatrix) {
 
 std::vector<float> trained(bool by_rows, const OptimizerOptions& options, int steps) {
   const Model model(by_rows);
-  auto weights = weights_of<float>(model.p);
+  auto weights = weights_of<float>(Model(false).p);
   std::vector<float> gradient(model.p.dense_size());
-  TableGradients<float> tables(model.p);
+  TableRows<float> tables(model.p);
   Optimizer<float> optimizer(options, model.p);
   Tape<float> t;
   for (int step = 0; step < steps; ++step) {
@@ -109,7 +109,7 @@ TEST(Tables, AdamMovesTouchedRowsAlone) {
   const Embedding items(p, "items", 5, 2, Initial::constant(1), true);
   auto weights = weights_of<float>(p);
   Optimizer<float> optimizer({.lr = 0.1}, p);
-  TableGradients<float> tables(p);
+  TableRows<float> tables(p);
   double w = 1, m = 0, v = 0;
   for (int step = 1; step <= 6; ++step) {
     tables.clear();
@@ -135,7 +135,7 @@ TEST(Tables, WhatCannotBeDoneIsAnError) {
     EXPECT_THROW(Optimizer<float>(options, p), Error);
   const auto weights = weights_of<float>(p);
   std::vector<float> none;
-  TableGradients<float> tables(p);
+  TableRows<float> tables(p);
   Tape<float> t;
   std::vector<float> gradient(p.dense_size() + 1);
   EXPECT_THROW(t.start(p, weights, gradient, 0, 0, &tables), Error);
@@ -145,7 +145,7 @@ TEST(Tables, WhatCannotBeDoneIsAnError) {
   const auto all = weights_of<float>(with_dense);
   std::vector<float> room(with_dense.dense_size());
   EXPECT_THROW(t.start(with_dense, all, room), Error) << "no room for rows";
-  TableGradients<float> of_rows(with_dense);
+  TableRows<float> of_rows(with_dense);
   t.start(with_dense, all, room, 0, 0, &of_rows);
   std::vector<int32_t> targets{1};
   EXPECT_THROW(linear_cross_entropy<float>(t, dense(t, behind(t, std::vector<int32_t>{1})), behind.table, {}, targets), Error) << "it wants all rows";

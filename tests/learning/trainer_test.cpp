@@ -14,6 +14,7 @@
 #include "framework/data/array_store.h"
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
+#include "framework/train/checkpoint.h"
 #include "framework/train/layered_model.h"
 #include "tests/support/batches.h"
 
@@ -21,6 +22,7 @@ namespace throng::train {
 namespace {
 
 constexpr size_t kWords = 9, kWidth = 5, kLength = 6;
+constexpr int32_t kApart = 211;  // rows of a table that words lie apart, so that several ranks own some
 
 /// The next word of made-up sequences, by a recurrent layer and a batch norm.
 class NextWord : public LayeredModel {
@@ -30,26 +32,42 @@ class NextWord : public LayeredModel {
     norm_ = nn::BatchNorm(parameters_, "norm", kWidth);
     recurrent_ = nn::Recurrent(parameters_, "recurrent", kWidth, kWidth);
     out_ = nn::Linear(parameters_, "out", kWidth, kWords);
-    if (by_rows) words_ = nn::Embedding(parameters_, "words", kWords, kWidth, nn::Initial::normal(1), true);
+    if (by_rows) words_ = nn::Embedding(parameters_, "words", kWords * size_t(kApart), kWidth, nn::Initial::normal(1), true);
     set_examples(comm, std::vector<size_t>(size_t(comm.first_shard(comm.rank() + 1, shards) - comm.first_shard(comm.rank(), shards)), examples * 8 / size_t(shards)));
   }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
     if (fail_at >= 0 && shard == fail_at) throw data_error("shard {} is rotten", shard);
     std::vector<int32_t> words, next;
+    put_words(shard, examples, words, next);
+    if (parameters_.is_table(words_.table)) place(words);
+    const auto segments = nn::Segments::of_lengths(std::vector<size_t>(examples.size(), kLength));
+    return int64_t(nn::cross_entropy<float>(t, out_(t, recurrent_(t, norm_(t, words_(t, words)), segments)), next));
+  }
+  bool epoch_done(int64_t, double training_loss, const AllWeights&) override { return losses.push_back(training_loss), true; }
+
+  void want_rows_of(int shard, std::span<const size_t> examples, Random, nn::TableRows<float>& wanted) const override {
+    std::vector<int32_t> words, next;
+    put_words(shard, examples, words, next);
+    place(words);
+    for (int32_t word : words)
+      if (word != forgotten) wanted.tables[0].want(word);
+  }
+
+  int fail_at = -1;
+  int32_t forgotten = -1;
+  std::vector<double> losses;
+
+ private:
+  static void place(std::vector<int32_t>& words) {
+    for (auto& word : words) word = (word + 1) * kApart - 1;
+  }
+  static void put_words(int shard, std::span<const size_t> examples, std::vector<int32_t>& words, std::vector<int32_t>& next) {
     for (size_t i : examples) {
       Random random{uint64_t(shard), i};
       int32_t word = int32_t(random.below(kWords));
       for (size_t k = 0; k < kLength; ++k) words.push_back(word), word = (word * 2 + int32_t(random.below(2))) % int32_t(kWords), next.push_back(word);
     }
-    const auto segments = nn::Segments::of_lengths(std::vector<size_t>(examples.size(), kLength));
-    return int64_t(nn::cross_entropy<float>(t, out_(t, recurrent_(t, norm_(t, words_(t, words)), segments)), next));
   }
-  bool epoch_done(int64_t, double training_loss, const std::vector<float>&) override { return losses.push_back(training_loss), true; }
-
-  int fail_at = -1;
-  std::vector<double> losses;
-
- private:
   nn::Embedding words_;
   nn::BatchNorm norm_;
   nn::Recurrent recurrent_;
@@ -62,12 +80,12 @@ struct Outcome {
   StepProfile profile;
 };
 
-Outcome trained(const std::filesystem::path& folder, int ranks, TrainerOptions options = {}, int threads = 1) {
+Outcome trained(const std::filesystem::path& folder, int ranks, TrainerOptions options = {}, int threads = 1, bool by_rows = false) {
   std::filesystem::create_directories(folder);
   Outcome outcome;
   std::mutex mutex;
   comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
-    NextWord model(comm, options.shards);
+    NextWord model(comm, options.shards, 20, by_rows);
     ThreadPool pool(threads);
     StepProfile profile;
     TrainerOptions mine = options;
@@ -130,6 +148,85 @@ TEST(Trainer, ClipsTheLengthOfTheWholeGradient) {
       EXPECT_NEAR(length(clipped), 0.05, 1e-6);
       for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(clipped[i], whole[i] * 0.05 / length(whole), 1e-6) << i;
     }
+}
+
+// Each rank has a part of the rows; steps bring those that they use together.
+TEST(Trainer, TablesLieOverRanks) {
+  testing::TemporaryFolder folder;
+  for (auto kind : {nn::OptimizerOptions::Kind::kAdam, nn::OptimizerOptions::Kind::kAdagrad, nn::OptimizerOptions::Kind::kSgd}) {
+    TrainerOptions options;
+    options.epochs = 3, options.optimizer.kind = kind, options.optimizer.lr = 0.05, options.checkpoint_every = 7, options.accumulate = 2;
+    const std::string name = std::to_string(int(kind)) + " ";
+    const Outcome one = trained(folder / (name + "one"), 1, options, 1, true);
+    EXPECT_LT(one.losses.back(), one.losses.front());
+    EXPECT_GT(one.profile.rows, 0);
+    for (int ranks : {2, 3, 5, 8}) EXPECT_EQ(trained(folder / fmt::format("{}{}", name, ranks), ranks, options, ranks == 2 ? 2 : 1, true).weights, one.weights) << ranks << " ranks";
+    // Rows that no step used stay as they begin; others do not.
+    comm::run_on_threads(1, [&](comm::Communicator& comm) {
+      const NextWord model(comm, 8, 20, true);
+      std::vector<float> begin(model.parameters().size());
+      model.parameters().initialize<float>(begin, options.seed);
+      const auto& table = model.parameters().find("words.weight").where;
+      for (size_t row = 0; row < table.rows; ++row) {
+        const size_t at = table.at + row * kWidth;
+        EXPECT_EQ(std::equal(&begin[at], &begin[at + kWidth], &one.weights[at]), (row + 1) % size_t(kApart) != 0) << row;
+      }
+    });
+  }
+}
+
+TEST(Trainer, TablesGoOnFromCheckpointsOfAnyRanks) {
+  testing::TemporaryFolder folder;
+  TrainerOptions options;
+  options.epochs = 2, options.optimizer.lr = 0.05, options.checkpoint_every = 2;
+  const Outcome whole = trained(folder / "whole", 1, options, 1, true);
+  const auto tables = [&] {
+    int64_t n = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "cut")) n += entry.path().filename().string().starts_with("tables_");
+    return n;
+  };
+  const auto stop = [&](int ranks) {
+    options.stop_agreed = [] { return true; };
+    EXPECT_THROW(trained(folder / "cut", ranks, options, 1, true), Error);
+    options.stop_agreed = nullptr;
+    EXPECT_EQ(tables(), ranks) << "one file a rank, of the newest checkpoint alone";
+  };
+  stop(3), stop(5);
+  EXPECT_EQ(trained(folder / "cut", 2, options, 1, true).weights, whole.weights);
+  EXPECT_EQ(tables(), 2);
+  // Kept ones keep their rows.
+  std::filesystem::remove_all(folder / "cut");
+  options.keep_checkpoints = 2;
+  EXPECT_EQ(trained(folder / "cut", 3, options, 1, true).weights, whole.weights);
+  EXPECT_EQ(tables(), 6);
+  Checkpoints::remove_newest(folder / "cut");
+  EXPECT_EQ(tables(), 6) << "the newest has a name of its own, too";
+  std::filesystem::copy_file(folder / "cut" / "checkpoint_epoch000001_step000000010.h5", folder / "cut" / "checkpoint.h5");
+  std::filesystem::remove(folder / "cut" / "tables_epoch000001_step000000010_0341.h5");
+  try {
+    trained(folder / "cut", 2, options, 1, true);
+    ADD_FAILURE() << "rows are missing";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::kData);
+    EXPECT_NE(error.text().find("rows of tables are missing: blocks "), std::string::npos) << error.text();
+  }
+}
+
+TEST(Trainer, RowsThatWereNotAskedForAreABug) {
+  testing::TemporaryFolder folder;
+  try {
+    comm::run_on_threads(2, [&](comm::Communicator& comm) {
+      NextWord model(comm, 8, 20, true);
+      model.forgotten = 5 * kApart - 1;
+      ThreadPool pool(1);
+      TrainerOptions options;
+      options.folder = folder.path();
+      train(model, comm, pool, options);
+    });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.text().find("row 1054 of 'words.weight' is not among those that the model said it uses"), std::string::npos) << error.text();
+  }
 }
 
 TEST(Trainer, CheckpointsComeBySteps) {

@@ -1,4 +1,4 @@
-// Gradients of tables of which a step touches few rows: the rows alone.
+// Some rows of tables, where a step touches few of many: their gradients, or their weights.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -10,21 +10,24 @@
 
 namespace throng::nn {
 
-/// Rows of one table, each once, in the order in which they were first touched, with their gradients. T is float or double.
+/// Rows of one table, each once, in the order in which they were first touched, with numbers for each. T is float or double.
 template <class T>
-class RowGradients {
+class Rows {
  public:
-  explicit RowGradients(const Parameter& table) : table_(table), slots_(table.rows, kNone) {}
+  static constexpr uint32_t kNone = UINT32_MAX;
+  explicit Rows(const Parameter& table) : table_(table) {}
 
   const Parameter& table() const { return table_; }
   const std::vector<int32_t>& rows() const { return rows_; }
   size_t cols() const { return table_.cols; }
   T* values(size_t slot) { return values_.data() + slot * cols(); }
   const T* values(size_t slot) const { return values_.data() + slot * cols(); }
+  /// kNone where the row is not among them.
+  uint32_t slot_of(int32_t row) const { return size_t(row) < slots_.size() ? slots_[size_t(row)] : kNone; }
 
   /// Adds a row's gradient.
   void add(int32_t row, const T* gradient) {
-    uint32_t& slot = slots_[size_t(row)];
+    uint32_t& slot = place_of(row);
     if (slot == kNone) {
       slot = uint32_t(rows_.size());
       rows_.push_back(row);
@@ -34,6 +37,15 @@ class RowGradients {
     T* to = values(slot);
     for (size_t c = 0; c < cols(); ++c) to[c] += gradient[c];
   }
+  /// Takes a row in, without numbers yet; these come with `make_room`.
+  void want(int32_t row) {
+    uint32_t& slot = place_of(row);
+    if (slot != kNone) return;
+    slot = uint32_t(rows_.size());
+    rows_.push_back(row);
+  }
+  void make_room() { values_.resize(rows_.size() * cols()); }
+
   void scale(T factor) {
     for (T& v : values_) v *= factor;
   }
@@ -50,28 +62,32 @@ class RowGradients {
   }
 
  private:
-  static constexpr uint32_t kNone = UINT32_MAX;
+  uint32_t& place_of(int32_t row) {
+    if (size_t(row) >= slots_.size()) slots_.resize(std::max(size_t(row) + 1, std::min(table_.rows, 2 * slots_.size())), kNone);
+    return slots_[size_t(row)];
+  }
   Parameter table_;
-  std::vector<uint32_t> slots_;  // by row
+  std::vector<uint32_t> slots_;  // by row, up to the greatest so far
   std::vector<int32_t> rows_;
   AlignedVector<T> values_;
 };
 
 /// Of all tables of a model.
 template <class T>
-struct TableGradients {
-  std::vector<RowGradients<T>> tables;
-  TableGradients() = default;
-  explicit TableGradients(const Parameters& parameters) {
+struct TableRows {
+  std::vector<Rows<T>> tables;
+  TableRows() = default;
+  explicit TableRows(const Parameters& parameters) {
     for (const auto& e : parameters.entries())
       if (e.table) tables.emplace_back(e.where);
   }
   /// Of the table that begins at `at`; null where there is none.
-  RowGradients<T>* find(size_t at) {
+  Rows<T>* find(size_t at) {
     for (auto& table : tables)
       if (table.table().at == at) return &table;
     return nullptr;
   }
+  const Rows<T>* find(size_t at) const { return const_cast<TableRows*>(this)->find(at); }
   void clear() {
     for (auto& table : tables) table.clear();
   }

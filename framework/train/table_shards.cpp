@@ -1,0 +1,257 @@
+#include "framework/train/table_shards.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "framework/data/array_store.h"
+
+namespace throng::train {
+namespace {
+
+using Rows = nn::Rows<float>;
+
+template <class T>
+void put(Buffer& to, const T* values, size_t n) {
+  const size_t at = to.size();
+  to.resize(at + n * sizeof(T));
+  std::memcpy(&to[at], values, n * sizeof(T));
+}
+
+/// Reads what `put` wrote.
+class Reader {
+ public:
+  explicit Reader(const Buffer& from) : from_(from) {}
+  bool done() const { return at_ == from_.size(); }
+  template <class T>
+  void get(T* values, size_t n) {
+    THRONG_CHECK(at_ + n * sizeof(T) <= from_.size(), "a message of {} bytes ends too soon", from_.size());
+    std::memcpy(values, from_.data() + at_, n * sizeof(T));
+    at_ += n * sizeof(T);
+  }
+
+ private:
+  const Buffer& from_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+TableShards::TableShards(comm::Communicator& comm, const nn::Parameters& parameters, const nn::OptimizerOptions& options) : comm_(comm), parameters_(parameters), all_(parameters) {
+  for (int b = 0; b < kBlocks; ++b) owners_.push_back(comm.owner_of_shard(b, kBlocks));
+  const size_t first = size_t(first_of(comm.rank())), end = size_t(first_of(comm.rank() + 1));
+  for (const auto& e : parameters.entries()) {
+    if (!e.table) continue;
+    auto& begins = begins_.emplace_back(1, 0);
+    for (size_t b = 0; b < kBlocks; ++b) begins.push_back(begins.back() + (e.where.rows + kBlocks - 1 - b) / kBlocks);
+    own_.add_table(e.name, begins[end] - begins[first], e.where.cols, e.initial);
+    if (e.frozen) own_.freeze(e.name);
+    own_.scale_lr(e.name, e.lr_scale);
+  }
+  weights_.resize(own_.size());
+  optimizer_ = std::make_unique<nn::Optimizer<float>>(options, own_, std::span<const nn::Slice>(), true);
+  sums_ = nn::TableRows<float>(own_);
+}
+
+template <class Visit>
+void TableShards::for_own(const Visit& visit) const {
+  const int first = first_of(comm_.rank()), end = first_of(comm_.rank() + 1);
+  for (size_t k = 0; k < all_.tables.size(); ++k) {
+    size_t place = 0;
+    for (int block = first; block < end; ++block)
+      for (size_t row = size_t(block); row < all_.tables[k].table().rows; row += kBlocks) visit(k, row, place++);
+  }
+}
+
+void TableShards::initialize(uint64_t seed) {
+  std::vector<const nn::Parameters::Entry*> entries;
+  for (const auto& e : parameters_.entries())
+    if (e.table) entries.push_back(&e);
+  for_own([&](size_t k, size_t row, size_t place) { nn::Parameters::initialize_row(*entries[k], row, &weights_[own_.entries()[k].where.at + place * entries[k]->where.cols], seed); });
+}
+
+void TableShards::take(std::span<const float> weights) {
+  for_own([&](size_t k, size_t row, size_t place) {
+    const auto& whole = all_.tables[k].table();
+    std::copy_n(&weights[whole.at + row * whole.cols], whole.cols, &weights_[own_.entries()[k].where.at + place * whole.cols]);
+  });
+}
+
+void TableShards::gather(std::span<float> weights) const {
+  const std::string mine(reinterpret_cast<const char*>(weights_.data()), weights_.size() * sizeof(float));
+  const auto parts = comm_.allgather(mine);
+  for (int r = 0; r < comm_.size(); ++r) {
+    const char* from = parts[size_t(r)].data();
+    for (size_t k = 0; k < all_.tables.size(); ++k) {
+      const auto& whole = all_.tables[k].table();
+      const size_t rows = begins_[k][size_t(first_of(r + 1))] - begins_[k][size_t(first_of(r))];
+      size_t place = 0;
+      for (int block = first_of(r); block < first_of(r + 1); ++block)
+        for (size_t row = size_t(block); row < whole.rows; row += kBlocks) std::memcpy(&weights[whole.at + row * whole.cols], from + place++ * whole.cols * sizeof(float), whole.cols * sizeof(float));
+      from += (rows * whole.cols + 15) / 16 * 16 * sizeof(float);  // as Parameters lays them out
+    }
+  }
+}
+
+void TableShards::fetch(nn::TableRows<float>& wanted) {
+  const size_t ranks = size_t(comm_.size());
+  // What is asked of each rank: for each table how many rows, and which.
+  std::vector<Buffer> questions(ranks);
+  for (size_t k = 0; k < wanted.tables.size(); ++k) {
+    std::vector<std::vector<int32_t>> places(ranks);
+    for (int32_t row : wanted.tables[k].rows()) places[size_t(owner(row))].push_back(local(k, row));
+    for (size_t r = 0; r < ranks; ++r) {
+      const int64_t n = int64_t(places[r].size());
+      put(questions[r], &n, 1), put(questions[r], places[r].data(), places[r].size());
+    }
+  }
+  std::vector<Buffer> answers(ranks);
+  const auto asked = comm_.alltoall(std::move(questions));
+  for (size_t r = 0; r < ranks; ++r) {
+    Reader reader(asked[r]);
+    for (const auto& e : own_.entries()) {
+      int64_t n = 0;
+      reader.get(&n, 1);
+      std::vector<int32_t> places(static_cast<size_t>(n));
+      reader.get(places.data(), places.size());
+      for (int32_t place : places) put(answers[r], &weights_[e.where.at + size_t(place) * e.where.cols], e.where.cols);
+    }
+  }
+  const auto values = comm_.alltoall(std::move(answers));
+  std::vector<Reader> readers(values.begin(), values.end());
+  for (auto& table : wanted.tables) {
+    table.make_room();
+    for (size_t slot = 0; slot < table.rows().size(); ++slot) readers[size_t(owner(table.rows()[slot]))].get(table.values(slot), table.cols());
+  }
+}
+
+void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched) {
+  const size_t ranks = size_t(comm_.size());
+  std::vector<Buffer> messages(ranks);
+  // Shards are not added up before they are sent: the sum of some would have other bits.
+  for (const auto& shard : mine)
+    for (size_t k = 0; k < fetched.tables.size(); ++k) {
+      const Rows& rows = shard.tables[k];
+      for (size_t slot = 0; slot < rows.rows().size(); ++slot) {
+        const int32_t row = fetched.tables[k].rows()[size_t(rows.rows()[slot])], to[2] = {int32_t(k), local(k, row)};
+        Buffer& message = messages[size_t(owner(row))];
+        put(message, to, 2), put(message, rows.values(slot), rows.cols());
+      }
+    }
+  sums_.clear();
+  std::vector<float> values;
+  for (const auto& message : comm_.alltoall(std::move(messages)))
+    for (Reader reader(message); !reader.done();) {
+      int32_t to[2];
+      reader.get(to, 2);
+      Rows& rows = sums_.tables.at(size_t(to[0]));
+      values.resize(rows.cols());
+      reader.get(values.data(), values.size());
+      rows.add(to[1], values.data());
+    }
+}
+
+double TableShards::squares() const {
+  // By table and block, in the order of rows within one; ranks own stretches of blocks.
+  const size_t first = size_t(first_of(comm_.rank())), end = size_t(first_of(comm_.rank() + 1));
+  const size_t tables = all_.tables.size();
+  std::vector<double> blocks((end - first) * tables);
+  for (size_t k = 0; k < tables; ++k) {
+    const Rows& rows = sums_.tables[k];
+    const auto& begins = begins_[k];
+    for (uint32_t slot : rows.by_row()) {
+      const size_t at = begins[first] + size_t(rows.rows()[slot]);
+      const size_t block = size_t(std::upper_bound(begins.begin(), begins.end(), at) - begins.begin()) - 1;
+      blocks[(block - first) * tables + k] += nn::squares_of({rows.values(slot), rows.cols()});
+    }
+  }
+  double sum = 0;
+  for (const auto& part : comm_.allgather(std::string(reinterpret_cast<const char*>(blocks.data()), blocks.size() * sizeof(double))))
+    for (size_t i = 0; i < part.size(); i += sizeof(double)) {
+      double block;
+      std::memcpy(&block, part.data() + i, sizeof block);
+      sum += block;
+    }
+  return sum;
+}
+
+void TableShards::update(double factor, double lr_factor) {
+  for (auto& table : sums_.tables) table.scale(float(factor));
+  optimizer_->update(weights_, {}, lr_factor, &sums_);
+}
+
+// ---------------------------------------------------------------------------------------------- checkpoints
+
+namespace {
+
+constexpr const char* kPrefix = "tables_";
+
+std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& tag, int first_block) { return folder / fmt::format("{}{}_{:04}.h5", kPrefix, tag, first_block); }
+
+/// The first blocks of a tag's files, in order.
+std::vector<int> firsts_of(const std::filesystem::path& folder, const std::string& tag) {
+  std::vector<int> found;
+  for (int block = 0; block < TableShards::kBlocks; ++block)
+    if (std::filesystem::exists(file_of(folder, tag, block))) found.push_back(block);
+  return found;
+}
+
+}  // namespace
+
+std::function<void()> TableShards::writer(const std::filesystem::path& folder, const std::string& tag) const {
+  const int first = first_of(comm_.rank()), end = first_of(comm_.rank() + 1);
+  if (none() || first == end) return [] {};
+  auto store = std::make_shared<data::ArrayStore>();
+  store->put("blocks", std::vector<int64_t>{first, end, optimizer_->steps()});
+  for (size_t k = 0; k < all_.tables.size(); ++k) {
+    const auto& where = own_.entries()[k].where;
+    const auto part = [&](const std::vector<float>& from) { return std::vector<float>(from.begin() + ptrdiff_t(where.at), from.begin() + ptrdiff_t(where.at + where.size())); };
+    store->put(fmt::format("table_{}", k), part(weights_));
+    for (size_t i = 0; i < optimizer_->state().size(); ++i) store->put(fmt::format("table_{}_optimizer_{}", k, i), part(optimizer_->state()[i]));
+  }
+  return [store, path = file_of(folder, tag, first)] { store->save(path); };
+}
+
+void TableShards::remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& tag)>& keep) {
+  std::vector<std::filesystem::path> gone;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    const size_t begin = std::strlen(kPrefix), end = name.rfind('_');
+    if (end > begin && !keep(name.substr(begin, end - begin))) gone.push_back(entry.path());
+  }
+  std::error_code ignored;
+  for (const auto& path : gone) std::filesystem::remove(path, ignored);
+}
+
+void TableShards::load(const std::filesystem::path& folder, const std::string& tag) {
+  const size_t first = size_t(first_of(comm_.rank())), end = size_t(first_of(comm_.rank() + 1));
+  if (none() || first == end) return;
+  size_t at = first;  // blocks before it are read
+  const auto firsts = firsts_of(folder, tag);
+  for (size_t f = 0; f < firsts.size(); ++f) {
+    if (size_t(firsts[f]) >= end || (f + 1 < firsts.size() && size_t(firsts[f + 1]) <= at)) continue;
+    const auto path = file_of(folder, tag, firsts[f]);
+    const auto store = data::ArrayStore::load(path);
+    const auto& blocks = store.integers("blocks");
+    const size_t from = std::max(at, size_t(blocks.at(0))), to = std::min(end, size_t(blocks.at(1)));
+    if (from >= to) continue;
+    if (from != at) break;
+    for (size_t k = 0; k < all_.tables.size(); ++k) {
+      const auto& where = own_.entries()[k].where;
+      const auto& begins = begins_[k];
+      const size_t n = (begins[to] - begins[from]) * where.cols, there = (begins[from] - begins[size_t(blocks.at(0))]) * where.cols, here = where.at + (begins[from] - begins[first]) * where.cols;
+      const auto copy = [&](const std::string& name, std::vector<float>& into) {
+        const auto& values = store.floats(name);
+        if (values.size() != (begins[size_t(blocks.at(1))] - begins[size_t(blocks.at(0))]) * where.cols) throw data_error("{}: belongs to another model", path.string());
+        std::copy_n(values.begin() + ptrdiff_t(there), n, into.begin() + ptrdiff_t(here));
+      };
+      copy(fmt::format("table_{}", k), weights_);
+      for (size_t i = 0; i < optimizer_->state().size(); ++i) copy(fmt::format("table_{}_optimizer_{}", k, i), optimizer_->state()[i]);
+    }
+    optimizer_->set_steps(blocks.at(2));
+    at = to;
+  }
+  if (at != end) throw data_error("{}: rows of tables are missing: blocks {} to {} of {}", folder.string(), at, end, kBlocks).with_hint("all files tables_* of a checkpoint belong together");
+}
+
+}  // namespace throng::train

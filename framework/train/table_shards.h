@@ -1,0 +1,73 @@
+// Tables cut by row over ranks: each rank has, moves and writes its part.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "framework/comm/communicator.h"
+#include "framework/nn/optimizer.h"
+#include "framework/nn/table_rows.h"
+
+namespace throng::train {
+
+/// Row r belongs to logical block r % kBlocks, so that neighbours, which are often as frequent as each other, go to different ranks; a rank owns a stretch of
+/// blocks (Communicator::first_shard). A step fetches the rows that its shards use from their owners, and gives the owners the gradients of these rows, which
+/// they add up in the order of shards: two exchanges of all ranks with all. What is summed over rows is summed by block, so that no bit depends on ranks.
+class TableShards {
+ public:
+  static constexpr int kBlocks = 1024;
+
+  /// Not collective. `options` are the optimiser's.
+  TableShards(comm::Communicator& comm, const nn::Parameters& parameters, const nn::OptimizerOptions& options);
+  TableShards(const TableShards&) = delete;
+  TableShards& operator=(const TableShards&) = delete;
+
+  /// The model has no tables: nothing is to be done.
+  bool none() const { return all_.tables.empty(); }
+  /// Not collective. The first weights of this rank's rows.
+  void initialize(uint64_t seed);
+
+  /// Collective. Gets the weights of the rows that are in `wanted`, the union over this rank's shards (Rows::want). They stay until the next call.
+  void fetch(nn::TableRows<float>& wanted);
+  /// Collective. Adds up what the shards of all ranks have, by places among the rows fetched; `mine` are this rank's shards in order.
+  void sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched);
+  /// Collective. The sum of squares of all that was summed.
+  double squares() const;
+  /// Not collective. Moves this rank's rows along `factor` times the sums.
+  void update(double factor, double lr_factor);
+
+  /// Collective. All rows of all tables, on every rank: `weights` is the model's whole array.
+  void gather(std::span<float> weights) const;
+  /// Not collective. Takes this rank's rows out of the model's whole array.
+  void take(std::span<const float> weights);
+
+  /// Not collective. Copies this rank's rows and the optimiser's state of them, and returns what writes them to a file of `tag`: on any thread, beside the steps.
+  std::function<void()> writer(const std::filesystem::path& folder, const std::string& tag) const;
+  /// Not collective. Reads this rank's rows from what any number of ranks have saved. A data error where they are of another model.
+  void load(const std::filesystem::path& folder, const std::string& tag);
+  /// Removes the files of all tags but those to keep.
+  static void remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& tag)>& keep);
+
+ private:
+  int owner(int32_t row) const { return owners_[size_t(row) % kBlocks]; }
+  /// Where a row lies among those of its owner.
+  int32_t local(size_t table, int32_t row) const { return int32_t(begins_[table][size_t(row) % kBlocks] - begins_[table][size_t(first_of(owner(row)))]) + row / kBlocks; }
+  int first_of(int rank) const { return comm_.first_shard(rank, kBlocks); }
+  /// visit(table, row, local), in the order in which this rank's rows lie.
+  template <class Visit>
+  void for_own(const Visit& visit) const;
+
+  comm::Communicator& comm_;
+  const nn::Parameters& parameters_;
+  nn::TableRows<float> all_;                    // one of each table; holds nothing
+  std::vector<int> owners_;                     // by block
+  std::vector<std::vector<size_t>> begins_;     // by table and block: rows of all blocks before it
+  nn::Parameters own_;                          // this rank's rows as tables of their own
+  std::vector<float> weights_;
+  std::unique_ptr<nn::Optimizer<float>> optimizer_;
+  nn::TableRows<float> sums_;                   // by place among this rank's rows
+};
+
+}  // namespace throng::train
