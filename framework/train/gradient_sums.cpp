@@ -10,6 +10,7 @@
 
 #include "framework/base/buffer.h"
 #include "framework/base/thread_pool.h"
+#include "framework/tensor/bfloat16.h"
 
 namespace throng::train {
 namespace {
@@ -44,10 +45,11 @@ using Sources = std::vector<const float*>;  // by place in the tree: 1 the root,
 size_t place_of(const Node& node, int shards) { return size_t(shards / node.size + node.shard / node.size); }
 
 /// The sum of the node at `place` over `n` numbers from `at`: where it lies, or in `room`, which has kBlock numbers for each level.
-const float* add_up(const Sources& sources, size_t place, size_t at, size_t n, float* room) {
+const float* add_up(const Sources& sources, size_t place, size_t at, size_t n, float* room, bool rounds) {
   if (sources[place]) return sources[place] + at;
-  const float *left = add_up(sources, 2 * place, at, n, room + kBlock), *right = add_up(sources, 2 * place + 1, at, n, room + 2 * kBlock);
+  const float *left = add_up(sources, 2 * place, at, n, room + kBlock, rounds), *right = add_up(sources, 2 * place + 1, at, n, room + 2 * kBlock, rounds);
   for (size_t i = 0; i < n; ++i) room[i] = left[i] + right[i];
+  if (rounds && place != 1) tensor::round_to_bfloat16({room, n});
   return room;
 }
 
@@ -64,6 +66,8 @@ struct GradientSums::State {
   std::vector<std::vector<uint32_t>> entry_buckets;  // by entry: the buckets it lies in
   std::vector<uint32_t> order;                     // of buckets, the same on all ranks
   const size_t room, bucket_numbers;
+  const bool rounds;                               // to bfloat16
+  std::vector<std::vector<uint16_t>> on_the_way;   // what is sent of this step, where it rounds
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -76,8 +80,8 @@ struct GradientSums::State {
   std::exception_ptr failure;
   std::thread thread;
 
-  State(comm::Communicator& c, const nn::Parameters& p, int num_shards, size_t numbers)
-      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)), bucket_numbers(numbers) {
+  State(comm::Communicator& c, const nn::Parameters& p, int num_shards, size_t numbers, Wire wire)
+      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)), bucket_numbers(numbers), rounds(wire == Wire::kBfloat16 && num_shards > 1) {
     THRONG_CHECK(numbers > 0 && numbers % kLeastBucket == 0, "buckets of {}", numbers);
     const size_t size = p.dense_size();
     for (int s = 0; s < std::max(1, owned); ++s) gradients.emplace_back(size);
@@ -119,14 +123,32 @@ struct GradientSums::State {
 
   /// Sums of the shards of this rank in place: the node's numbers lie with its first shard.
   void fold(const Node& node, size_t begin, size_t end) {
+    for (int s = node.shard; rounds && s < node.shard + node.size; ++s) tensor::round_to_bfloat16(std::span(gradients[size_t(s - first)]).subspan(begin, end - begin));
     if (node.size == 1) return;
     Sources sources(size_t(2 * shards), nullptr);
     for (int s = node.shard; s < node.shard + node.size; ++s) sources[place_of({s, 1}, shards)] = gradients[size_t(s - first)].data();
     float* into = gradients[size_t(node.shard - first)].data();
     for (size_t at = begin; at < end; at += kBlock) {
       const size_t n = std::min(kBlock, end - at);
-      std::memcpy(into + at, add_up(sources, place_of(node, shards), at, n, thread_room()), n * sizeof(float));
+      std::memcpy(into + at, add_up(sources, place_of(node, shards), at, n, thread_room(), rounds), n * sizeof(float));
     }
+  }
+
+  void send(int to, std::span<const float> values) {
+    if (!rounds) return comm.put_view(to, std::as_bytes(values));
+    auto& half = on_the_way.emplace_back(values.size());
+    for (size_t i = 0; i < values.size(); ++i) half[i] = tensor::to_bfloat16(values[i]);
+    comm.put_view(to, std::as_bytes(std::span(half)));
+  }
+  Buffer receive(int from, size_t numbers) {
+    Buffer message = comm.take_one(from);
+    THRONG_CHECK(message.size() == numbers * (rounds ? sizeof(uint16_t) : sizeof(float)), "{} bytes for a slice of {}", message.size(), numbers);
+    if (!rounds) return message;
+    Buffer whole(numbers * sizeof(float));
+    const uint16_t* half = reinterpret_cast<const uint16_t*>(message.data());
+    float* values = reinterpret_cast<float*>(whole.data());
+    for (size_t i = 0; i < numbers; ++i) values[i] = tensor::from_bfloat16(half[i]);
+    return whole;
   }
 
   void sum_bucket(const Slice& bucket, uint32_t number) {
@@ -136,7 +158,7 @@ struct GradientSums::State {
       const int to = (me + d) % ranks;
       const Slice& slice = slices[size_t(to)][number];
       if (slice.begin == slice.end) continue;
-      for (const Node& node : nodes[size_t(me)]) comm.put_view(to, std::as_bytes(std::span(gradients[size_t(node.shard - first)]).subspan(slice.begin, slice.end - slice.begin)));
+      for (const Node& node : nodes[size_t(me)]) send(to, std::span(gradients[size_t(node.shard - first)]).subspan(slice.begin, slice.end - slice.begin));
     }
     const Slice& mine = slices[size_t(me)][number];
     if (mine.begin == mine.end) return;
@@ -150,15 +172,14 @@ struct GradientSums::State {
           source = gradients[size_t(node.shard - first)].data() + mine.begin;
           continue;
         }
-        received.push_back(comm.take_one(from));
-        THRONG_CHECK(received.back().size() == (mine.end - mine.begin) * sizeof(float), "{} bytes for a slice of {}", received.back().size(), mine.end - mine.begin);
+        received.push_back(receive(from, mine.end - mine.begin));
         source = reinterpret_cast<const float*>(received.back().data());
       }
     }
     float* into = gradients[0].data() + mine.begin;
     for (size_t at = 0; at < mine.end - mine.begin; at += kBlock) {
       const size_t n = std::min(kBlock, mine.end - mine.begin - at);
-      const float* sum = add_up(sources, 1, at, n, thread_room());
+      const float* sum = add_up(sources, 1, at, n, thread_room(), rounds);
       if (sum != into + at) std::memcpy(into + at, sum, n * sizeof(float));
     }
   }
@@ -211,8 +232,8 @@ struct GradientSums::State {
   }
 };
 
-GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background, size_t bucket)
-    : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards, bucket)) {
+GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background, size_t bucket, Wire wire)
+    : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards, bucket, wire)) {
   if (background && comm.size() > 1 && comm.transport().any_thread()) state_->thread = std::thread([this] { state_->run(); });
 }
 
@@ -230,6 +251,7 @@ GradientSums::~GradientSums() {
 void GradientSums::begin() {
   State& s = *state_;
   comm_.settle();  // gradients of the last step may be on their way
+  s.on_the_way.clear();
   std::lock_guard lock(s.mutex);
   s.told.assign(size_t(s.owned), std::vector<bool>(s.entry_buckets.size(), false));
   std::fill(s.missing.begin(), s.missing.end(), 0);

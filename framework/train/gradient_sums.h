@@ -22,8 +22,11 @@ class GradientSums {
  public:
   /// Numbers of a bucket, 4 MiB; others are multiples of kLeastBucket.
   static constexpr size_t kBucket = size_t{1} << 20, kLeastBucket = 16 * nn::kNormBlock;
+  /// How gradients travel: as they are; or as bfloat16, in half the bytes. Then each node of the tree but the last sum is rounded to it, travelling or not, so that
+  /// bits do not depend on ranks there either.
+  enum class Wire { kFloat32, kBfloat16 };
   /// Not collective. Without `background` all is done in `finish`.
-  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true, size_t bucket = kBucket);
+  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true, size_t bucket = kBucket, Wire wire = Wire::kFloat32);
   ~GradientSums();
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;

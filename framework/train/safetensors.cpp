@@ -7,6 +7,7 @@
 
 #include "framework/base/error.h"
 #include "framework/base/files.h"
+#include "framework/tensor/bfloat16.h"
 
 namespace throng::train {
 namespace {
@@ -36,14 +37,22 @@ std::vector<float> values_of(std::string_view bytes, const Convert& convert) {
 
 }  // namespace
 
-void save_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<const float> weights) {
+void save_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<const float> weights, Stored stored) {
   THRONG_CHECK(weights.size() == parameters.size(), "{} weights for a model of {}", weights.size(), parameters.size());
+  const bool half = stored == Stored::kBfloat16;
   json header = json::object();
   std::string numbers;
   for (const auto& e : parameters.entries()) {
-    const size_t bytes = e.where.size() * sizeof(float);
-    header[e.name] = {{"dtype", "F32"}, {"shape", {e.where.rows, e.where.cols}}, {"data_offsets", {numbers.size(), numbers.size() + bytes}}};
-    numbers.append(reinterpret_cast<const char*>(weights.data() + e.where.at), bytes);
+    const size_t bytes = e.where.size() * (half ? sizeof(uint16_t) : sizeof(float));
+    header[e.name] = {{"dtype", half ? "BF16" : "F32"}, {"shape", {e.where.rows, e.where.cols}}, {"data_offsets", {numbers.size(), numbers.size() + bytes}}};
+    if (!half) {
+      numbers.append(reinterpret_cast<const char*>(weights.data() + e.where.at), bytes);
+      continue;
+    }
+    for (size_t i = e.where.at; i < e.where.at + e.where.size(); ++i) {
+      const uint16_t number = tensor::to_bfloat16(weights[i]);
+      numbers.append(reinterpret_cast<const char*>(&number), sizeof number);
+    }
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the numbers lie at a multiple of 8

@@ -15,8 +15,10 @@ struct Tensor {
   std::vector<float> values;
 };
 
-/// Writes every matrix of a model under its name as F32, atomically. Rank-local. A system error where it cannot be written.
-void save_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<const float> weights);
+enum class Stored { kFloat32, kBfloat16 };
+
+/// Writes every matrix of a model under its name as F32 or BF16, atomically. Rank-local. A system error where it cannot be written.
+void save_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<const float> weights, Stored stored = Stored::kFloat32);
 
 /// All tensors of a file; F64, F32, F16 and BF16 become float. A data error for a damaged file or another type.
 std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path);

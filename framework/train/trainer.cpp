@@ -66,7 +66,7 @@ void check_shards(int shards, bool reproducible, int num_ranks) {
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();
-  GradientSums sums(comm, parameters, options.shards, options.overlap);
+  GradientSums sums(comm, parameters, options.shards, options.overlap, GradientSums::kBucket, options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32);
   nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices(), false);
   TableShards tables(comm, parameters, options.optimizer);
   nn::Schedule schedule = options.schedule;

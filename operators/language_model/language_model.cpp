@@ -85,6 +85,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);
     if (validation > 0) weights_ = curve.best_weights();
+    params_.round(weights_);
 
     const Judged held_out = judge(context, weights_, held_out_), of_validation = judge(context, weights_, validation_);
     write_rows(context, text.size(TokenText::kHeldOut) > 0);
@@ -180,7 +181,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     data::ArrayStore store;
     numbers_.words.save(store, "words");
     store.save(folder / "model.h5");
-    train::save_safetensors(folder / "model.safetensors", model_->parameters(), weights_);
+    params_.save(folder, model_->parameters(), weights_);
   }
 
   LanguageModel params_;

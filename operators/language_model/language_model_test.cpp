@@ -127,7 +127,7 @@ TEST(LanguageModel, ParametersMatter) {
   const auto run = testing::run_job(job(step("m", "lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "m");
   for (const char* more : {"model: gru", "layers: 2", "dropout: 0.3", "tied: true", "max_words: 3", "min_count: 60", "length: 4", "batch: 10", "accumulate: 2", "epochs: 3", "validation: 0.2", "optimizer: sgd", "optimizer: sgd, momentum: 0.5",
-                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "reproducible: false"}) {
+                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "wire: bfloat16", "stored: bfloat16", "reproducible: false"}) {
     EXPECT_NE(model_hash(testing::run_job(job(step("m", std::string(more).find("lr:") == std::string::npos ? std::string("lr: 0.01, ") + more : more)), folder, "other"), "m"), plain) << more;
     std::filesystem::remove_all(folder / "other");
   }

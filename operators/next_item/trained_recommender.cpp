@@ -53,9 +53,10 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   trainer.stop_agreed = [&] { return context.stop_agreed(); };
   weights_ = train::train(*model_, comm, context.pool(), trainer);
   if (training_.validation) weights_ = curve.best_weights();
+  training_.round(weights_);
   save_catalogue(context);
   if (comm.rank() == 0) {
-    train::save_safetensors(context.folder() / "model.safetensors", model_->parameters(), weights_);
+    training_.save(context.folder(), model_->parameters(), weights_);
     context.metric("curve", curve.points().dump());
     context.metric("profile", profile.to_json().dump());
   }

@@ -138,6 +138,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*network_, context.comm(), context.pool(), options);
     if (params_.validation > 0) weights_ = curve_->best_weights();
+    params_.round(weights_);
     judge(context);
     save(context);
   }
@@ -407,7 +408,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       store.put("numbers", numbers);
       store.put("weights", weights_);
       store.save(context.folder() / "model.h5");
-      train::save_safetensors(context.folder() / "model.safetensors", network_->parameters(), weights_);
+      params_.save(context.folder(), network_->parameters(), weights_);
       train::EpochCurve::remove_files(context.folder());
     }
     network_->shards.clear();

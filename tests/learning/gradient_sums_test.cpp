@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <thread>
 
 #include "framework/base/random.h"
@@ -32,27 +33,36 @@ void fill(std::span<float> gradient, int shard, int step) {
     for (size_t k = i; k < std::min(gradient.size(), i + 3); ++k) gradient[k] = float(random.normal()) * (random.below(4) == 0 ? 1e6f : 1.0f);
 }
 
-std::vector<float> plain_tree(int lo, int n, int step, size_t size) {
-  if (n > 1) {
-    auto left = plain_tree(lo, n / 2, step, size), right = plain_tree(lo + n / 2, n / 2, step, size);
-    for (size_t i = 0; i < size; ++i) left[i] += right[i];
-    return left;
-  }
+float rounded(float v) {
+  // By doubles: seven bits behind the leading one.
+  int exponent;
+  const double fraction = std::frexp(double(v), &exponent);
+  return float(std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8));
+}
+
+std::vector<float> plain_tree(int lo, int n, int step, size_t size, bool rounds = false, bool last = true) {
   std::vector<float> values(size);
-  fill(values, lo, step);
+  if (n > 1) {
+    values = plain_tree(lo, n / 2, step, size, rounds, false);
+    const auto right = plain_tree(lo + n / 2, n / 2, step, size, rounds, false);
+    for (size_t i = 0; i < size; ++i) values[i] += right[i];
+  } else {
+    fill(values, lo, step);
+  }
+  for (size_t i = 0; rounds && !last && i < size; ++i) values[i] = rounded(values[i]);
   return values;
 }
 
-TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) {
+void expect_the_plain_tree(GradientSums::Wire wire) {
   const nn::Parameters p = parameters();
   for (int shards : {1, 8, 16}) {
     std::vector<std::vector<float>> expected;
-    for (int step = 0; step < 2; ++step) expected.push_back(plain_tree(0, shards, step, p.dense_size()));
+    for (int step = 0; step < 2; ++step) expected.push_back(plain_tree(0, shards, step, p.dense_size(), wire == GradientSums::Wire::kBfloat16));
     for (int ranks : {1, 2, 3, 5, 8})
       for (bool background : {true, false}) {
         if (ranks > 3 && !background) continue;
         comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
-          GradientSums sums(comm, p, shards, background, kBucket);
+          GradientSums sums(comm, p, shards, background, kBucket, wire);
           ThreadPool pool(shards == 8 ? 2 : 1);
           const int first = comm.first_shard(comm.rank(), shards), owned = comm.first_shard(comm.rank() + 1, shards) - first;
           for (int step = 0; step < 2; ++step) {
@@ -80,6 +90,9 @@ TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) {
       }
   }
 }
+
+TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) { expect_the_plain_tree(GradientSums::Wire::kFloat32); }
+TEST(GradientSums, InBfloat16TooTheyDependOnShardsAlone) { expect_the_plain_tree(GradientSums::Wire::kBfloat16); }
 
 TEST(GradientSums, AFailedRankEndsTheOthers) {
   const nn::Parameters p = parameters();

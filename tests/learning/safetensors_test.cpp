@@ -41,6 +41,23 @@ TEST_F(SafeTensors, AreReadAsTheyWereWritten) {
     for (size_t i = 0; i < e.where.size(); ++i) EXPECT_EQ(again[e.where.at + i], weights_[e.where.at + i]) << e.name;
 }
 
+TEST_F(SafeTensors, HalfTheSizeInBfloat16) {
+  weights_[first_.weight.at] = 1.00390625f, weights_[first_.weight.at + 1] = 1.01171875f;  // halfway: to the even one
+  weights_[first_.weight.at + 2] = 3.4e38f, weights_[first_.weight.at + 3] = -1e-42f;
+  save_safetensors(folder_ / "w.safetensors", parameters_, weights_, Stored::kBfloat16);
+  std::vector<float> again(weights_.size(), -1.0f);
+  EXPECT_EQ(start_from_safetensors(folder_ / "w.safetensors", parameters_, again), 3u);
+  EXPECT_EQ(again[first_.weight.at], 1.0f);
+  EXPECT_EQ(again[first_.weight.at + 1], 1.015625f);
+  EXPECT_TRUE(std::isinf(again[first_.weight.at + 2]));
+  for (const auto& e : parameters_.entries())
+    for (size_t i = 4; i < e.where.size(); ++i) EXPECT_NEAR(again[e.where.at + i], weights_[e.where.at + i], std::abs(weights_[e.where.at + i]) / 256) << e.name;
+  save_safetensors(folder_ / "whole.safetensors", parameters_, weights_);
+  size_t numbers = 0;
+  for (const auto& e : parameters_.entries()) numbers += e.where.size();
+  EXPECT_NEAR(double(std::filesystem::file_size(folder_ / "whole.safetensors") - std::filesystem::file_size(folder_ / "w.safetensors")), double(2 * numbers), 16);
+}
+
 // By the format's own words, with nothing but the standard library and NumPy.
 TEST_F(SafeTensors, AreReadFromPython) {
   if (std::system("/usr/bin/python3 -c 'import numpy' 2>/dev/null") != 0) GTEST_SKIP() << "NumPy is not there";
