@@ -1,6 +1,7 @@
 #include "framework/train/layered_model.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "framework/base/hash.h"
 
@@ -12,26 +13,48 @@ nn::Tape<float>& thread_tape() {
 }
 
 void LayeredModel::set_examples(comm::Communicator& comm, const std::vector<size_t>& examples) {
+  std::vector<std::vector<uint32_t>> lengths;
+  for (size_t n : examples) lengths.emplace_back(n, 1u);
+  set_example_lengths(comm, std::move(lengths));
+}
+
+void LayeredModel::set_example_lengths(comm::Communicator& comm, std::vector<std::vector<uint32_t>> lengths) {
   first_ = comm.first_shard(comm.rank(), shards_);
-  THRONG_CHECK(int(examples.size()) == comm.first_shard(comm.rank() + 1, shards_) - first_, "examples of {} shards", examples.size());
-  sizes_ = examples;
-  orders_.assign(examples.size(), {});
-  const int64_t most = examples.empty() ? 0 : int64_t(*std::max_element(examples.begin(), examples.end()));
-  steps_ = (comm.allreduce(most, comm::Op::kMax) + per_shard_ - 1) / per_shard_;
+  THRONG_CHECK(int(lengths.size()) == comm.first_shard(comm.rank() + 1, shards_) - first_, "examples of {} shards", lengths.size());
+  lengths_ = std::move(lengths);
+  orders_.assign(lengths_.size(), {});
+  int64_t most = 0;
+  for (const auto& shard : lengths_) {
+    const int64_t rows = std::accumulate(shard.begin(), shard.end(), int64_t{0}), examples = int64_t(shard.size());
+    // Not more minibatches than examples.
+    most = std::max(most, rows_per_shard_ == 0 ? (examples + per_shard_ - 1) / per_shard_ : std::min(examples, (rows + rows_per_shard_ - 1) / rows_per_shard_));
+  }
+  steps_ = comm.allreduce(most, comm::Op::kMax);
 }
 
 std::span<const size_t> LayeredModel::examples_of(int64_t epoch, int64_t step, int shard) {
   Order& order = orders_.at(size_t(shard - first_));
+  const auto& lengths = lengths_[size_t(shard - first_)];
   if (order.epoch != epoch) {
     std::vector<std::pair<uint64_t, size_t>> hashed;
-    for (size_t i = 0; i < sizes_[size_t(shard - first_)]; ++i) hashed.emplace_back(mix64(seed_ ^ mix64(uint64_t(epoch) * 0x9E37 + uint64_t(shard)) ^ mix64(i)), i);
+    for (size_t i = 0; i < lengths.size(); ++i) hashed.emplace_back(mix64(seed_ ^ mix64(uint64_t(epoch) * 0x9E37 + uint64_t(shard)) ^ mix64(i)), i);
     std::sort(hashed.begin(), hashed.end());
-    order.examples.clear();
+    order.examples.clear(), order.ends.clear();
     for (const auto& [hash, i] : hashed) order.examples.push_back(i);
     order.epoch = epoch;
+    // By rows: each shard's are spread evenly over the epoch's steps; an example goes with the minibatch in which it begins.
+    const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+    int64_t rows = 0;
+    for (size_t e = 0; rows_per_shard_ > 0 && e < order.examples.size(); rows += lengths[order.examples[e++]])
+      while (rows * steps_ >= total * (int64_t(order.ends.size()) + 1)) order.ends.push_back(e);
+    if (rows_per_shard_ > 0) order.ends.resize(size_t(steps_), order.examples.size());
   }
-  const size_t begin = std::min(order.examples.size(), size_t(step * per_shard_)), end = std::min(order.examples.size(), begin + size_t(per_shard_));
-  return std::span(order.examples).subspan(begin, end - begin);
+  if (rows_per_shard_ == 0) {
+    const size_t begin = std::min(order.examples.size(), size_t(step * per_shard_)), end = std::min(order.examples.size(), begin + size_t(per_shard_));
+    return std::span(order.examples).subspan(begin, end - begin);
+  }
+  const size_t begin = step == 0 ? 0 : order.ends[size_t(step - 1)];
+  return std::span(order.examples).subspan(begin, order.ends[size_t(step)] - begin);
 }
 
 uint64_t LayeredModel::stream_of(int64_t epoch, int64_t step, int shard) const { return mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)); }

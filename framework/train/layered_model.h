@@ -10,8 +10,9 @@ namespace throng::train {
 /// and the shard, so that ranks have no part in them.
 class LayeredModel : public Model {
  public:
-  /// `batch`: examples of a minibatch over all shards, at least one of each.
-  LayeredModel(int64_t batch, int shards, uint64_t seed) : per_shard_(std::max<int64_t>(1, batch / shards)), shards_(shards), seed_(seed) {}
+  /// `batch`: examples of a minibatch over all shards, at least one of each. `batch_rows`, unless it is 0: rows of a minibatch instead, however many examples that are.
+  LayeredModel(int64_t batch, int shards, uint64_t seed, int64_t batch_rows = 0)
+      : per_shard_(std::max<int64_t>(1, batch / shards)), rows_per_shard_(batch_rows == 0 ? 0 : std::max<int64_t>(1, batch_rows / shards)), shards_(shards), seed_(seed) {}
 
   const nn::Parameters& parameters() const override { return parameters_; }
   int64_t steps_per_epoch() const override { return steps_; }
@@ -27,7 +28,9 @@ class LayeredModel : public Model {
   double loss_of(const std::vector<float>& weights, const std::function<void(nn::Tape<float>&)>& use) const;
 
  protected:
-  /// Collective. `examples`: how many each shard of this rank has, in order (comm.first_shard). To be called before training.
+  /// Collective. `lengths`: of the examples of each shard of this rank, in order (comm.first_shard), in rows. To be called before training.
+  void set_example_lengths(comm::Communicator& comm, std::vector<std::vector<uint32_t>> lengths);
+  /// The same of examples of one length.
   void set_examples(comm::Communicator& comm, const std::vector<size_t>& examples);
   /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
   /// at once for different shards.
@@ -41,14 +44,15 @@ class LayeredModel : public Model {
   struct Order {
     int64_t epoch = -1;
     std::vector<size_t> examples;
+    std::vector<size_t> ends;  ///< by minibatch: of its examples
   };
   std::span<const size_t> examples_of(int64_t epoch, int64_t step, int shard);
   uint64_t stream_of(int64_t epoch, int64_t step, int shard) const;
-  int64_t per_shard_;
+  int64_t per_shard_, rows_per_shard_;
   int shards_, first_ = 0;
   uint64_t seed_;
   int64_t steps_ = 0;
-  std::vector<size_t> sizes_;
+  std::vector<std::vector<uint32_t>> lengths_;
   std::vector<Order> orders_;
 };
 

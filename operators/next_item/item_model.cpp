@@ -15,7 +15,7 @@ using nn::Var;
 using Kind = ItemModelOptions::Kind;
 using Loss = ItemModelOptions::Loss;
 
-ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed) : LayeredModel(batch, shards, seed), options_(o) {
+ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed, int64_t batch_rows) : LayeredModel(batch, shards, seed, batch_rows), options_(o) {
   auto& p = parameters_;
   const bool masked = o.kind == Kind::kMasked;
   if (o.kind == Kind::kGru) {
@@ -37,9 +37,10 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
 
 void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards) {
   shards_ = std::move(shards);
-  std::vector<size_t> sizes;
-  for (const auto& s : shards_) sizes.push_back(s.size());
-  set_examples(comm, sizes);
+  std::vector<std::vector<uint32_t>> lengths(shards_.size());
+  for (size_t s = 0; s < shards_.size(); ++s)
+    for (const auto* user : shards_[s]) lengths[s].push_back(uint32_t(std::min(user->items.size(), options_.longest)));
+  set_example_lengths(comm, std::move(lengths));
 }
 
 Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const {

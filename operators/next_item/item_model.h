@@ -22,7 +22,7 @@ struct ItemModelOptions {
 /// An example is a user's training items; every place of it is a target, or with a mask those that are hidden.
 class ItemModel : public train::LayeredModel {
  public:
-  ItemModel(const ItemModelOptions& options, int64_t batch, int shards, uint64_t seed);
+  ItemModel(const ItemModelOptions& options, int64_t batch, int shards, uint64_t seed, int64_t batch_rows = 0);
 
   /// Collective. The users of this rank's shards.
   void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);

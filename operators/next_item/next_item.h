@@ -12,6 +12,7 @@ struct ItemTraining : recommend::ItemTask, train::RunParams, train::OptimizerPar
   int64_t max_length = 50;
   double dropout = 0.2;
   int64_t batch = 128;
+  int64_t batch_rows = 0;
   int64_t epochs = 20;
   int64_t patience = 0;
 };
@@ -21,6 +22,7 @@ auto item_training() {
       graph::field("hidden", &P::hidden, "width of items and states").min(1).max(8192), graph::field("max_length", &P::max_length, "newest items of a user that are seen").min(2),
       graph::field("dropout", &P::dropout, "share of embeddings, attention and what lies between layers that is left out in training").min(0).max(0.95),
       graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`. A shard is a stretch of partitions: with fewer partitions than shards minibatches are smaller").min(1),
+      graph::field("batch_rows", &P::batch_rows, "items in a minibatch, over all ranks, instead of `batch` users: as many users as have so many, so that memory and time of a step are even; 0: by users").min(0),
       graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
       graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0)), train::optimizer_fields<P>(), train::run_fields<P>());
 }

@@ -58,7 +58,7 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
   const std::string yaml = job("  pop: { op: popular, from: parts, rank_against: 7 }\n  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
-                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
+                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5}) {
@@ -295,7 +295,7 @@ TEST(NextItem, ParametersMatter) {
   };
   const std::string sas = weights("sasrec", ""), gru = weights("gru4rec", "");
   for (const char* more : {"blocks: 1", "heads: 2", "inner: 20", "norm: last", "activation: gelu", "scaled: false", "init: normal", "max_length: 5", "dropout: 0", "loss: bce", "loss: sampled", "loss: bce, negatives: 3", "min_count: 13", "batch: 8",
-                           "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "warmup: 4", "freeze: block", "accumulate: 2", "wire: bfloat16", "stored: bfloat16"})
+                           "validation: false", "optimizer: sgd", "lr: 0.02", "weight_decay: 0.1", "clip: 0.01", "shards: 4", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "warmup: 4", "freeze: block", "accumulate: 2", "batch_rows: 60", "wire: bfloat16", "stored: bfloat16"})
     EXPECT_NE(weights("sasrec", more), sas) << more;
   // Rows that a step does not touch stay: with adagrad and sgd they would anyhow, with adam not.
   for (const char* op : {"sasrec", "gru4rec"}) {

@@ -26,7 +26,7 @@ data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
 std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& context) {
   auto& comm = context.comm();
   options_.items = catalogue().size();
-  model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed);
+  model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed, training_.batch_rows);
   training_.freeze_in(model_->change_parameters());
   std::vector<std::vector<const ItemSequence*>> users(shard_ends().size());
   for (size_t s = 0, i = 0; s < users.size(); ++s)

@@ -32,13 +32,14 @@ struct Shard {
 // The layers, and the shards of this rank.
 class Network : public train::LayeredModel {
  public:
-  Network(const ModelSizes& sizes, Task task, const TrainSequence& params, uint64_t seed) : LayeredModel(params.batch, params.shards, seed), layers(parameters_, sizes, task) {}
+  Network(const ModelSizes& sizes, Task task, const TrainSequence& params, uint64_t seed) : LayeredModel(params.batch, params.shards, seed, params.batch_rows), layers(parameters_, sizes, task) {}
 
   void take(comm::Communicator& comm, std::vector<Shard> all) {
     shards = std::move(all);
-    std::vector<size_t> sizes;
-    for (const auto& s : shards) sizes.push_back(s.pieces.size());
-    set_examples(comm, sizes);
+    std::vector<std::vector<uint32_t>> lengths(shards.size());
+    for (size_t s = 0; s < shards.size(); ++s)
+      for (const Piece& piece : shards[s].pieces) lengths[s].push_back(uint32_t(piece.length()));
+    set_example_lengths(comm, std::move(lengths));
   }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
     std::vector<Piece> pieces;

@@ -31,6 +31,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
   int64_t max_length = 50;
   int64_t epochs = 5;
   int64_t batch = 64;
+  int64_t batch_rows = 0;
   double validation = 0;
   int64_t patience = 0;
   TrainSequence() { optimizer = "adamw", lr = 0.003, clip = 5; }
@@ -62,6 +63,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
         graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; attention sees no more").min(2),
         graph::field("epochs", &TrainSequence::epochs, "passes over the training rows at most").min(1),
         graph::field("batch", &TrainSequence::batch, "pieces in a minibatch, over all ranks; at least `shards`").min(1),
+        graph::field("batch_rows", &TrainSequence::batch_rows, "events in a minibatch, over all ranks, instead of `batch` pieces: as many pieces as have so many, so that memory and time of a step are even; 0: by pieces").min(0),
         graph::field("validation", &TrainSequence::validation, "share of the users whose training rows are not trained on: the epoch with the least loss there is kept").min(0).max(0.5),
         graph::field("patience", &TrainSequence::patience, "end after so many epochs without a better validation; 0: never").min(0)), train::optimizer_fields<TrainSequence>(), train::run_fields<TrainSequence>());
   }

@@ -166,7 +166,7 @@ TEST(TrainSequence, ParametersMatter) {
   auto step = [&](const std::string& id, const std::string& more) { return fmt::format("  {}: {{ op: train_sequence, from: split, {}, {} }}\n", id, sizes, more); };
   auto run = testing::run_job(job(step("plain", "epochs: 2, lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "plain");
-  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "schedule: step, decay_after: 0", "warmup: 3", "freeze: recurrent", "validation: 0.3", "wire: bfloat16", "stored: bfloat16", "dropout: 0.2",
+  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "schedule: step, decay_after: 0", "warmup: 3", "freeze: recurrent", "validation: 0.3", "batch_rows: 60", "wire: bfloat16", "stored: bfloat16", "dropout: 0.2",
                            "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4", "reproducible: false", "accumulate: 2"}) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;

@@ -302,6 +302,56 @@ TEST(Trainer, AnErrorInOneShardEndsAllRanks) {
   }
 }
 
+/// Counts how often each example is used, and the rows of each minibatch.
+class Counting : public LayeredModel {
+ public:
+  Counting(comm::Communicator& comm, int shards, int64_t batch, int64_t batch_rows, const std::vector<std::vector<uint32_t>>& all) : LayeredModel(batch, shards, 3, batch_rows), lengths(all) {
+    weight_ = parameters_.add("w", 1, 1, nn::Initial::constant(1));
+    const int first = comm.first_shard(comm.rank(), shards), end = comm.first_shard(comm.rank() + 1, shards);
+    set_example_lengths(comm, {all.begin() + first, all.begin() + end});
+    for (const auto& shard : all) used.emplace_back(shard.size(), 0);
+    rows.resize(all.size());
+  }
+  int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
+    int64_t n = 0;
+    for (size_t i : examples) ++used[size_t(shard)][i], n += lengths[size_t(shard)][i];
+    rows[size_t(shard)].push_back(n);
+    const float one = 1;
+    nn::weighted_sum(t, t.weights(weight_), &one);
+    return n;
+  }
+  const std::vector<std::vector<uint32_t>>& lengths;
+  mutable std::vector<std::vector<int>> used;
+  mutable std::vector<std::vector<int64_t>> rows;
+  nn::Parameter weight_;
+};
+
+TEST(LayeredModel, MinibatchesByRowsTakeEachExampleOnce) {
+  testing::TemporaryFolder folder;
+  // Short and long ones, one longer than a minibatch, a shard with few and one with none.
+  std::vector<std::vector<uint32_t>> lengths(4);
+  Random random(1, 2);
+  for (int i = 0; i < 300; ++i) lengths[0].push_back(1 + random.below(30)), lengths[2].push_back(1 + random.below(3));
+  lengths[0][17] = 400, lengths[3] = {5, 1};
+  comm::run_on_threads(1, [&](comm::Communicator& comm) {
+    Counting model(comm, 4, 8, 400, lengths);
+    const int64_t total = std::accumulate(lengths[0].begin(), lengths[0].end(), int64_t{0});
+    EXPECT_EQ(model.steps_per_epoch(), (total + 99) / 100);
+    ThreadPool pool(1);
+    TrainerOptions options;
+    options.shards = 4, options.epochs = 3, options.folder = folder.path();
+    train(model, comm, pool, options);
+    for (const auto& shard : model.used)
+      for (int times : shard) EXPECT_EQ(times, 3);
+    for (size_t s : {0, 2}) {
+      const double even = double(std::accumulate(lengths[s].begin(), lengths[s].end(), int64_t{0})) / double(model.steps_per_epoch());
+      size_t large = 0;
+      for (int64_t n : model.rows[s]) large += double(n) > even + 30;
+      EXPECT_LE(large, s == 0 ? 3u : 0u) << "only with the longest, once an epoch";
+    }
+  });
+}
+
 TEST(Trainer, ShardsOfARun) {
   comm::run_on_threads(3, [&](comm::Communicator& comm) {
     ThreadPool one(1), two(2);
