@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "framework/base/error.h"
+#include "framework/nn/recompute.h"
 
 namespace throng::nn {
 namespace {
@@ -164,6 +165,11 @@ TransformerEncoderBlock::TransformerEncoderBlock(Parameters& p, const std::strin
 
 template <class T>
 Var TransformerEncoderBlock::operator()(Tape<T>& t, Var x, const Segments& segments, const std::function<void(size_t, size_t, const T*)>& see) const {
+  if (options.recompute && t.training()) {
+    TransformerEncoderBlock kept = *this;
+    kept.options.recompute = false;
+    return nn::recompute<T>(t, x, [kept, segments, see](Tape<T>& inner, Var v) { return kept(inner, v, segments, see); });
+  }
   x = residual(t, x, norm1, options, [&](Var v) { return attention(t, v, segments, v, segments, see); });
   return residual(t, x, norm2, options, [&](Var v) { return feed_forward(t, v, widen, narrow, options); });
 }

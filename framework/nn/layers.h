@@ -132,6 +132,7 @@ struct TransformerOptions {
   bool causal = false;
   bool norm_first = false;  ///< normalise what goes into each part (Xiong et al., 2020) rather than what comes out
   Activation activation = Activation::kRelu;
+  bool recompute = false;   ///< encoder: what lies inside a block is computed anew on the way back instead of kept
 };
 
 /// Self-attention, then two linear layers, each with a residual and a norm: as torch.nn.TransformerEncoderLayer. With `causal`, a decoder without a source.

@@ -31,12 +31,29 @@ void Tape<T>::start(const Parameters& parameters, std::span<const T> weights, st
   }
   for (auto [p, n] : step_scratch_) give(p, n);
   nodes_.clear(), step_scratch_.clear();
+  peak_ = used_;
   parameters_ = &parameters, weights_ = weights, gradient_ = gradient;
   seed_ = seed, stream_ = stream, draws_ = 0, loss_ = 0, tables_ = tables, rows_ = rows;
   own_packed_.clear();
   packed_ = packed ? packed : &own_packed_;
   first_use_.assign(training() ? parameters.entries().size() : 0, kUnused);
   touched_ = going_back_ = kUnused;
+}
+
+template <class T>
+void Tape<T>::start_within(const Tape& outer, uint64_t draws) {
+  start(*outer.parameters_, outer.weights_, outer.gradient_, outer.seed_, outer.stream_, outer.tables_, outer.packed_, outer.rows_);
+  draws_ = draws;
+}
+
+template <class T>
+void Tape<T>::take_uses(const Tape& inner) {
+  draws_ = inner.draws_;
+  for (size_t e = 0; e < inner.first_use_.size(); ++e)
+    if (inner.first_use_[e] != kUnused) {
+      THRONG_CHECK(!parameters_->entries()[e].statistic, "'{}' would see a batch twice", parameters_->entries()[e].name);
+      touch(parameters_->entries()[e].where);
+    }
 }
 
 template <class T>
@@ -83,6 +100,12 @@ void Tape<T>::add_to_rows(const Parameter& p, std::span<const int32_t> ids, cons
 template <class T>
 Var Tape<T>::constant(const T* values, size_t rows, size_t cols) {
   nodes_.push_back({const_cast<T*>(values), nullptr, rows * cols, false, false, {}});
+  return {uint32_t(nodes_.size() - 1), rows, cols};
+}
+
+template <class T>
+Var Tape<T>::operand(T* values, T* gradient, size_t rows, size_t cols, bool needs) {
+  nodes_.push_back({values, gradient, rows * cols, needs && training(), false, {}});
   return {uint32_t(nodes_.size() - 1), rows, cols};
 }
 

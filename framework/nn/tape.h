@@ -1,5 +1,6 @@
 // Reverse-mode differentiation over coarse operations on matrices.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,11 +54,15 @@ class Tape {
   /// `packed` holds layouts of these weights that other tapes may share; null: this tape's own.
   void start(const Parameters& parameters, std::span<const T> weights, std::span<T> gradient, uint64_t seed = 0, uint64_t stream = 0, TableRows<T>* tables = nullptr,
              tensor::PackedCache<T>* packed = nullptr, const TableRows<T>* rows = nullptr);
+  /// As a part of another tape's step, from its random stream number `draws` on (`recompute`).
+  void start_within(const Tape& outer, uint64_t draws);
   bool training() const { return !gradient_.empty(); }
   const Parameters& parameters() const { return *parameters_; }
 
   /// Rows of input; they are not copied and must stay.
   Var constant(const T* values, size_t rows, size_t cols);
+  /// Values that lie elsewhere, and where their gradient is added to, null for none yet; both must stay.
+  Var operand(T* values, T* gradient, size_t rows, size_t cols, bool needs);
   /// A whole matrix of weights as an operand.
   Var weights(const Parameter& p);
 
@@ -108,7 +113,13 @@ class Tape {
   /// One that none of these is: for what a model draws before its tape begins, such as which rows of tables the step will use.
   static Random random_before(uint64_t seed, uint64_t stream) { return Random(seed, stream, 0); }
   Random random_before() const { return random_before(seed_, stream_); }
-  /// Bytes held for values and gradients at the most.
+  /// How many streams were taken so far.
+  uint64_t draws() const { return draws_; }
+  /// The last operation here uses what `inner`, which was started within this, has used of weights and random streams.
+  void take_uses(const Tape& inner);
+  /// Memory of `inner` is this one's, too.
+  void count_peak(const Tape& inner) { peak_ = std::max(peak_, used_ + inner.peak_); }
+  /// Bytes held for values and gradients at the most since `start`.
   size_t peak_bytes() const { return peak_; }
 
  private:

@@ -73,6 +73,7 @@ ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoc
   result.targets = put_loss(t, shard, examples);
   result.loss = t.loss();
   t.backward(into.complete);
+  result.bytes = t.peak_bytes();
   return result;
 }
 

@@ -50,7 +50,7 @@ bool has_statistics(const nn::Parameters& parameters) {
 }  // namespace
 
 nlohmann::json StepProfile::to_json() const {
-  return {{"steps", steps}, {"rows", rows}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}};
+  return {{"steps", steps}, {"rows", rows}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}, {"tape_bytes", tape_bytes}};
 }
 
 int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool) {
@@ -137,7 +137,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
           const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
           for (int64_t batch = begin; batch < end; ++batch) {
             const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), {gradient, row_gradients[s], packed, tables.none() ? nullptr : &rows, batch + 1 == end ? tell : none});
-            losses[s].loss += more.loss, losses[s].targets += more.targets;
+            losses[s].loss += more.loss, losses[s].targets += more.targets, losses[s].bytes = std::max(losses[s].bytes, more.bytes);
           }
           sums.complete(s);
         });
@@ -179,6 +179,7 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
         spent(profile.share);
       }
       ++profile.steps;
+      for (const auto& shard : losses) profile.tape_bytes = std::max(profile.tape_bytes, shard.bytes);
       cursor.epoch_loss += loss_sum[0];
       cursor.epoch_targets += int64_t(loss_sum[1]);
 

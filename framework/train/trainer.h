@@ -17,6 +17,7 @@ namespace throng::train {
 struct ShardLoss {
   double loss = 0;
   int64_t targets = 0;
+  size_t bytes = 0;  ///< of the tape at its peak; 0: not known
 };
 
 /// Where the gradient of a shard goes, and what helps to find it.
@@ -60,6 +61,7 @@ struct StepProfile {
   double update = 0;      ///< the optimiser
   double share = 0;       ///< weights to all ranks
   double checkpoint = 0;  ///< copying the state; it is written beside the steps
+  size_t tape_bytes = 0;  ///< values and gradients that a shard's tape held at the most
   nlohmann::json to_json() const;
 };
 

@@ -131,6 +131,9 @@ TEST(LanguageModel, ParametersMatter) {
     EXPECT_NE(model_hash(testing::run_job(job(step("m", std::string(more).find("lr:") == std::string::npos ? std::string("lr: 0.01, ") + more : more)), folder, "other"), "m"), plain) << more;
     std::filesystem::remove_all(folder / "other");
   }
+  const auto kept = testing::run_job(job(step("m", "model: transformer, layers: 3")), folder, "kept"), anew = testing::run_job(job(step("m", "model: transformer, layers: 3, recompute: true")), folder, "anew");
+  EXPECT_EQ(model_hash(kept, "m"), model_hash(anew, "m"));
+  EXPECT_LT(anew.steps.at("m").metrics.at("profile").at("tape_bytes"), kept.steps.at("m").metrics.at("profile").at("tape_bytes"));
   const std::string transformer = model_hash(testing::run_job(job(step("m", "model: transformer")), folder, "transformer"), "m");
   EXPECT_NE(transformer, model_hash(testing::run_job(job(step("m", "model: transformer, heads: 3")), folder, "heads"), "m"));
   // What a run leaves is what the next begins from; with a patience an epoch without a better validation is the last.

@@ -26,7 +26,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   } else {
     position_ = nn::Embedding(parameters_, "position", size_t(p.length), hidden, nn::Initial::normal(0.02));
     for (int l = 0; l < p.layers; ++l)
-      blocks_.emplace_back(parameters_, "block" + std::to_string(l), nn::TransformerOptions{hidden, size_t(p.heads), 4 * hidden, p.dropout, true, true, nn::Activation::kGelu});
+      blocks_.emplace_back(parameters_, "block" + std::to_string(l), nn::TransformerOptions{hidden, size_t(p.heads), 4 * hidden, p.dropout, true, true, nn::Activation::kGelu, p.recompute});
     norm_ = nn::LayerNorm(parameters_, "norm", hidden);
   }
   if (p.tied) {
@@ -90,7 +90,7 @@ train::ShardLoss TokenModel::gradient(const std::vector<float>& weights, int64_t
   put_loss(t, streams, from, n, states);
   const double loss = t.loss();
   t.backward(into.complete);
-  return {loss, int64_t(n * streams.size())};
+  return {loss, int64_t(n * streams.size()), t.peak_bytes()};
 }
 
 std::vector<float> TokenModel::shard_state(int shard) const {

@@ -23,7 +23,7 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
   } else {
     position_ = nn::Embedding(p, "position", o.longest, o.hidden, nn::Initial::normal(0.02));
     for (size_t l = 0; l < o.layers; ++l)
-      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{o.hidden, o.heads, o.inner, o.dropout, !masked, o.norm_first, o.activation});
+      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{o.hidden, o.heads, o.inner, o.dropout, !masked, o.norm_first, o.activation, o.recompute});
     norm_ = nn::LayerNorm(p, "norm", o.hidden);
   }
   if (masked) {

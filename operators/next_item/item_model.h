@@ -15,7 +15,7 @@ struct ItemModelOptions {
   Loss loss = Loss::kFull;
   size_t items = 0, hidden = 64, layers = 2, heads = 1, inner = 64, longest = 50, negatives = 1;
   double dropout = 0.2, regularization = 1, mask = 0.2, mask_last = 0.1;
-  bool norm_first = true, sparse = false, scaled = true, bert_init = false;
+  bool norm_first = true, sparse = false, scaled = true, bert_init = false, recompute = false;
   nn::Activation activation = nn::Activation::kRelu;
 };
 

@@ -304,6 +304,11 @@ TEST(NextItem, ParametersMatter) {
       EXPECT_NE(weights(op, usual + ", sparse: true"), weights(op, usual)) << op << " " << loss;
     }
   }
+  const auto bytes = [&](const std::string& more) {
+    return testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, blocks: 4, epochs: 1, " + more + " }\n"), folder, "bytes").steps.at("m").metrics.at("profile").at("tape_bytes").get<int64_t>();
+  };
+  EXPECT_EQ(weights("sasrec", "recompute: true"), sas);
+  EXPECT_LT(bytes("recompute: true"), bytes("recompute: false"));
   EXPECT_NE(weights("sasrec", "optimizer: sgd"), weights("sasrec", "optimizer: sgd, momentum: 0.9"));
   std::filesystem::copy_file(engine::RunDirectory(testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, max_length: 12, epochs: 2, batch: 16, lr: 0.01 }\n"), folder, "begun").folder).state("m") / "model.safetensors", folder / "begun.safetensors");
   EXPECT_EQ(weights("sasrec", "lr: 0, start: " + (folder / "begun.safetensors").string()), sas) << "at a learning rate of 0 it stays what it was";

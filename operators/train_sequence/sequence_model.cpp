@@ -26,7 +26,7 @@ SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : s
     enter_ = nn::Linear(p, "enter", inputs, H);
     position_ = nn::Embedding(p, "position", sizes_.longest, H, nn::Initial::normal(0.02));
     for (size_t l = 0; l < sizes_.layers; ++l)
-      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{H, sizes_.heads, 4 * H, sizes_.dropout, true, true, nn::Activation::kGelu});
+      blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{H, sizes_.heads, 4 * H, sizes_.dropout, true, true, nn::Activation::kGelu, sizes_.recompute});
     last_norm_ = nn::LayerNorm(p, "norm", H);
   }
   output_ = nn::Linear(p, "output", H, sizes_.outputs);

@@ -25,6 +25,7 @@ struct ModelSizes {
   size_t embedding = 32, num_floats = 0, hidden = 64, layers = 1;
   size_t longest = 50;                 ///< rows that attention sees
   double dropout = 0;
+  bool recompute = false;
   size_t recent = 0;                   ///< recent distinct values with a copy gate
   size_t outputs = 2;                  ///< classes, or 1
 };

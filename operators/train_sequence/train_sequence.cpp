@@ -223,7 +223,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   ModelSizes model_sizes() const {
     ModelSizes s;
     s.kind = params_.model == "transformer" ? ModelSizes::Kind::kTransformer : ModelSizes::Kind::kRecurrent;
-    s.attention = params_.attention, s.heads = size_t(params_.heads), s.dropout = params_.dropout, s.longest = size_t(params_.max_length);
+    s.attention = params_.attention, s.heads = size_t(params_.heads), s.dropout = params_.dropout, s.recompute = params_.recompute, s.longest = size_t(params_.max_length);
     s.cell = params_.model == "rnn" ? nn::Cell::kRnn : params_.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;
     for (const auto& v : encoding_.vocabularies) s.category_sizes.push_back(v.size() + 1);
     s.embedding = size_t(params_.embedding), s.hidden = size_t(params_.hidden), s.layers = size_t(params_.layers);

@@ -171,6 +171,10 @@ TEST(TrainSequence, ParametersMatter) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;
   }
+  const std::string blocks = "epochs: 2, lr: 0.01, model: transformer, layers: 2, dropout: 0.2";
+  const auto kept = testing::run_job(job(step("plain", blocks)), folder, "kept"), anew = testing::run_job(job(step("plain", blocks + ", recompute: true")), folder, "anew");
+  EXPECT_EQ(model_hash(kept, "plain"), model_hash(anew, "plain"));
+  EXPECT_LT(anew.steps.at("plain").metrics.at("profile").at("tape_bytes"), kept.steps.at("plain").metrics.at("profile").at("tape_bytes"));
   const std::string weights = (engine::RunDirectory(run.folder).state("plain") / "model.safetensors").string();
   auto start = testing::run_job(job(step("plain", "epochs: 1, lr: 0, start: \"" + weights + "\"")), folder, "start");
   EXPECT_EQ(model_hash(start, "plain"), plain) << "at a learning rate of 0 it stays what it was";

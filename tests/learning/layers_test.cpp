@@ -1,5 +1,6 @@
 // Operations and layers on a tape: gradients against finite differences in double. Equality with PyTorch is in layers_torch_test.cpp.
 #include "framework/nn/layers.h"
+#include "framework/nn/recompute.h"
 
 #include <gtest/gtest.h>
 
@@ -200,6 +201,47 @@ TEST(Layers, TransformerBlocks) {
         look_at(t, decoder(t, t.weights(x), rows, encoder(t, t.weights(source), others), others));
       };
     }, 1e-6);
+}
+
+// The same bits, dropout and all, in less memory; gradients are whole no later.
+TEST(Layers, RecomputedBlocks) {
+  std::vector<double> gradients[2];
+  std::vector<size_t> told[2];
+  size_t peak[2];
+  double loss[2];
+  for (bool recompute : {false, true}) {
+    Parameters p;
+    const auto x = input(p, 60, 8);
+    std::vector<TransformerEncoderBlock> blocks;
+    for (int l = 0; l < 6; ++l) blocks.emplace_back(p, "block" + std::to_string(l), TransformerOptions{8, 2, 32, 0.3, true, true, Activation::kGelu, recompute});
+    std::vector<double> weights(p.size()), gradient(p.size());
+    p.initialize<double>(weights, 4);
+    Tape<double> t;
+    const Segments rows = segments({25, 5, 30});
+    for (int step = 0; step < 2; ++step) {
+      std::fill(gradient.begin(), gradient.end(), 0.0);
+      told[recompute].clear();
+      t.start(p, weights, gradient, 1, uint64_t(step));
+      Var v = dropout(t, t.weights(x), 0.2);
+      for (const auto& block : blocks) v = dropout(t, block(t, v, rows), 0.1);
+      look_at(t, v);
+      t.backward([&](size_t entry) { told[recompute].push_back(entry); });
+    }
+    gradients[recompute] = gradient, peak[recompute] = t.peak_bytes(), loss[recompute] = t.loss();
+  }
+  EXPECT_EQ(loss[0], loss[1]);
+  EXPECT_EQ(gradients[0], gradients[1]);
+  EXPECT_LT(peak[1], peak[0] / 3);
+  std::sort(told[0].begin(), told[0].end()), std::sort(told[1].begin(), told[1].end());
+  EXPECT_EQ(told[0], told[1]);
+  Parameters p;
+  const auto x = input(p, 4, 2);
+  const BatchNorm norm(p, "norm", 2);
+  std::vector<double> weights(p.size()), gradient(p.size());
+  Tape<double> t;
+  t.start(p, weights, gradient);
+  EXPECT_THROW(recompute<double>(t, t.weights(x), [&](Tape<double>& inner, Var v) { return norm(inner, v); }), Error);
+  EXPECT_THROW(recompute<double>(t, t.weights(x), [&](Tape<double>& inner, Var v) { return recompute<double>(inner, v, [](Tape<double>&, Var w) { return w; }); }), Error);
 }
 
 TEST(Layers, Convolutions) {
