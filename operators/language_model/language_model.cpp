@@ -9,6 +9,7 @@
 #include "framework/graph/registry.h"
 #include "framework/train/epoch_curve.h"
 #include "framework/train/safetensors.h"
+#include "framework/train/word_vectors.h"
 #include "operators/language_model/token_model.h"
 #include "operators/language_model/token_text.h"
 
@@ -38,6 +39,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     params_.check(base_folder);
+    if (!params_.vectors.empty() && !std::filesystem::exists(base_folder / params_.vectors)) throw job_error("'vectors' is '{}': there is no such file", params_.vectors);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.model == "transformer" && params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     if (params_.tied && params_.model != "transformer" && params_.embedding != params_.hidden)
@@ -49,7 +51,11 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     schema.set({"log_likelihood", Type::kFloat64}), schema.set({"predicted_tokens", Type::kInt64});
     return schema;
   }
-  std::vector<std::filesystem::path> files() const override { return params_.files(base_folder); }
+  std::vector<std::filesystem::path> files() const override {
+    auto all = params_.files(base_folder);
+    if (!params_.vectors.empty()) all.push_back(base_folder / params_.vectors);
+    return all;
+  }
   void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, params_.reproducible, num_ranks); }
   bool learns() const override { return true; }
 
@@ -81,6 +87,13 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     params_.RunParams::apply(options);
     params_.OptimizerParams::apply(options, model_->steps_per_epoch(), model_->parameters(), base_folder);
     options.epochs = params_.epochs, options.seed = seed, options.profile = &profile, options.folder = context.folder();
+    train::VectorsFound vectors;
+    if (!params_.vectors.empty())
+      train::begin_from_word_vectors(options, base_folder / params_.vectors, [&](std::string_view word) {
+        if (word == "</s>") return TokenNumbers::kEnd;
+        const int32_t id = numbers_.find(word);
+        return id == TokenNumbers::kUnknown ? -1 : id;
+      }, model_->tokens(), vectors);
     options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);
@@ -96,6 +109,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       auto add = [&](const std::string& name, const Judged& judged) {
         if (judged.tokens > 0) result[name] = {{"tokens", int64_t(judged.tokens)}, {"loss", judged.mean()}, {"perplexity", std::exp(judged.mean())}};
       };
+      if (vectors.given > 0) result["vectors"] = {{"given", vectors.given}, {"found", vectors.found}};
       add("holdout", held_out), add("validation", of_validation);
       if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
       result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,

@@ -21,6 +21,8 @@ class TokenModel : public train::Model {
   void take(int first_shard, std::vector<Streams> shards, int64_t steps);
 
   const nn::Parameters& parameters() const override { return parameters_; }
+  /// The vectors of tokens.
+  const nn::Parameter& tokens() const { return tokens_.table; }
   int64_t steps_per_epoch() const override { return steps_; }
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
   train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;

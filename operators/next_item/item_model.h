@@ -24,6 +24,8 @@ class ItemModel : public train::LayeredModel {
  public:
   ItemModel(const ItemModelOptions& options, int64_t batch, int shards, uint64_t seed, int64_t batch_rows = 0);
 
+  /// The vectors of items.
+  const nn::Parameter& items() const { return items_.table; }
   /// Collective. The users of this rank's shards.
   void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;

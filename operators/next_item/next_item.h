@@ -15,6 +15,7 @@ struct ItemTraining : recommend::ItemTask, train::RunParams, train::OptimizerPar
   int64_t batch_rows = 0;
   int64_t epochs = 20;
   int64_t patience = 0;
+  std::string vectors;
 };
 template <class P>
 auto item_training() {
@@ -24,7 +25,8 @@ auto item_training() {
       graph::field("batch", &P::batch, "users in a minibatch, over all ranks; at least `shards`. A shard is a stretch of partitions: with fewer partitions than shards minibatches are smaller").min(1),
       graph::field("batch_rows", &P::batch_rows, "items in a minibatch, over all ranks, instead of `batch` users: as many users as have so many, so that memory and time of a step are even; 0: by users").min(0),
       graph::field("epochs", &P::epochs, "passes over the users at most").min(1),
-      graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0)), train::optimizer_fields<P>(), train::run_fields<P>());
+      graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
+      graph::field("vectors", &P::vectors, "file of vectors that items begin from, as wide as `hidden`: text of word2vec, fastText or GloVe with items for words, or word2vec.h5 of a step")), train::optimizer_fields<P>(), train::run_fields<P>());
 }
 
 /// Blocks of self-attention.

@@ -12,6 +12,7 @@ using nlohmann::json;
 data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
   if (training_.batch < training_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", training_.batch, training_.shards);
   training_.check(base_folder);
+  if (!training_.vectors.empty() && !std::filesystem::exists(base_folder / training_.vectors)) throw job_error("'vectors' is '{}': there is no such file", training_.vectors);
   if (options_.sparse) {
     if (training_.momentum > 0) throw job_error("'sparse' goes without 'momentum', which moves all items");
     if (options_.loss == ItemModelOptions::Loss::kFull) throw job_error("'sparse' goes with losses that look at few items; 'loss' is full, which moves all");
@@ -48,6 +49,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   training_.RunParams::apply(trainer);
   training_.OptimizerParams::apply(trainer, model_->steps_per_epoch(), model_->parameters(), base_folder);
   trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.profile = &profile;
+  if (!training_.vectors.empty()) train::begin_from_word_vectors(trainer, base_folder / training_.vectors, [&](std::string_view item) { return catalogue().find(item); }, model_->items(), vectors_);
   trainer.seed = seed, trainer.folder = context.folder();
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
   trainer.stop_agreed = [&] { return context.stop_agreed(); };

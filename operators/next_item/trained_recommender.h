@@ -1,5 +1,6 @@
 // A model of layers as a recommender: trains it, and keeps the epoch that validates best. Internal to next_item.
 #pragma once
+#include "framework/train/word_vectors.h"
 #include "operators/next_item/item_model.h"
 #include "operators/next_item/next_item.h"
 
@@ -10,7 +11,11 @@ class TrainedRecommender : public recommend::Recommender {
   TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : recommend::Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override;
-  std::vector<std::filesystem::path> files() const override { return training_.files(base_folder); }
+  std::vector<std::filesystem::path> files() const override {
+    auto all = training_.files(base_folder);
+    if (!training_.vectors.empty()) all.push_back(base_folder / training_.vectors);
+    return all;
+  }
   void check_ranks(int num_ranks) const override { train::check_shards(training_.shards, training_.reproducible, num_ranks); }
   void run(graph::CollectiveContext& context) override {
     set_shards(train::shards_of_run(training_.shards, training_.reproducible, context.comm(), context.pool()));
@@ -21,13 +26,17 @@ class TrainedRecommender : public recommend::Recommender {
   std::unique_ptr<recommend::ItemScorer> learn(graph::CollectiveContext& context) override;
   std::unique_ptr<recommend::ItemScorer> restore(const std::filesystem::path& folder) override;
   void finished(graph::CollectiveContext& context) override;
-  void describe(nlohmann::json& result) const override { result["weights"] = model_->parameters().size(); }
+  void describe(nlohmann::json& result) const override {
+    result["weights"] = model_->parameters().size();
+    if (vectors_.given > 0) result["vectors"] = {{"given", vectors_.given}, {"found", vectors_.found}};
+  }
 
  private:
   ItemTraining training_;
   ItemModelOptions options_;
   std::unique_ptr<ItemModel> model_;
   std::vector<float> weights_;
+  train::VectorsFound vectors_;
 };
 
 }  // namespace throng::op

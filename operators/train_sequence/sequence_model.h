@@ -37,6 +37,8 @@ class SequenceModel {
   SequenceModel() = default;
   SequenceModel(nn::Parameters& parameters, ModelSizes sizes, Task task);
 
+  /// The vectors of a category column's values; the first is that of unknown ones.
+  const nn::Parameter& embedding(size_t column) const { return embeddings_[column].table; }
   /// Puts the loss over the rows of `pieces` whose use is `use` on the tape; returns how many there are. Thread-safe.
   int64_t put_loss(nn::Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const;
   /// Outputs (rows of each piece in order, K): logits, or the value. `visit(piece, row, outputs)`. `attended`, if not null, sees the attention of each wanted row, the

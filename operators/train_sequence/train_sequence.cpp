@@ -7,10 +7,12 @@
 #include <numeric>
 
 #include "framework/base/hash.h"
+#include "framework/base/suggest.h"
 #include "framework/graph/registry.h"
 #include "framework/train/epoch_curve.h"
 #include "framework/train/layered_model.h"
 #include "framework/train/safetensors.h"
+#include "framework/train/word_vectors.h"
 #include "operators/train_sequence/judge.h"
 #include "operators/train_sequence/sequence_model.h"
 
@@ -95,6 +97,10 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       else if (is_float(type)) e.numbers.push_back(name);
       else throw job_error("column '{}' is {}; inputs are categories and numbers", name, data::type_name(type));
     }
+    for (const auto& [column, file] : params_.vectors) {
+      if (std::find(e.categories.begin(), e.categories.end(), column) == e.categories.end()) throw job_error("'vectors' names '{}', which is no category that the model sees", column).with_hint(suggest(column, e.categories));
+      if (!std::filesystem::exists(base_folder / file)) throw job_error("'vectors' of '{}' is '{}': there is no such file", column, file);
+    }
     prediction_schema_ = data::Schema{by_field_, input.at("ts")};
     if (e.task == Task::kCategory) {
       for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kString});
@@ -111,7 +117,11 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     for (const auto* more : {&encoding_.categories, &encoding_.numbers, &wanted}) names.insert(names.end(), more->begin(), more->end());
     return names;
   }
-  std::vector<std::filesystem::path> files() const override { return params_.files(base_folder); }
+  std::vector<std::filesystem::path> files() const override {
+    auto all = params_.files(base_folder);
+    for (const auto& [column, file] : params_.vectors) all.push_back(base_folder / file);
+    return all;
+  }
   Contract contract(size_t) const override { return {{encoding_.by}, {"ts"}, {}, {}}; }
 
   // -------------------------------------------------------------------------------------------- training
@@ -134,6 +144,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     params_.RunParams::apply(options);
     params_.OptimizerParams::apply(options, network_->steps_per_epoch(), network_->parameters(), base_folder);
     options.epochs = params_.epochs, options.profile = &profile_, options.seed = seed;
+    for (const auto& [column, file] : params_.vectors) {
+      const size_t k = size_t(std::find(encoding_.categories.begin(), encoding_.categories.end(), column) - encoding_.categories.begin());
+      train::begin_from_word_vectors(options, base_folder / file, [this, k](std::string_view value) {
+        const int32_t id = encoding_.vocabularies[k].find(value);
+        return id < 0 ? -1 : id + 1;
+      }, network_->layers.embedding(k), vectors_[column]);
+    }
     options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
@@ -390,6 +407,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (context.comm().rank() != 0) return;
     result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->parameters().size();
     if (params_.validation > 0) result["validation_examples"] = validation;
+    for (const auto& [column, found] : vectors_)
+      if (found.given > 0) result["vectors"][column] = {{"given", found.given}, {"found", found.found}};
     result["model"] = params_.model, result["target"] = params_.target;
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());
@@ -425,6 +444,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   graph::CollectiveContext* context_ = nullptr;
   std::optional<train::EpochCurve> curve_;
   train::StepProfile profile_;
+  std::map<std::string, train::VectorsFound> vectors_;
 };
 
 }  // namespace
