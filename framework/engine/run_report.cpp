@@ -113,11 +113,21 @@ void write_report(const fs::path& folder) {
                        {"seconds", whole ? json(r.seconds) : json(node["seconds"])}, {"shuffled", whole ? r.bytes_shuffled : 0}, {"memory", whole ? r.peak_memory_bytes : 0}});
     }
   }
+  // What steps have learned or judged, whatever their operator.
+  json learned = json::array();
+  for (const auto& id : order) {
+    const auto it = records.find(id);
+    if (it == records.end()) continue;
+    json one{{"step", id}, {"op", it->second.op}};
+    for (const char* name : {"result", "curve", "profile"})
+      if (it->second.metrics.contains(name)) one[name] = it->second.metrics[name];
+    if (one.contains("result") || one.contains("curve")) learned.push_back(std::move(one));
+  }
   json hot_keys = json::array();
   for (const auto& [id, r] : records)
     for (const auto& key : r.metrics.value("hot_keys", json::array())) hot_keys.push_back(key);
   std::string title = findings.is_object() && !findings.value("title", "").empty() ? findings["title"].get<std::string>() : state.value("job", "run");
-  json page{{"title", title}, {"findings", findings}, {"steps", steps}, {"hot_keys", hot_keys}};
+  json page{{"title", title}, {"findings", findings}, {"steps", steps}, {"learned", learned}, {"hot_keys", hot_keys}};
   page["subtitle"] = fmt::format("{} · {} ranks × {} threads · {}", state.value("started", ""), state.value("ranks", 1), state.value("threads", 1), format_seconds(state.value("seconds", 0.0)));
   page["run"] = json::array({{"job", state.value("job", "")}, {"started", state.value("started", "")}, {"ranks", state.value("ranks", 1)}, {"threads", state.value("threads", 1)},
                              {"seed", state.value("seed", uint64_t{1})}, {"state", state.value("state", "")}});

@@ -6,14 +6,14 @@ const f = data.findings || {}, zh = f.language === "zh";
 const EN = { people:"The people", activity:"Activity over time", heat:"Hour of the week", actions:"What they do", transitions:"What follows what",
   distribution:"Events per user", distribution_note:"how many users made so many events", from:"from \\ to", topics:"What people talk about", over_time:"Share over time", trends:"What rose", key:"key", when:"window",
   count:"rows", users:"users", before:"usual", z:"z", total:"in all", next:"What comes next", curve:"Training", loss:"training loss",
-  holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", words:"Words", near:"neighbours", map:"Map of the embedding",
+  holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", learned:"What was learned and judged", time_of_steps:"Where the time of training steps went", protocol:"Protocol", figure:"figure", value:"value", words:"Words", near:"neighbours", map:"Map of the embedding",
   machinery:"The machinery", graph:"What ran", step:"step", op:"operator", rows:"rows", predicted:"predicted rows", predictedSeconds:"predicted seconds", seconds:"seconds", memory:"peak memory", predictedMemory:"predicted memory", shuffled:"shuffled",
   hotKeys: "Hot keys: values with far more rows than others", quality:"Data quality", reason:"count", run:"Run", post:"post", posts:"posts", see:"see the chart", user:"users", events:"events",
   model:"model", popular:"most popular", repeat_last:"repeat the last", markov:"Markov", mean:"mean", base_rate:"base rate", state:"state",
   days:["Mon","Tue","Wed","Thu","Fri","Sat","Sun"], none:"none" };
 const ZH = { people:"用户", activity:"活跃度", heat:"一周分时", actions:"行为构成", transitions:"行为转移", distribution:"人均事件数", distribution_note:"产生这么多事件的用户数",
   from:"从 \\ 到", topics:"话题", over_time:"话题占比变化", trends:"上升趋势", key:"关键词", when:"时间窗口", count:"条数", users:"用户数", before:"平时", z:"z 值", total:"总数",
-  next:"下一步预测", curve:"训练曲线", loss:"训练损失", holdout:"留出损失", accuracy:"留出数据上的正确率", all:"全部", switches:"仅变化", words:"词语", near:"近邻", map:"词向量地图",
+  next:"下一步预测", curve:"训练曲线", loss:"训练损失", holdout:"留出损失", accuracy:"留出数据上的正确率", all:"全部", switches:"仅变化", learned:"学到与评估的结果", time_of_steps:"训练步骤的时间去向", protocol:"评估方法", figure:"指标", value:"数值", words:"词语", near:"近邻", map:"词向量地图",
   machinery:"运行情况", graph:"执行图", step:"步骤", op:"算子", rows:"行数", predicted:"预计行数", predictedSeconds:"预计秒数", seconds:"秒", memory:"内存峰值", predictedMemory:"预计内存", shuffled:"交换量", hotKeys: "热点键(远多于其他键的行)", quality:"数据质量", reason:"计数", run:"运行",
   posts:"示例", see:"查看图表", user:"用户", events:"事件", model:"模型", popular:"最常见", repeat_last:"重复上一个", markov:"马尔可夫", mean:"均值", base_rate:"发生率", state:"状态",
   days:["周一","周二","周三","周四","周五","周六","周日"], none:"无" };
@@ -110,6 +110,32 @@ if (f.words) {
   const c = card(T.map); page.append(c);
   const label = { id: "names", afterDatasetsDraw(ch) { const g = ch.ctx; g.save(); g.font = "11px sans-serif"; g.fillStyle = Chart.defaults.color; ch.getDatasetMeta(0).data.forEach((pt, i) => g.fillText(f.words.map[i][0], pt.x + 4, pt.y - 3)); g.restore(); } };
   chart(c, { type: "scatter", data: { datasets: [{ label: T.words, data: f.words.map.map(x => ({ x: x[1], y: x[2] })), backgroundColor: colours[0] }] }, options: { plugins: { legend: { display: false }, tooltip: { callbacks: { label: i => f.words.map[i.dataIndex][0] } } } }, plugins: [label] }, true);
+}
+// Whatever a step tells of itself: numbers, however deep they lie, texts below them, and a curve. Losses have one axis, scores the other.
+if (data.learned && data.learned.length) {
+  section("learned", T.learned);
+  const flat = (o, at) => Object.entries(o).flatMap(([k, v]) => Array.isArray(v) ? (v.length < 5 && v.every(x => typeof x !== "object") ? [[at + k, v.map(number).join(" – ")]] : []) : v !== null && typeof v === "object" ? flat(v, at + k + " · ") : [[at + k, v ?? "–"]]);
+  for (const one of data.learned) {
+    const facts = flat(one.result || {}, "").map(([k, v]) => [k.replaceAll("_", " "), v]), grid = make("div", { class: "grid" });
+    page.append(make("h3", { id: "learned-" + one.step }, one.step + " · " + one.op), grid);
+    const long = facts.filter(x => typeof x[1] === "string" && x[1].length > 40), short = facts.filter(x => !long.includes(x));
+    if (facts.length) grid.append(card("", short.length ? table([T.figure, T.value], short, [1]) : [], long.map(x => make("p", { class: "note" }, x[0] + ": " + x[1]))));
+    const points = (one.curve || []).filter(x => x !== null && typeof x === "object");
+    if (points.length) {
+      const at = points[0].epoch !== undefined ? "epoch" : Object.keys(points[0])[0], keys = Object.keys(points[0]).filter(k => k !== at && points.some(x => typeof x[k] === "number"));
+      const second = keys.filter(k => !k.includes("loss")), both = second.length > 0 && second.length < keys.length, c = card(T.curve);
+      grid.append(c);
+      const scales = { x: { title: { display: true, text: at } }, y: { beginAtZero: false } };
+      if (both) scales.right = { position: "right", beginAtZero: false, grid: { drawOnChartArea: false } };
+      chart(c, lines(points.map(x => x[at]), keys.map(k => ({ label: k.replaceAll("_", " "), data: points.map(x => x[k]), yAxisID: both && second.includes(k) ? "right" : "y" })), { scales }));
+    }
+    const spent = Object.entries(one.profile || {}).filter(([k]) => !["steps", "tape_bytes"].includes(k));
+    if (spent.length) {
+      const c = card(T.time_of_steps, make("p", { class: "note" }, number(one.profile.steps) + " × " + (1000 * spent.reduce((sum, x) => sum + x[1], 0) / Math.max(1, one.profile.steps)).toFixed(1) + " ms" + (one.profile.tape_bytes ? " · " + bytes(one.profile.tape_bytes) : "")));
+      grid.append(c);
+      chart(c, bars(spent.map(x => x[0]), [{ label: T.seconds, data: spent.map(x => x[1]) }], { indexAxis: "y", plugins: { legend: { display: false } } }));
+    }
+  }
 }
 section("machinery", T.machinery);
 const view = card(T.graph, make("div", { id: "graph-view" })); page.append(view);
