@@ -140,7 +140,7 @@ void write_report(const fs::path& folder) {
 
   std::string html(report_page::kHtml);
   html = replaced(html, "{{LANGUAGE}}", language);
-  html = replaced(html, "{{TITLE}}", escaped(title));
+  html = replaced(html, "{{TITLE}}", replaced(escaped(title), "{{", "{&#123;"));
   html = replaced(html, "{{STYLE}}", std::string(report_page::kStyle));
   html = replaced(html, "{{GRAPH}}", draw_graph(state, nodes));
   html = replaced(html, "{{SCRIPT}}", std::string(report_page::kScript));

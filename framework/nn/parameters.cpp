@@ -32,6 +32,12 @@ Parameter Parameters::add_table(std::string name, size_t rows, size_t cols, Init
   return p;
 }
 
+Parameter Parameters::add_table_like(const Entry& table, size_t rows) {
+  const Parameter p = add_table(table.name, rows, table.where.cols, table.initial);
+  entries_.back().frozen = table.frozen, entries_.back().lr_scale = table.lr_scale;
+  return p;
+}
+
 Parameter Parameters::add_statistic(std::string name, size_t cols, double initial) {
   const Parameter p = add(std::move(name), 1, cols, Initial::constant(initial), false);
   entries_.back().statistic = true;

@@ -44,6 +44,8 @@ class Parameters {
   Parameter add_statistic(std::string name, size_t cols, double initial);
   /// A matrix of which a step uses few rows, and moves only these. Tables come behind all other matrices: a bug otherwise.
   Parameter add_table(std::string name, size_t rows, size_t cols, Initial initial);
+  /// Some rows of another model's table, which learn as it does.
+  Parameter add_table_like(const Entry& table, size_t rows);
 
   size_t size() const { return size_; }
   /// Without the tables: what a dense gradient is of.

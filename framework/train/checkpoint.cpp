@@ -48,22 +48,30 @@ void keep_last(const std::filesystem::path& folder, const std::filesystem::path&
   std::filesystem::remove(own_name, failed);
   std::filesystem::create_hard_link(newest, own_name, failed);
   if (failed) std::filesystem::copy_file(newest, own_name);  // a file system without links
-  std::vector<std::filesystem::path> all;
+  // By age: a run that began an epoch anew writes lower names again.
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> all;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.path().filename().string().starts_with(fmt::format("{}epoch", kKept))) all.push_back(entry.path());
+    if (entry.path().filename().string().starts_with(fmt::format("{}epoch", kKept))) all.emplace_back(entry.path() == own_name ? std::filesystem::file_time_type::max() : entry.last_write_time(), entry.path());
   std::sort(all.begin(), all.end());
-  for (size_t i = 0; i + size_t(keep) < all.size(); ++i) std::filesystem::remove(all[i]);
+  for (size_t i = 0; i + size_t(keep) < all.size(); ++i) std::filesystem::remove(all[i].second);
 }
 
-void remove_old_tables(const std::filesystem::path& folder, const std::string& newest_tag) {
-  // Of later ones some may be being written.
-  TableShards::remove_files(folder, [&](const std::string& tag) { return (!newest_tag.empty() && tag >= newest_tag) || std::filesystem::exists(kept_path(folder, tag)); });
+/// The names of rows' files begin with how many times they were written in this folder: none is ever written again while a checkpoint may need it.
+std::string rows_tag(const std::filesystem::path& folder, const std::string& tag) {
+  int64_t last = 0;
+  for (const std::string& old : TableShards::tags(folder)) last = std::max(last, int64_t(std::atoll(old.c_str())));
+  return fmt::format("{:09}_{}", last + 1, tag);
+}
+
+void remove_old_tables(const std::filesystem::path& folder, const std::string& newest) {
+  // Later ones may be being written.
+  TableShards::remove_files(folder, [&](const std::string& tag) { return (!newest.empty() && tag >= newest) || std::filesystem::exists(kept_path(folder, tag.substr(tag.find('_') + 1))); });
 }
 
 /// The newest is there: others go.
-void put_in_place(const std::filesystem::path& folder, const std::filesystem::path& newest, const std::string& tag, int64_t keep) {
+void put_in_place(const std::filesystem::path& folder, const std::filesystem::path& newest, const std::string& tag, const std::string& rows, int64_t keep) {
   if (keep > 1) keep_last(folder, newest, tag, keep);
-  remove_old_tables(folder, tag);
+  if (!rows.empty()) remove_old_tables(folder, rows);
 }
 
 }  // namespace
@@ -95,26 +103,26 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
   for (const auto& state : cursor.shard_states) sizes.push_back(int64_t(state.size())), states.insert(states.end(), state.begin(), state.end());
   put_gathered(comm, *store, "shard_state_sizes", sizes), put_gathered(comm, *store, "shard_states", states);
   const std::string tag = tag_of(cursor);
+  std::string rows;
+  if (!tables.none()) {
+    if (comm.rank() == 0) rows = rows_tag(folder_, tag);
+    comm.broadcast(rows);
+  }
   if (comm.rank() == 0) {
     store->put("weights", weights);
     store->put("cursor", std::vector<int64_t>{cursor.epoch, cursor.step, optimizer.steps(), cursor.epoch_targets, cursor.shards});
     store->put("epoch_loss", std::vector<double>{cursor.epoch_loss});
-    if (!tables.none()) store->texts["tables"] = tag;
+    if (!rows.empty()) store->texts["tables"] = rows;
   }
-  const bool others_write = !tables.none() && comm.size() > 1;
-  if (others_write) {
-    // What another number of ranks has left under this name.
-    if (comm.rank() == 0) TableShards::remove_files(folder_, [&](const std::string& old) { return old != tag; });
-    comm.barrier();
-    waiting_ = tag;
-  }
+  const bool others_write = !rows.empty() && comm.size() > 1;
+  if (others_write) waiting_ = tag, waiting_rows_ = rows;
   if (comm.rank() != 0 && !others_write) return;
-  auto write_rows = tables.writer(folder_, tag);
-  writing_ = std::async(std::launch::async, [store, write_rows = std::move(write_rows), rank = comm.rank(), others_write, tag, folder = folder_, newest = newest(), keep = keep_] {
+  auto write_rows = tables.writer(folder_, rows);
+  writing_ = std::async(std::launch::async, [store, write_rows = std::move(write_rows), rank = comm.rank(), others_write, tag, rows, folder = folder_, newest = newest(), keep = keep_] {
     write_rows();
     if (rank != 0) return;
     store->save(others_write ? waiting_path(folder) : newest);
-    if (!others_write) put_in_place(folder, newest, tag, keep);
+    if (!others_write) put_in_place(folder, newest, tag, rows, keep);
   });
 }
 
@@ -130,12 +138,12 @@ void Checkpoints::finish(comm::Communicator& comm) {
   const std::string tag = std::exchange(waiting_, "");
   if (comm.rank() != 0 || tag.empty()) return;
   std::filesystem::rename(waiting_path(folder_), newest());
-  put_in_place(folder_, newest(), tag, keep_);
+  put_in_place(folder_, newest(), tag, waiting_rows_, keep_);
 }
 
 void Checkpoints::remove_newest(const std::filesystem::path& folder) {
   std::error_code ignored;
-  std::filesystem::remove(folder / "checkpoint.h5", ignored);
+  for (const auto& path : {folder / "checkpoint.h5", waiting_path(folder)}) std::filesystem::remove(path, ignored);
   remove_old_tables(folder, "");
 }
 
@@ -152,7 +160,7 @@ bool Checkpoints::load(comm::Communicator& comm, Cursor& cursor, std::vector<flo
     auto& mine = optimizer.state()[i];
     for_slices(sums.slices(), [&](size_t at, size_t from, size_t n) { std::copy_n(whole.begin() + std::ptrdiff_t(from), n, mine.begin() + std::ptrdiff_t(at)); });
   }
-  if (!tables.none()) tables.load(folder_, store.texts.at("tables"));
+  if (!tables.none()) tables.load(folder_, store.texts.at("tables"), store.integers("cursor").at(2));
   const auto& numbers = store.integers("cursor");
   cursor = {numbers.at(0), numbers.at(1), store.doubles("epoch_loss").at(0), numbers.at(3), numbers.at(4), {}};
   const auto& states = store.floats("shard_states");

@@ -44,7 +44,7 @@ class Checkpoints {
   std::filesystem::path folder_;
   int64_t keep_;
   std::future<void> writing_;
-  std::string waiting_;  ///< the tag of what all ranks write, until it is put in place
+  std::string waiting_, waiting_rows_;  ///< the tags of what all ranks write, until it is put in place
 };
 
 }  // namespace throng::train

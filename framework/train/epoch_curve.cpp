@@ -1,12 +1,15 @@
 #include "framework/train/epoch_curve.h"
 
+#include <cmath>
+
 #include "framework/base/files.h"
 #include "framework/data/array_store.h"
 #include "framework/train/checkpoint.h"
 
 namespace throng::train {
 
-EpochCurve::EpochCurve(comm::Communicator& comm, std::filesystem::path folder) : comm_(comm), folder_(std::move(folder)) {
+EpochCurve::EpochCurve(comm::Communicator& comm, std::filesystem::path folder, std::string score, bool higher_is_better)
+    : comm_(comm), folder_(std::move(folder)), score_(std::move(score)), higher_is_better_(higher_is_better) {
   std::string old;
   if (comm_.rank() == 0 && std::filesystem::exists(folder_ / "curve.json") && std::filesystem::exists(folder_ / "checkpoint.h5")) old = read_file(folder_ / "curve.json");
   comm_.broadcast(old);
@@ -20,29 +23,49 @@ void EpochCurve::add(int64_t epoch, nlohmann::json point) {
   comm_.barrier();
 }
 
-bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, const std::string& score, bool higher_is_better, int64_t patience, const std::vector<float>& weights) {
-  while (int64_t(points_.size()) > epoch) points_.erase(points_.size() - 1);
-  const auto better = [&](const nlohmann::json& a, const nlohmann::json& b) { return higher_is_better ? a[score].get<double>() > b[score].get<double>() : a[score].get<double>() < b[score].get<double>(); };
-  const nlohmann::json* best = nullptr;
+bool EpochCurve::better(const nlohmann::json& a, const nlohmann::json& b) const {
+  return higher_is_better_ ? a[score_].get<double>() > b[score_].get<double>() : a[score_].get<double>() < b[score_].get<double>();
+}
+
+const nlohmann::json* EpochCurve::best() const {
+  const nlohmann::json* found = nullptr;
   for (const auto& p : points_)
-    if (!best || better(p, *best)) best = &p;
-  const bool is_best = !best || better(point, *best);
-  const int64_t best_epoch = is_best ? epoch : (*best)["epoch"].get<int64_t>() - 1;
+    if (!found || better(p, *found)) found = &p;
+  return found;
+}
+
+bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t patience, const std::vector<float>& weights) {
+  if (const double found = point[score_].get<double>(); !std::isfinite(found)) throw data_error("{} is {} after epoch {}", score_, found, epoch + 1).with_hint("lower lr, or set clip to 1");
+  while (int64_t(points_.size()) > epoch) points_.erase(points_.size() - 1);
+  const nlohmann::json* best_so_far = best();
+  const bool is_best = !best_so_far || better(point, *best_so_far);
+  const int64_t best_epoch = is_best ? epoch : (*best_so_far)["epoch"].get<int64_t>() - 1;
   if (is_best && comm_.rank() == 0) {
     data::ArrayStore store;
-    store.put("weights", weights);
+    store.put("weights", weights), store.put("epoch", std::vector<int64_t>{epoch + 1});
+    // This epoch may have to be gone through again, and may then not be the best any more.
+    std::error_code none_yet;
+    std::filesystem::rename(folder_ / "best.h5", folder_ / "best_before.h5", none_yet);
     store.save(folder_ / "best.h5");
   }
   add(epoch, std::move(point));
   return patience == 0 || epoch - best_epoch < patience;
 }
 
-std::vector<float> EpochCurve::best_weights() const { return data::ArrayStore::load(folder_ / "best.h5").floats("weights"); }
+std::vector<float> EpochCurve::best_weights() const {
+  const int64_t epoch = points_.empty() ? 0 : (*best())["epoch"].get<int64_t>();
+  for (const char* name : {"best.h5", "best_before.h5"}) {
+    if (!std::filesystem::exists(folder_ / name)) continue;
+    auto store = data::ArrayStore::load(folder_ / name);
+    if (store.integers("epoch").at(0) == epoch) return store.floats("weights");
+  }
+  throw data_error("{}: the weights of epoch {}, the best, are not there", folder_.string(), epoch).with_hint("run the step again from its beginning");
+}
 
 void EpochCurve::remove_files(const std::filesystem::path& folder) {
   Checkpoints::remove_newest(folder);
   std::error_code ignored;
-  std::filesystem::remove(folder / "best.h5", ignored);
+  for (const char* name : {"best.h5", "best_before.h5"}) std::filesystem::remove(folder / name, ignored);
 }
 
 }  // namespace throng::train

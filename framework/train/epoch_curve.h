@@ -13,22 +13,29 @@ namespace throng::train {
 class EpochCurve {
  public:
   /// Collective. Reads what an earlier run of the step left, where it left a checkpoint, too.
-  EpochCurve(comm::Communicator& comm, std::filesystem::path folder);
+  /// `score`: the number of a point that epochs are compared by, where they are validated.
+  EpochCurve(comm::Communicator& comm, std::filesystem::path folder, std::string score = "", bool higher_is_better = false);
 
   const nlohmann::json& points() const { return points_; }
   /// Collective. Adds the point of an epoch, counted from 0; those of later epochs, which are gone through again, go.
   void add(int64_t epoch, nlohmann::json point);
-  /// Collective. The same of an epoch that was validated: `point[score]` is compared, and the weights are kept where it is the best so far. Returns false
+  /// Collective. The same of an epoch that was validated: its weights are kept where it is the best so far, and it is a data error where its score is not a number. Returns false
   /// where `patience`, unless it is 0, has been without a better epoch for so long.
-  bool add_validated(int64_t epoch, nlohmann::json point, const std::string& score, bool higher_is_better, int64_t patience, const std::vector<float>& weights);
-  /// The weights of the best epoch. A data error where none was kept.
+  bool add_validated(int64_t epoch, nlohmann::json point, int64_t patience, const std::vector<float>& weights);
+  /// The weights of the best epoch. A data error where they were not kept.
   std::vector<float> best_weights() const;
   /// Rank 0, when all that was learned is saved: the checkpoint goes first, since it needs the best.
   static void remove_files(const std::filesystem::path& folder);
 
  private:
   comm::Communicator& comm_;
+  bool better(const nlohmann::json& a, const nlohmann::json& b) const;
+  /// Null where there is no point.
+  const nlohmann::json* best() const;
+
   std::filesystem::path folder_;
+  std::string score_;
+  bool higher_is_better_;
   nlohmann::json points_ = nlohmann::json::array();
 };
 

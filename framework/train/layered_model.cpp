@@ -26,6 +26,7 @@ void LayeredModel::set_example_lengths(comm::Communicator& comm, std::vector<std
   int64_t most = 0;
   for (const auto& shard : lengths_) {
     const int64_t rows = std::accumulate(shard.begin(), shard.end(), int64_t{0}), examples = int64_t(shard.size());
+    THRONG_CHECK(rows >= examples, "{} examples with {} rows", examples, rows);
     // Not more minibatches than examples.
     most = std::max(most, rows_per_shard_ == 0 ? (examples + per_shard_ - 1) / per_shard_ : std::min(examples, (rows + rows_per_shard_ - 1) / rows_per_shard_));
   }

@@ -40,7 +40,7 @@ auto run_fields() {
       graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch, and by `checkpoint_after`, only").min(0),
       graph::field("checkpoint_after", &P::checkpoint_after, "time between checkpoints within an epoch; 0s: not by time"),
       graph::field("keep_checkpoints", &P::keep_checkpoints, "the newest is checkpoint.h5 in the step's folder; more than 1: so many stay there under the names of their steps, and one of them put in its place is gone on from").min(1).max(1000),
-      graph::field("wire", &P::wire, "bfloat16: gradients travel in half the bytes and are rounded at each sum of shards, on any number of ranks alike").one_of({"float32", "bfloat16"}),
+      graph::field("wire", &P::wire, "bfloat16: gradients, but for those that come by rows, travel in half the bytes and are rounded at each sum of shards, on any number of ranks alike").one_of({"float32", "bfloat16"}),
       graph::field("stored", &P::stored, "bfloat16: trained weights are rounded to it before they are judged, and model.safetensors has half the size").one_of({"float32", "bfloat16"}));
 }
 

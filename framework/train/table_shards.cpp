@@ -12,6 +12,7 @@ using Rows = nn::Rows<float>;
 
 template <class T>
 void put(Buffer& to, const T* values, size_t n) {
+  if (n == 0) return;
   const size_t at = to.size();
   to.resize(at + n * sizeof(T));
   std::memcpy(&to[at], values, n * sizeof(T));
@@ -24,6 +25,7 @@ class Reader {
   bool done() const { return at_ == from_.size(); }
   template <class T>
   void get(T* values, size_t n) {
+    if (n == 0) return;
     THRONG_CHECK(at_ + n * sizeof(T) <= from_.size(), "a message of {} bytes ends too soon", from_.size());
     std::memcpy(values, from_.data() + at_, n * sizeof(T));
     at_ += n * sizeof(T);
@@ -43,9 +45,7 @@ TableShards::TableShards(comm::Communicator& comm, const nn::Parameters& paramet
     if (!e.table) continue;
     auto& begins = begins_.emplace_back(1, 0);
     for (size_t b = 0; b < kBlocks; ++b) begins.push_back(begins.back() + (e.where.rows + kBlocks - 1 - b) / kBlocks);
-    own_.add_table(e.name, begins[end] - begins[first], e.where.cols, e.initial);
-    if (e.frozen) own_.freeze(e.name);
-    own_.scale_lr(e.name, e.lr_scale);
+    own_.add_table_like(e, begins[end] - begins[first]);
   }
   weights_.resize(own_.size());
   optimizer_ = std::make_unique<nn::Optimizer<float>>(options, own_, std::span<const nn::Slice>(), true);
@@ -211,21 +211,36 @@ std::function<void()> TableShards::writer(const std::filesystem::path& folder, c
   return [store, path = file_of(folder, tag, first)] { store->save(path); };
 }
 
+namespace {
+
+/// Empty where the file is none of ours.
+std::string tag_of_file(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const size_t begin = std::strlen(kPrefix), end = name.rfind('_');
+  return name.starts_with(kPrefix) && end != std::string::npos && end > begin ? name.substr(begin, end - begin) : "";
+}
+
+}  // namespace
+
+std::vector<std::string> TableShards::tags(const std::filesystem::path& folder) {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (std::string tag = tag_of_file(entry.path()); !tag.empty()) found.push_back(std::move(tag));
+  return found;
+}
+
 void TableShards::remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& tag)>& keep) {
   std::vector<std::filesystem::path> gone;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix)) continue;
-    const size_t begin = std::strlen(kPrefix), end = name.rfind('_');
-    if (end > begin && !keep(name.substr(begin, end - begin))) gone.push_back(entry.path());
-  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (const std::string tag = tag_of_file(entry.path()); !tag.empty() && !keep(tag)) gone.push_back(entry.path());
   std::error_code ignored;
   for (const auto& path : gone) std::filesystem::remove(path, ignored);
 }
 
-void TableShards::load(const std::filesystem::path& folder, const std::string& tag) {
+void TableShards::load(const std::filesystem::path& folder, const std::string& tag, int64_t steps) {
   const size_t first = size_t(first_of(comm_.rank())), end = size_t(first_of(comm_.rank() + 1));
   if (none() || first == end) return;
+  optimizer_->set_steps(steps);
   size_t at = first;  // blocks before it are read
   const auto firsts = firsts_of(folder, tag);
   for (size_t f = 0; f < firsts.size(); ++f) {
@@ -233,6 +248,7 @@ void TableShards::load(const std::filesystem::path& folder, const std::string& t
     const auto path = file_of(folder, tag, firsts[f]);
     const auto store = data::ArrayStore::load(path);
     const auto& blocks = store.integers("blocks");
+    if (blocks.at(2) != steps) throw data_error("{}: rows after {} steps, in a checkpoint of {}", path.string(), blocks.at(2), steps).with_hint("all files tables_* of a checkpoint belong together");
     const size_t from = std::max(at, size_t(blocks.at(0))), to = std::min(end, size_t(blocks.at(1)));
     if (from >= to) continue;
     if (from != at) break;
@@ -248,7 +264,6 @@ void TableShards::load(const std::filesystem::path& folder, const std::string& t
       copy(fmt::format("table_{}", k), weights_);
       for (size_t i = 0; i < optimizer_->state().size(); ++i) copy(fmt::format("table_{}_optimizer_{}", k, i), optimizer_->state()[i]);
     }
-    optimizer_->set_steps(blocks.at(2));
     at = to;
   }
   if (at != end) throw data_error("{}: rows of tables are missing: blocks {} to {} of {}", folder.string(), at, end, kBlocks).with_hint("all files tables_* of a checkpoint belong together");

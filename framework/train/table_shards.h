@@ -45,8 +45,10 @@ class TableShards {
 
   /// Not collective. Copies this rank's rows and the optimiser's state of them, and returns what writes them to a file of `tag`: on any thread, beside the steps.
   std::function<void()> writer(const std::filesystem::path& folder, const std::string& tag) const;
-  /// Not collective. Reads this rank's rows from what any number of ranks have saved. A data error where they are of another model.
-  void load(const std::filesystem::path& folder, const std::string& tag);
+  /// Not collective. Reads this rank's rows from what any number of ranks have saved. A data error where they are of another model, or not of a state after `steps` steps.
+  void load(const std::filesystem::path& folder, const std::string& tag, int64_t steps);
+  /// Of the files in a folder.
+  static std::vector<std::string> tags(const std::filesystem::path& folder);
   /// Removes the files of all tags but those to keep.
   static void remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& tag)>& keep);
 

@@ -63,6 +63,11 @@ void check_shards(int shards, bool reproducible, int num_ranks) {
         .with_hint(fmt::format("set shards to {}, which changes the result, or start fewer ranks", std::bit_ceil(unsigned(num_ranks))));
 }
 
+void check_batch(int64_t batch, int64_t rows, int shards) {
+  if (rows > 0 && rows < shards) throw job_error("'batch_rows' is {}; expected at least 'shards', {}", rows, shards);
+  if (rows == 0 && batch < shards) throw job_error("'batch' is {}; expected at least 'shards', {}", batch, shards);
+}
+
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();

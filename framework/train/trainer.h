@@ -89,6 +89,8 @@ struct TrainerOptions {
 int shards_of_run(int wanted, bool reproducible, const comm::Communicator& comm, const ThreadPool& pool);
 /// A job error where so many ranks would leave some without a shard.
 void check_shards(int shards, bool reproducible, int num_ranks);
+/// A job error where a minibatch of so many examples, or rows where `rows` is not 0, has less than one for each shard.
+void check_batch(int64_t batch, int64_t rows, int shards);
 
 /// Collective. Trains from the checkpoint in `folder`, or from the start, and returns the final weights, the same on every
 /// rank. A data error names the step where the loss is no longer finite.

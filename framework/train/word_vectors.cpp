@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "framework/base/error.h"
 #include "framework/data/array_store.h"
@@ -28,7 +30,7 @@ class Table {
     const int32_t row = find_(word);
     if (row < 0 || filled_.at(size_t(row))) return;
     filled_[size_t(row)] = true, ++result.found;
-    std::copy(vector.begin(), vector.end(), weights_.begin() + ptrdiff_t(table_.at + size_t(row) * table_.cols));
+    if (!weights_.empty()) std::copy(vector.begin(), vector.end(), weights_.begin() + ptrdiff_t(table_.at + size_t(row) * table_.cols));
   }
   VectorsFound result;
 
@@ -70,7 +72,7 @@ bool cut_last(std::string_view& line, std::string_view& field) {
 template <class N>
 bool read_number(std::string_view text, N& number) {
   const auto [at, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return code == std::errc() && at == text.data() + text.size();
+  return code == std::errc() && at == text.data() + text.size() && std::isfinite(double(number));
 }
 
 void read_text(const std::filesystem::path& path, Table& table) {
@@ -123,11 +125,16 @@ VectorsFound start_from_word_vectors(const std::filesystem::path& path, const Fi
   return table.result;
 }
 
-void begin_from_word_vectors(TrainerOptions& options, std::filesystem::path path, Find find, const nn::Parameter& table, VectorsFound& found) {
-  options.begin = [before = std::move(options.begin), path = std::move(path), find = std::move(find), table, &found](std::span<float> weights) {
+void WordVectorStart::add_to(TrainerOptions& options) {
+  options.begin = [this, before = std::move(options.begin)](std::span<float> weights) {
     if (before) before(weights);
-    found = start_from_word_vectors(path, find, table, weights);
+    found_ = start_from_word_vectors(path_, find_, table_, weights);
   };
+}
+
+nlohmann::json WordVectorStart::result() {
+  if (!found_) found_ = start_from_word_vectors(path_, find_, table_, {});
+  return {{"given", found_->given}, {"found", found_->found}};
 }
 
 }  // namespace throng::train

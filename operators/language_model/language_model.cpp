@@ -40,6 +40,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     params_.check(base_folder);
     if (!params_.vectors.empty() && !std::filesystem::exists(base_folder / params_.vectors)) throw job_error("'vectors' is '{}': there is no such file", params_.vectors);
+    if (params_.recompute && params_.model != "transformer") throw job_error("'recompute' is of a transformer; 'model' is {}", params_.model);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.model == "transformer" && params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     if (params_.tied && params_.model != "transformer" && params_.embedding != params_.hidden)
@@ -65,6 +66,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     TokenText text(context, params_.column, params_.max_words, params_.min_count);
     numbers_ = text.numbers();
     const int64_t all = text.size(TokenText::kTraining), validation = int64_t(double(all) * params_.validation), training = all - validation;
+    if (params_.validation > 0 && validation < 2) throw data_error("'validation' is {}: of {} training tokens that are {}", params_.validation, all, validation).with_hint("raise 'validation', or set it to 0");
     const int64_t per_stream = training / params_.batch;
     if (per_stream < 2)
       throw data_error("the training rows have {} tokens; {} streams need at least {}", training, params_.batch, 2 * params_.batch).with_hint("lower 'batch'; are all rows held out?");
@@ -73,13 +75,13 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     read_judged(comm, text, TokenText::kTraining, training, all, validation_);
     read_judged(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut), held_out_);
 
-    train::EpochCurve curve(comm, context.folder());
+    train::EpochCurve curve(comm, context.folder(), "validation_loss");
     model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
       json point{{"epoch", epoch + 1}, {"loss", loss}};
       if (const double found = judge(context, weights(), held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
       if (validation == 0) return curve.add(epoch, std::move(point)), true;
       point["validation_loss"] = judge(context, weights(), validation_).mean();
-      return curve.add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights());
+      return curve.add_validated(epoch, std::move(point), params_.patience, weights());
     };
 
     train::TrainerOptions options;
@@ -87,13 +89,12 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     params_.RunParams::apply(options);
     params_.OptimizerParams::apply(options, model_->steps_per_epoch(), model_->parameters(), base_folder);
     options.epochs = params_.epochs, options.seed = seed, options.profile = &profile, options.folder = context.folder();
-    train::VectorsFound vectors;
-    if (!params_.vectors.empty())
-      train::begin_from_word_vectors(options, base_folder / params_.vectors, [&](std::string_view word) {
-        if (word == "</s>") return TokenNumbers::kEnd;
-        const int32_t id = numbers_.find(word);
-        return id == TokenNumbers::kUnknown ? -1 : id;
-      }, model_->tokens(), vectors);
+    train::WordVectorStart vectors(base_folder / params_.vectors, [&](std::string_view word) {
+      if (word == "</s>") return TokenNumbers::kEnd;
+      const int32_t id = numbers_.find(word);
+      return id == TokenNumbers::kUnknown ? -1 : id;
+    }, model_->tokens());
+    if (!params_.vectors.empty()) vectors.add_to(options);
     options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);
@@ -109,7 +110,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       auto add = [&](const std::string& name, const Judged& judged) {
         if (judged.tokens > 0) result[name] = {{"tokens", int64_t(judged.tokens)}, {"loss", judged.mean()}, {"perplexity", std::exp(judged.mean())}};
       };
-      if (vectors.given > 0) result["vectors"] = {{"given", vectors.given}, {"found", vectors.found}};
+      if (!params_.vectors.empty()) result["vectors"] = vectors.result();
       add("holdout", held_out), add("validation", of_validation);
       if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
       result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,

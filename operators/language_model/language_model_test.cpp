@@ -159,6 +159,8 @@ TEST(LanguageModel, WhatCannotBeLearnedIsAnError) {
   expect(step("m", "tied: true, hidden: 8"), "'tied' needs an 'embedding' of 'hidden', 8, not 6");
   expect(step("m", "model: transformer, heads: 4"), "expected a multiple of 'heads', 4");
   expect(step("m", "patience: 1"), "'patience' needs a 'validation' share");
+  expect(step("m", "batch: 8, length: 2, shards: 1, validation: 0.001"), "raise 'validation'");
+  expect(step("m", "recompute: true"), "'recompute' is of a transformer");
   expect(step("m", "column: ts"), "expected list<string> or string");
 }
 

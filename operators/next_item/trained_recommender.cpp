@@ -10,7 +10,7 @@ using namespace recommend;
 using nlohmann::json;
 
 data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
-  if (training_.batch < training_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", training_.batch, training_.shards);
+  train::check_batch(training_.batch, training_.batch_rows, training_.shards);
   training_.check(base_folder);
   if (!training_.vectors.empty() && !std::filesystem::exists(base_folder / training_.vectors)) throw job_error("'vectors' is '{}': there is no such file", training_.vectors);
   if (options_.sparse) {
@@ -37,19 +37,19 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   model_->take(comm, std::move(users));
   if (model_->steps_per_epoch() == 0) throw data_error("no user has two training items of the catalogue").with_hint("are all rows held out? lower 'min_count', or switch 'validation' off");
 
-  train::EpochCurve curve(comm, context.folder());
+  train::EpochCurve curve(comm, context.folder(), "validation_ndcg10", true);
   model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
     json point{{"epoch", epoch + 1}, {"loss", loss}};
     if (!training_.validation) return curve.add(epoch, std::move(point)), true;
     point["validation_ndcg10"] = validate(context, *model_->scorer(weights())).ndcg10();
-    return curve.add_validated(epoch, std::move(point), "validation_ndcg10", true, training_.patience, weights());
+    return curve.add_validated(epoch, std::move(point), training_.patience, weights());
   };
   train::TrainerOptions trainer;
   train::StepProfile profile;
   training_.RunParams::apply(trainer);
   training_.OptimizerParams::apply(trainer, model_->steps_per_epoch(), model_->parameters(), base_folder);
   trainer.epochs = training_.epochs, trainer.shards = shards(), trainer.profile = &profile;
-  if (!training_.vectors.empty()) train::begin_from_word_vectors(trainer, base_folder / training_.vectors, [&](std::string_view item) { return catalogue().find(item); }, model_->items(), vectors_);
+  if (!training_.vectors.empty()) vectors_.emplace(base_folder / training_.vectors, [this](std::string_view item) { return catalogue().find(item); }, model_->items()).add_to(trainer);
   trainer.seed = seed, trainer.folder = context.folder();
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
   trainer.stop_agreed = [&] { return context.stop_agreed(); };

@@ -28,7 +28,7 @@ class TrainedRecommender : public recommend::Recommender {
   void finished(graph::CollectiveContext& context) override;
   void describe(nlohmann::json& result) const override {
     result["weights"] = model_->parameters().size();
-    if (vectors_.given > 0) result["vectors"] = {{"given", vectors_.given}, {"found", vectors_.found}};
+    if (vectors_) result["vectors"] = vectors_->result();
   }
 
  private:
@@ -36,7 +36,7 @@ class TrainedRecommender : public recommend::Recommender {
   ItemModelOptions options_;
   std::unique_ptr<ItemModel> model_;
   std::vector<float> weights_;
-  train::VectorsFound vectors_;
+  mutable std::optional<train::WordVectorStart> vectors_;
 };
 
 }  // namespace throng::op

@@ -67,7 +67,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.attended > 0 && !params_.attention && params_.model != "transformer") throw job_error("'attended' needs a model that looks back, and 'attention' is false").with_hint("set attention: true, or model: transformer");
-    if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
+    if (params_.recompute && params_.model != "transformer") throw job_error("'recompute' is of a transformer; 'model' is {}", params_.model);
+    train::check_batch(params_.batch, params_.batch_rows, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
     by_field_ = input.at(params_.by);
     const auto& target = input.at(params_.target);
@@ -138,7 +139,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     network_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) { return epoch_done(epoch, loss, weights()); };
     params_.freeze_in(network_->change_parameters());
     load_shards(context);
-    curve_.emplace(context.comm(), context.folder());
+    curve_.emplace(context.comm(), context.folder(), "validation_loss");
 
     train::TrainerOptions options;
     params_.RunParams::apply(options);
@@ -146,10 +147,10 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     options.epochs = params_.epochs, options.profile = &profile_, options.seed = seed;
     for (const auto& [column, file] : params_.vectors) {
       const size_t k = size_t(std::find(encoding_.categories.begin(), encoding_.categories.end(), column) - encoding_.categories.begin());
-      train::begin_from_word_vectors(options, base_folder / file, [this, k](std::string_view value) {
+      vectors_.try_emplace(column, base_folder / file, [this, k](std::string_view value) {
         const int32_t id = encoding_.vocabularies[k].find(value);
         return id < 0 ? -1 : id + 1;
-      }, network_->layers.embedding(k), vectors_[column]);
+      }, network_->layers.embedding(k)).first->second.add_to(options);
     }
     options.folder = context.folder();
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
@@ -162,14 +163,14 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   }
 
   bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
-    const double holdout = mean_loss(weights, EncodedRows::kHoldout);
+    const auto holdout = mean_loss(weights, EncodedRows::kHoldout);
     json point{{"epoch", epoch + 1}, {"loss", training_loss}};
-    point["holdout_loss"] = std::isfinite(holdout) ? json(holdout) : json(nullptr);
+    point["holdout_loss"] = holdout && std::isfinite(*holdout) ? json(*holdout) : json(nullptr);
     if (params_.validation == 0) return curve_->add(epoch, std::move(point)), true;
-    const double validation = mean_loss(weights, EncodedRows::kValidation);
-    if (!std::isfinite(validation)) throw data_error("no rows to validate on: the share of users is {}", params_.validation).with_hint("raise 'validation', or set it to 0");
-    point["validation_loss"] = validation;
-    return curve_->add_validated(epoch, std::move(point), "validation_loss", false, params_.patience, weights);
+    const auto validation = mean_loss(weights, EncodedRows::kValidation);
+    if (!validation) throw data_error("no rows to validate on: the share of users is {}", params_.validation).with_hint("raise 'validation', or set it to 0");
+    point["validation_loss"] = *validation;
+    return curve_->add_validated(epoch, std::move(point), params_.patience, weights);
   }
 
   // ------------------------------------------------------------------------------------------ replaying
@@ -348,8 +349,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     return pieces;
   }
 
-  // Collective. Not a number where no row is of this use.
-  double mean_loss(const std::vector<float>& weights, EncodedRows::Use use) {
+  // Collective. Nothing where no row is of this use.
+  std::optional<double> mean_loss(const std::vector<float>& weights, EncodedRows::Use use) {
     auto held = held_partitions();
     std::vector<std::vector<double>> sums(held.size(), std::vector<double>(2));
     context_->pool().parallel_for(held.size(), [&](size_t i) {
@@ -362,7 +363,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       }
     });
     auto total = data::sum_over_partitions(context_->comm(), sums, 2);
-    return total[1] > 0 ? total[0] / total[1] : std::numeric_limits<double>::quiet_NaN();
+    if (total[1] == 0) return {};
+    return total[0] / total[1];
   }
 
   // Scores model and baselines on the held-out rows, and writes the predictions.
@@ -407,8 +409,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (context.comm().rank() != 0) return;
     result["training_examples"] = training, result["training_pieces"] = pieces, result["weights"] = network_->parameters().size();
     if (params_.validation > 0) result["validation_examples"] = validation;
-    for (const auto& [column, found] : vectors_)
-      if (found.given > 0) result["vectors"][column] = {{"given", found.given}, {"found", found.found}};
+    for (auto& [column, vectors] : vectors_) result["vectors"][column] = vectors.result();
     result["model"] = params_.model, result["target"] = params_.target;
     result["classes"] = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     context.metric("result", result.dump());
@@ -444,7 +445,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   graph::CollectiveContext* context_ = nullptr;
   std::optional<train::EpochCurve> curve_;
   train::StepProfile profile_;
-  std::map<std::string, train::VectorsFound> vectors_;
+  std::map<std::string, train::WordVectorStart> vectors_;
 };
 
 }  // namespace

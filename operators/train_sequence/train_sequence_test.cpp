@@ -260,7 +260,7 @@ TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "recompute: true", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");
