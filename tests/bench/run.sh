@@ -3,7 +3,7 @@
 # usage: tests/bench/run.sh first|flow|shuffle|train|curves [--small] [--case NAME] [--text FILE] --json OUT   (installs the peers: gensim, PyTorch, DuckDB, Polars, Dask)
 #   first: word2vec lda lstm group_by
 #   flow: load q1 q2 q3 q4 q5 sort wordcount scan write start, on generated events of the comparison kit ($THRONG_BENCH/flow) and a made text
-#   train: layer-lstm-64x50x128x256 .. lm-lstm-.. gru4rec-.. sasrec-.. encoder-.., one training step beside PyTorch, one thread each; ranks-lm-..: two ranks; allreduce-MIB
+#   train: layer-lstm-64x50x128x256 .. lm-lstm-.. gru4rec-.. sasrec-.. encoder-.., one training step beside PyTorch (and the layers beside oneDNN), one thread each; ranks-lm-..: two ranks; allreduce-MIB
 #   curves: the loss curve of an LSTM language model on a text (--text FILE, otherwise made) beside PyTorch's, from the same weights
 #   shuffle: large blocks made, the exchange between two ranks beside bare MPI
 # OUT is a list of {case, system, seconds, ratio, equal, conditions}; ratio is the system's time over Throng's. A peer that cannot be had here is
@@ -24,6 +24,7 @@ fi
 if [ "$family" = train ]; then
   mkdir -p build/bench
   cmake --preset release >/dev/null && cmake --build --preset release --target throng_train_bench throng_train_ranks_bench >/dev/null
+  if ninja -C build/release -t query throng_train_dnnl_bench >/dev/null 2>&1; then cmake --build --preset release --target throng_train_dnnl_bench >/dev/null; fi
   exec /usr/bin/python3 tests/bench/train.py build/release/tests/throng_train_bench build/bench $small "$out" "$case"
 fi
 if [ "$family" = curves ]; then

@@ -5,7 +5,7 @@ with one rank, and with a shard for each rank, which says what two ranks and wha
 
 Equal: the losses of the first five steps, which the optimiser's moves are part of, agree to 1e-3. Both sides run in turn, three times; the median step of
 the best run of each counts, since what disturbs a run only ever slows it. PyTorch is Debian's: built with OpenBLAS, its own kernels for AVX2, without oneDNN's
-fused recurrent layers on this path."""
+fused recurrent layers on this path. oneDNN's own primitives are a second peer of the recurrent layers."""
 import json
 import os
 import statistics
@@ -209,6 +209,14 @@ def allreduce_case(name):
     entry(name, "mpi", theirs, theirs / ours, run["equal"], "MPI_Allreduce in place")
 
 
+def dnnl_run(name, path, count):
+    program = os.path.join(os.path.dirname(throng), "throng_train_dnnl_bench")
+    if not os.path.exists(program):
+        return None
+    runs = [json.loads(subprocess.check_output([program, name, path, str(count)])) for _ in range(1 if small else 3)]
+    return min(statistics.median(r["seconds"]) for r in runs), runs[0]["losses"]
+
+
 CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
 CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
 CASES += ["ranks-lm-lstm-64x50x10000x128x256", "allreduce-25", "allreduce-100"]
@@ -238,10 +246,13 @@ for name in CASES:
             step()
             seconds.append(time.perf_counter() - start)
         theirs.append(statistics.median(seconds))
+    onednn = dnnl_run(name, path, count) if what == "layer" else None
     equal = close(run["losses"], losses)
     conditions = f"one step, 1 thread; {flops / min(ours) / 1e9:.0f} GF/s against {flops / min(theirs) / 1e9:.0f}; the tape held {run['bytes'] / 2**20:.0f} MiB"
     entry(name, "throng", min(ours), 1, equal, conditions)
     entry(name, "pytorch", min(theirs), min(theirs) / min(ours), equal, "one step, 1 thread")
+    if onednn:
+        entry(name, "onednn", onednn[0], onednn[0] / min(ours), close(onednn[1], run["losses"]), "its primitives alone, one step, 1 thread")
     if not equal:
         print(f"  losses: {run['losses']} and {losses}", file=sys.stderr)
 write_results()
