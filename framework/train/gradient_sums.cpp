@@ -10,6 +10,7 @@
 
 #include "framework/base/buffer.h"
 #include "framework/base/thread_pool.h"
+#include "framework/comm/host_memory.h"
 #include "framework/tensor/bfloat16.h"
 
 namespace throng::train {
@@ -59,7 +60,11 @@ struct GradientSums::State {
   comm::Communicator& comm;
   const nn::Parameters& parameters;
   const int shards, first, owned;
-  std::vector<AlignedVector<float>> gradients;     // of the shards of this rank; at least one
+  const size_t stride;                             // numbers from the array of one shard to that of the next
+  std::optional<comm::HostMemory> memory;          // of the gradients, where others may read them
+  AlignedVector<float> own_memory;                 // otherwise
+  std::vector<std::span<float>> gradients;         // of the shards of this rank; at least one
+  bool all_have_read = true;                       // what this rank has let others read
   std::vector<Slice> buckets;
   std::vector<std::vector<Slice>> slices;          // by rank
   std::vector<std::vector<Node>> nodes;            // by rank
@@ -80,11 +85,17 @@ struct GradientSums::State {
   std::exception_ptr failure;
   std::thread thread;
 
-  State(comm::Communicator& c, const nn::Parameters& p, int num_shards, size_t numbers, Wire wire)
-      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), room(room_of(num_shards)), bucket_numbers(numbers), rounds(wire == Wire::kBfloat16 && num_shards > 1) {
+  State(comm::Communicator& c, const nn::Parameters& p, int num_shards, const Options& options)
+      : comm(c), parameters(p), shards(num_shards), first(c.first_shard(c.rank(), num_shards)), owned(c.first_shard(c.rank() + 1, num_shards) - first), stride((p.dense_size() + 15) / 16 * 16), room(room_of(num_shards)), bucket_numbers(options.bucket),
+        rounds(options.wire == Wire::kBfloat16 && num_shards > 1) {
+    const size_t numbers = options.bucket;
     THRONG_CHECK(numbers > 0 && numbers % kLeastBucket == 0, "buckets of {}", numbers);
     const size_t size = p.dense_size();
-    for (int s = 0; s < std::max(1, owned); ++s) gradients.emplace_back(size);
+    const size_t arrays = size_t(std::max(1, owned));
+    if (options.host_memory && comm.size() > 1) memory.emplace(comm, arrays * stride * sizeof(float));
+    else own_memory.resize(arrays * stride);
+    float* begin = memory ? reinterpret_cast<float*>(memory->own().data()) : own_memory.data();
+    for (size_t s = 0; s < arrays; ++s) gradients.emplace_back(begin + s * stride, size);
     for (size_t at = 0; at < size; at += numbers) buckets.push_back({at, std::min(size, at + numbers)});
     const size_t ranks = size_t(comm.size());
     slices.resize(ranks);
@@ -134,6 +145,13 @@ struct GradientSums::State {
     }
   }
 
+  /// Where the array of a shard of another rank can be read; null where it cannot.
+  const float* there(int rank, int shard) const {
+    if (!memory || memory->of(rank).data() == nullptr) return nullptr;
+    return reinterpret_cast<const float*>(memory->of(rank).data()) + size_t(shard - comm.first_shard(rank, shards)) * stride;
+  }
+  bool read_by(int rank) const { return memory && memory->read_by(rank); }
+
   void send(int to, std::span<const float> values) {
     if (!rounds) return comm.put_view(to, std::as_bytes(values));
     auto& half = on_the_way.emplace_back(values.size());
@@ -158,6 +176,10 @@ struct GradientSums::State {
       const int to = (me + d) % ranks;
       const Slice& slice = slices[size_t(to)][number];
       if (slice.begin == slice.end) continue;
+      if (read_by(to)) {
+        comm.put_view(to, {});
+        continue;
+      }
       for (const Node& node : nodes[size_t(me)]) send(to, std::span(gradients[size_t(node.shard - first)]).subspan(slice.begin, slice.end - slice.begin));
     }
     const Slice& mine = slices[size_t(me)][number];
@@ -166,10 +188,16 @@ struct GradientSums::State {
     std::vector<Buffer> received;
     for (int d = 0; d < ranks; ++d) {
       const int from = (me - d + ranks) % ranks;
+      const bool here = from != me && there(from, comm.first_shard(from, shards)) != nullptr;
+      if (here) comm.take_one(from);
       for (const Node& node : nodes[size_t(from)]) {
         const float*& source = sources[place_of(node, shards)];
         if (from == me) {
           source = gradients[size_t(node.shard - first)].data() + mine.begin;
+          continue;
+        }
+        if (here) {
+          source = there(from, node.shard) + mine.begin;
           continue;
         }
         received.push_back(receive(from, mine.end - mine.begin));
@@ -232,9 +260,9 @@ struct GradientSums::State {
   }
 };
 
-GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background, size_t bucket, Wire wire)
-    : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards, bucket, wire)) {
-  if (background && comm.size() > 1 && comm.transport().any_thread()) state_->thread = std::thread([this] { state_->run(); });
+GradientSums::GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, const Options& options)
+    : comm_(comm), state_(std::make_unique<State>(comm, parameters, shards, options)) {
+  if (options.background && comm.size() > 1 && comm.transport().any_thread()) state_->thread = std::thread([this] { state_->run(); });
 }
 
 GradientSums::~GradientSums() {
@@ -252,6 +280,7 @@ void GradientSums::begin() {
   State& s = *state_;
   comm_.settle();  // gradients of the last step may be on their way
   s.on_the_way.clear();
+  if (!std::exchange(s.all_have_read, true)) comm_.barrier();
   std::lock_guard lock(s.mutex);
   s.told.assign(size_t(s.owned), std::vector<bool>(s.entry_buckets.size(), false));
   std::fill(s.missing.begin(), s.missing.end(), 0);
@@ -299,6 +328,7 @@ void GradientSums::finish(ThreadPool& pool) {
   } else {
     s.sum_all();
   }
+  s.all_have_read = !s.memory || !s.memory->anyone_reads();
   if (comm_.size() > 1 && !s.ordered) s.agree_on_order();
 }
 
@@ -319,20 +349,38 @@ const std::vector<nn::Slice>& GradientSums::slices(int rank) const { return stat
 std::span<float> GradientSums::sum() { return state_->gradients[0]; }
 
 void GradientSums::share(std::span<float> values) {
+  State& s = *state_;
   const int me = comm_.rank(), ranks = comm_.size();
-  for (int d = 1; d < ranks; ++d)
-    for (const Slice& slice : slices())
-      if (slice.begin < slice.end) comm_.put_view((me + d) % ranks, std::as_bytes(values.subspan(slice.begin, slice.end - slice.begin)));
+  const auto of_slices = [&](int rank, const auto& visit) {
+    for (const Slice& slice : slices(rank))
+      if (slice.begin < slice.end) visit(slice);
+  };
+  // For those who read it here, in the array of the first shard, of which no one else wants this rank's slices.
+  if (s.memory && values.data() != s.gradients[0].data())
+    of_slices(me, [&](const Slice& slice) { std::memcpy(&s.gradients[0][slice.begin], &values[slice.begin], (slice.end - slice.begin) * sizeof(float)); });
+  for (int d = 1; d < ranks; ++d) {
+    const int to = (me + d) % ranks;
+    if (s.read_by(to)) comm_.put_view(to, {});
+    else of_slices(me, [&](const Slice& slice) { comm_.put_view(to, std::as_bytes(values.subspan(slice.begin, slice.end - slice.begin))); });
+  }
   for (int d = 1; d < ranks; ++d) {
     const int from = (me - d + ranks) % ranks;
-    for (const Slice& slice : slices(from)) {
-      if (slice.begin == slice.end) continue;
+    const float* there = s.there(from, comm_.first_shard(from, s.shards));
+    if (there) comm_.take_one(from);
+    of_slices(from, [&](const Slice& slice) {
+      const size_t bytes = (slice.end - slice.begin) * sizeof(float);
+      if (there) {
+        std::memcpy(values.data() + slice.begin, there + slice.begin, bytes);
+        return;
+      }
       const Buffer message = comm_.take_one(from);
-      THRONG_CHECK(message.size() == (slice.end - slice.begin) * sizeof(float), "{} bytes of weights from rank {}", message.size(), from);
-      std::memcpy(values.data() + slice.begin, message.data(), message.size());
-    }
+      THRONG_CHECK(message.size() == bytes, "{} bytes of weights from rank {}", message.size(), from);
+      std::memcpy(values.data() + slice.begin, message.data(), bytes);
+    });
   }
   comm_.settle();
+  if (s.memory && s.memory->anyone_reads()) comm_.barrier();
+  s.all_have_read = true;
 }
 
 }  // namespace throng::train

@@ -16,6 +16,8 @@ namespace throng::train {
 /// node(lo + n/2, n/2). The array is cut into buckets, and each bucket into one slice for each rank, which alone gets the sum of it (a reduce-scatter): its owner
 /// moves the weights of the slice, and all ranks then share the weights. A rank sends the largest subtrees that it has whole, so that bits do not depend on ranks.
 ///
+/// Ranks of one host read what is theirs of each other's gradients where it lies (comm::HostMemory): only the word that it is whole is sent.
+///
 /// With more than one rank a thread of its own sums the buckets that are whole while the way back goes on; it alone uses the communicator from `begin` to
 /// `finish`. Where MPI wants one thread, `finish` does it all.
 class GradientSums {
@@ -25,8 +27,15 @@ class GradientSums {
   /// How gradients travel: as they are; or as bfloat16, in half the bytes. Then each node of the tree but the last sum is rounded to it, travelling or not, so that
   /// bits do not depend on ranks there either.
   enum class Wire { kFloat32, kBfloat16 };
-  /// Not collective. Without `background` all is done in `finish`.
-  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, bool background = true, size_t bucket = kBucket, Wire wire = Wire::kFloat32);
+  struct Options {
+    bool background = true;       ///< off: all is done in `finish`
+    size_t bucket = kBucket;      ///< numbers
+    Wire wire = Wire::kFloat32;
+    bool host_memory = true;      ///< ranks of a host read each other's gradients and weights where they lie; off: all goes by messages, with the same bits
+  };
+  /// Collective.
+  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards, const Options& options);
+  GradientSums(comm::Communicator& comm, const nn::Parameters& parameters, int shards) : GradientSums(comm, parameters, shards, Options()) {}
   ~GradientSums();
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;

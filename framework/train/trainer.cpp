@@ -71,7 +71,7 @@ void check_batch(int64_t batch, int64_t rows, int shards) {
 std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();
-  GradientSums sums(comm, parameters, options.shards, options.overlap, GradientSums::kBucket, options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32);
+  GradientSums sums(comm, parameters, options.shards, {.background = options.overlap, .wire = options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32, .host_memory = options.host_memory});
   nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices(), false);
   TableShards tables(comm, parameters, options.optimizer);
   nn::Schedule schedule = options.schedule;

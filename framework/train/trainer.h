@@ -79,6 +79,7 @@ struct TrainerOptions {
   int64_t keep_checkpoints = 1;         ///< the newest is checkpoint.h5; more than one: so many under their own names, too
   std::filesystem::path folder;         ///< checkpoint.h5 lives here
   bool overlap = true;                  ///< sums over ranks go on during the way back; off: after it, with the same bits
+  bool host_memory = true;              ///< GradientSums::Options
   bool bfloat16_wire = false;           ///< gradients travel as GradientSums::Wire::kBfloat16
   StepProfile* profile = nullptr;       ///< of this rank's steps
   std::function<void(double fraction, const std::string& text)> progress;

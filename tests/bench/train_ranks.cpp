@@ -82,7 +82,7 @@ class LanguageModel : public train::Model {
 json allreduce(comm::Communicator& comm, size_t mebibytes, int64_t steps) {
   nn::Parameters p;
   p.add("vector", mebibytes << 8, 1024, nn::Initial::constant(0));
-  train::GradientSums sums(comm, p, comm.size(), false);
+  train::GradientSums sums(comm, p, comm.size(), {.background = false, .host_memory = std::getenv("THRONG_BENCH_NO_HOST_MEMORY") == nullptr});
   std::vector<float> values(p.size());
   json ours = json::array(), theirs = json::array();
   bool equal = true;
@@ -134,7 +134,7 @@ int main(int argc, char** argv) {
         std::filesystem::create_directories(options.folder);
         train::StepProfile profile;
         options.profile = &profile;
-        options.overlap = std::getenv("THRONG_BENCH_NO_OVERLAP") == nullptr;
+        options.overlap = std::getenv("THRONG_BENCH_NO_OVERLAP") == nullptr, options.host_memory = std::getenv("THRONG_BENCH_NO_HOST_MEMORY") == nullptr;
         options.begin = [&](std::span<float> weights) { data.copy_weights(model.parameters(), weights); };
         train::train(model, comm, pool, options);
         json losses = json::array();

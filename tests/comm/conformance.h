@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 
 #include "framework/base/random.h"
 #include "framework/comm/communicator.h"
+#include "framework/comm/host_memory.h"
 
 namespace throng::comm::conformance {
 
@@ -144,6 +146,31 @@ inline void shard_sums(Communicator& comm) {
     for (size_t n : {size_t{0}, size_t{1}, size_t{1000}}) sums<float>(comm, shards, n), sums<double>(comm, shards, n);
 }
 
+// All ranks of a test are on one host: each reads what the others have written, also in place and of other sizes.
+inline void host_memory(Communicator& comm) {
+  const auto bytes_of = [](int rank) { return rank == 1 ? size_t{0} : size_t{5000} * size_t(rank + 1); };
+  HostMemory memory(comm, bytes_of(comm.rank()));
+  EXPECT_EQ(memory.own().size(), bytes_of(comm.rank()));
+  EXPECT_TRUE(std::all_of(memory.own().begin(), memory.own().end(), [](std::byte b) { return b == std::byte{0}; }));
+  EXPECT_EQ(memory.of(comm.rank()).data(), nullptr);
+  for (int round = 0; round < 3; ++round) {
+    const Buffer mine = pattern(comm.rank(), round, bytes_of(comm.rank()));
+    if (!mine.empty()) std::memcpy(memory.own().data(), mine.data(), mine.size());
+    for (int r = 0; r < comm.size(); ++r)
+      if (r != comm.rank()) comm.put_view(r, {});
+    for (int r = 0; r < comm.size(); ++r) {
+      if (r == comm.rank()) continue;
+      EXPECT_EQ(comm.take_one(r).size(), 0u);
+      EXPECT_TRUE(memory.read_by(r));
+      ASSERT_NE(memory.of(r).data(), nullptr) << r;
+      ASSERT_EQ(memory.of(r).size(), bytes_of(r));
+      const Buffer expected = pattern(r, round, bytes_of(r));
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), memory.of(r).begin())) << r;
+    }
+    comm.barrier();
+  }
+}
+
 inline void everything(Communicator& comm) {
   flushes_denormals(comm);
   barrier_and_broadcast(comm);
@@ -153,6 +180,7 @@ inline void everything(Communicator& comm) {
   put_and_take(comm);
   views(comm);
   shard_sums(comm);
+  if (std::filesystem::exists("/proc/self/ns/pid")) host_memory(comm);
   comm.barrier();
 }
 

@@ -20,6 +20,10 @@ TEST_P(ThreadsConformance, Allreduces) { run_on_threads(GetParam(), conformance:
 TEST_P(ThreadsConformance, PutAndTake) { run_on_threads(GetParam(), conformance::put_and_take); }
 TEST_P(ThreadsConformance, Views) { run_on_threads(GetParam(), conformance::views); }
 TEST_P(ThreadsConformance, ShardSums) { run_on_threads(GetParam(), conformance::shard_sums); }
+TEST_P(ThreadsConformance, HostMemory) {
+  if (!std::filesystem::exists("/proc/self/ns/pid")) GTEST_SKIP() << "there is no /proc";
+  run_on_threads(GetParam(), conformance::host_memory);
+}
 TEST_P(ThreadsConformance, AllToAll) {
   run_on_threads(GetParam(), [](Communicator& comm) { conformance::all_to_all(comm, comm.size() == 2 || comm.size() == 3); });
 }

@@ -59,10 +59,10 @@ void expect_the_plain_tree(GradientSums::Wire wire) {
     std::vector<std::vector<float>> expected;
     for (int step = 0; step < 2; ++step) expected.push_back(plain_tree(0, shards, step, p.dense_size(), wire == GradientSums::Wire::kBfloat16));
     for (int ranks : {1, 2, 3, 5, 8})
-      for (bool background : {true, false}) {
+      for (auto [background, host_memory] : {std::pair(true, true), std::pair(true, false), std::pair(false, true), std::pair(false, false)}) {
         if (ranks > 3 && !background) continue;
-        comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
-          GradientSums sums(comm, p, shards, background, kBucket, wire);
+        comm::run_on_threads(ranks, [&, background = background, host_memory = host_memory](comm::Communicator& comm) {
+          GradientSums sums(comm, p, shards, {.background = background, .bucket = kBucket, .wire = wire, .host_memory = host_memory});
           ThreadPool pool(shards == 8 ? 2 : 1);
           const int first = comm.first_shard(comm.rank(), shards), owned = comm.first_shard(comm.rank() + 1, shards) - first;
           for (int step = 0; step < 2; ++step) {
@@ -103,7 +103,7 @@ TEST(GradientSums, AFailedRankEndsTheOthers) {
         std::atomic<int>& count;
         ~AtEnd() { ++count; }
       } at_end{ended};
-      GradientSums sums(comm, p, 8, true, kBucket);
+      GradientSums sums(comm, p, 8, {.bucket = kBucket});
       ThreadPool pool(1);
       for (int step = 0;; ++step) {
         sums.begin();
