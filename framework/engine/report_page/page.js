@@ -6,14 +6,14 @@ const f = data.findings || {}, zh = f.language === "zh";
 const EN = { people:"The people", activity:"Activity over time", heat:"Hour of the week", actions:"What they do", transitions:"What follows what",
   distribution:"Events per user", distribution_note:"how many users made so many events", from:"from \\ to", topics:"What people talk about", over_time:"Share over time", trends:"What rose", key:"key", when:"window",
   count:"rows", users:"users", before:"usual", z:"z", total:"in all", next:"What comes next", curve:"Training", loss:"training loss",
-  holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", learned:"What was learned and judged", time_of_steps:"Where the time of training steps went", protocol:"Protocol", figure:"figure", value:"value", words:"Words", near:"neighbours", map:"Map of the embedding",
+  holdout:"held-out loss", accuracy:"Accuracy on held-out rows", all:"all", switches:"switches only", learned:"What was learned and judged", time_of_steps:"Where the time of training steps went", figure:"figure", value:"value", words:"Words", near:"neighbours", map:"Map of the embedding",
   machinery:"The machinery", graph:"What ran", step:"step", op:"operator", rows:"rows", predicted:"predicted rows", predictedSeconds:"predicted seconds", seconds:"seconds", memory:"peak memory", predictedMemory:"predicted memory", shuffled:"shuffled",
   hotKeys: "Hot keys: values with far more rows than others", quality:"Data quality", reason:"count", run:"Run", post:"post", posts:"posts", see:"see the chart", user:"users", events:"events",
   model:"model", popular:"most popular", repeat_last:"repeat the last", markov:"Markov", mean:"mean", base_rate:"base rate", state:"state",
   days:["Mon","Tue","Wed","Thu","Fri","Sat","Sun"], none:"none" };
 const ZH = { people:"用户", activity:"活跃度", heat:"一周分时", actions:"行为构成", transitions:"行为转移", distribution:"人均事件数", distribution_note:"产生这么多事件的用户数",
   from:"从 \\ 到", topics:"话题", over_time:"话题占比变化", trends:"上升趋势", key:"关键词", when:"时间窗口", count:"条数", users:"用户数", before:"平时", z:"z 值", total:"总数",
-  next:"下一步预测", curve:"训练曲线", loss:"训练损失", holdout:"留出损失", accuracy:"留出数据上的正确率", all:"全部", switches:"仅变化", learned:"学到与评估的结果", time_of_steps:"训练步骤的时间去向", protocol:"评估方法", figure:"指标", value:"数值", words:"词语", near:"近邻", map:"词向量地图",
+  next:"下一步预测", curve:"训练曲线", loss:"训练损失", holdout:"留出损失", accuracy:"留出数据上的正确率", all:"全部", switches:"仅变化", learned:"学到与评估的结果", time_of_steps:"训练步骤的时间去向", figure:"指标", value:"数值", words:"词语", near:"近邻", map:"词向量地图",
   machinery:"运行情况", graph:"执行图", step:"步骤", op:"算子", rows:"行数", predicted:"预计行数", predictedSeconds:"预计秒数", seconds:"秒", memory:"内存峰值", predictedMemory:"预计内存", shuffled:"交换量", hotKeys: "热点键(远多于其他键的行)", quality:"数据质量", reason:"计数", run:"运行",
   posts:"示例", see:"查看图表", user:"用户", events:"事件", model:"模型", popular:"最常见", repeat_last:"重复上一个", markov:"马尔可夫", mean:"均值", base_rate:"发生率", state:"状态",
   days:["周一","周二","周三","周四","周五","周六","周日"], none:"无" };
@@ -120,7 +120,7 @@ if (data.learned && data.learned.length) {
     page.append(make("h3", { id: "learned-" + one.step }, one.step + " · " + one.op), grid);
     const long = facts.filter(x => typeof x[1] === "string" && x[1].length > 40), short = facts.filter(x => !long.includes(x));
     if (facts.length) grid.append(card("", short.length ? table([T.figure, T.value], short, [1]) : [], long.map(x => make("p", { class: "note" }, x[0] + ": " + x[1]))));
-    const points = (one.curve || []).filter(x => x !== null && typeof x === "object");
+    const shown = (f.next || []).some(n => n.step === one.step), points = shown ? [] : (one.curve || []).filter(x => x !== null && typeof x === "object");
     if (points.length) {
       const at = points[0].epoch !== undefined ? "epoch" : Object.keys(points[0])[0], keys = Object.keys(points[0]).filter(k => k !== at && points.some(x => typeof x[k] === "number"));
       const second = keys.filter(k => !k.includes("loss")), both = second.length > 0 && second.length < keys.length, c = card(T.curve);
