@@ -45,7 +45,7 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
             graph::field("layers", &P::layers, "recurrent layers, or Transformer blocks").min(1).max(64), graph::field("heads", &P::heads, "of a Transformer's attention").min(1).max(64),
             graph::field("dropout", &P::dropout, "share of embeddings, of what lies between layers, of attention and of the output that is left out in training").min(0).max(0.95),
             graph::field("tied", &P::tied, "the output layer has the embeddings as its weights (Press and Wolf, 2017)"),
-            graph::field("recompute", &P::recompute, "transformer: " "what lies inside a block is computed anew on the way back instead of kept: the same bits, about a third more time, memory that hardly grows with the blocks"),
+            graph::field("recompute", &P::recompute, "transformer: " "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"),
             graph::field("max_words", &P::max_words, "most frequent tokens kept; others are one unknown token").min(1).max(10000000), graph::field("min_count", &P::min_count, "rarer tokens are unknown").min(1),
             graph::field("length", &P::length, "tokens of a stream in one step; a transformer sees no more").min(1).max(100000), graph::field("batch", &P::batch, "streams, over all ranks; at least `shards`").min(1),
             graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),

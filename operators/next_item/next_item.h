@@ -48,7 +48,7 @@ auto item_transformer() {
                        graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}),
                        graph::field("scaled", &P::scaled, "items' embeddings are multiplied by the root of hidden before positions are added (Vaswani et al., 2017), as SASRec's authors do, but BERT4Rec's and S3-Rec's do not"),
                        graph::field("init", &P::init, "linear layers begin uniform, as PyTorch's, or normal with a deviation of 0.02, as BERT's").one_of({"uniform", "normal"}),
-                       graph::field("recompute", &P::recompute, "what lies inside a block is computed anew on the way back instead of kept: the same bits, about a third more time, memory that hardly grows with the blocks"));
+                       graph::field("recompute", &P::recompute, "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"));
 }
 
 /// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the
