@@ -17,6 +17,7 @@
 #include "framework/train/checkpoint.h"
 #include "framework/train/layered_model.h"
 #include "tests/support/batches.h"
+#include "tests/support/errors.h"
 
 namespace throng::train {
 namespace {
@@ -204,13 +205,9 @@ TEST(Trainer, TablesGoOnFromCheckpointsOfAnyRanks) {
   std::filesystem::copy_file(folder / "cut" / "checkpoint_epoch000001_step000000010.h5", folder / "cut" / "checkpoint.h5");
   for (const auto& entry : std::filesystem::directory_iterator(folder / "cut"))
     if (entry.path().filename().string().ends_with("_epoch000001_step000000010_0341.h5")) std::filesystem::remove(entry.path());
-  try {
-    trained(folder / "cut", 2, options, 1, true);
-    ADD_FAILURE() << "rows are missing";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::kData);
-    EXPECT_NE(error.text().find("rows of tables are missing: blocks "), std::string::npos) << error.text();
-  }
+  const Error error = testing::error_of([&] { trained(folder / "cut", 2, options, 1, true); });
+  EXPECT_EQ(error.fault(), Fault::kData);
+  EXPECT_NE(error.text().find("rows of tables are missing: blocks "), std::string::npos) << error.text();
 }
 
 // An epoch that begins anew with other shards comes to the same steps again: its rows are not taken for those of the run before.
@@ -238,7 +235,7 @@ TEST(Trainer, RowsOfARunBeforeAreNotMixedIn) {
 
 TEST(Trainer, RowsThatWereNotAskedForAreABug) {
   testing::TemporaryFolder folder;
-  try {
+  const Error error = testing::error_of([&] {
     comm::run_on_threads(2, [&](comm::Communicator& comm) {
       NextWord model(comm, 8, 20, true);
       model.forgotten = 5 * kApart - 1;
@@ -247,10 +244,8 @@ TEST(Trainer, RowsThatWereNotAskedForAreABug) {
       options.folder = folder.path();
       train(model, comm, pool, options);
     });
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(error.text().find("row 1054 of 'words.weight' is not among those that the model said it uses"), std::string::npos) << error.text();
-  }
+  });
+  EXPECT_NE(error.text().find("row 1054 of 'words.weight' is not among those that the model said it uses"), std::string::npos) << error.text();
 }
 
 TEST(Trainer, CheckpointsComeBySteps) {

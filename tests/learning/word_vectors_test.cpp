@@ -34,13 +34,9 @@ class WordVectors : public ::testing::Test {
     return weights;
   }
   std::string error(const std::string& content) {
-    try {
-      read(content);
-      return "none";
-    } catch (const Error& e) {
-      EXPECT_EQ(e.fault(), Fault::kData);
-      return e.text();
-    }
+    const Error error = testing::error_of([&] { read(content); });
+    EXPECT_EQ(error.fault(), Fault::kData);
+    return error.text();
   }
   testing::TemporaryFolder folder_;
   nn::Parameters parameters_;

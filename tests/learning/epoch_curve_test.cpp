@@ -1,0 +1,71 @@
+// The curve of a training run: patience, the best epoch's weights, and epochs that are gone through again after a crash.
+#include "framework/train/epoch_curve.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "framework/comm/threads_backend.h"
+#include "tests/support/batches.h"
+#include "tests/support/errors.h"
+
+namespace throng::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+nlohmann::json point(int64_t epoch, double score) { return {{"epoch", epoch + 1}, {"score", score}}; }
+std::vector<float> weights(float number) { return {number, number}; }
+
+TEST(EpochCurve, PatienceGoesByTheBest) {
+  for (bool higher : {false, true}) {
+    testing::TemporaryFolder folder;
+    comm::run_on_threads(2, [&](comm::Communicator& comm) {
+      EpochCurve curve(comm, folder.path(), "score", higher);
+      const double sign = higher ? -1 : 1;
+      EXPECT_TRUE(curve.add_validated(0, point(0, sign * 3), 2, weights(0)));
+      EXPECT_TRUE(curve.add_validated(1, point(1, sign * 2), 2, weights(1)));
+      EXPECT_TRUE(curve.add_validated(2, point(2, sign * 2), 2, weights(2))) << "as good is not better";
+      EXPECT_FALSE(curve.add_validated(3, point(3, sign * 2.5), 2, weights(3)));
+      EXPECT_EQ(curve.best_weights(), weights(1));
+      EXPECT_EQ(curve.points().size(), 4u);
+    });
+  }
+}
+
+// Killed after the best epoch's weights were written, but before its checkpoint: it is gone through again, and is not the best any more.
+TEST(EpochCurve, TheBestOfARunThatWentOnIsOneOfItsOwn) {
+  testing::TemporaryFolder folder;
+  const auto go_on = [&](double score, float number) {
+    comm::run_on_threads(1, [&](comm::Communicator& comm) {
+      EpochCurve curve(comm, folder.path(), "score");
+      ASSERT_EQ(curve.points().size(), 2u);
+      EXPECT_TRUE(curve.add_validated(1, point(1, score), 0, weights(number)));
+      EXPECT_EQ(curve.best_weights(), score < 2 ? weights(number) : weights(0));
+    });
+  };
+  comm::run_on_threads(1, [&](comm::Communicator& comm) {
+    EpochCurve curve(comm, folder.path(), "score");
+    curve.add_validated(0, point(0, 2), 0, weights(0)), curve.add_validated(1, point(1, 1), 0, weights(1));
+  });
+  folder.write("checkpoint.h5", "there is one");
+  go_on(3, 7);
+  go_on(1.5, 8);
+  EpochCurve::remove_files(folder.path());
+  for (const char* name : {"best.h5", "best_before.h5", "checkpoint.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name)) << name;
+}
+
+TEST(EpochCurve, AScoreThatIsNoNumberIsAnError) {
+  testing::TemporaryFolder folder;
+  for (double score : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    const Error error = testing::error_of([&] {
+      comm::run_on_threads(1, [&](comm::Communicator& comm) { EpochCurve(comm, folder.path(), "score").add_validated(0, point(0, score), 0, weights(0)); });
+    });
+    EXPECT_EQ(error.fault(), Fault::kData);
+    EXPECT_THAT(error.text(), HasSubstr("after epoch 1"));
+  }
+}
+
+}  // namespace
+}  // namespace throng::train
