@@ -39,25 +39,38 @@ void fsync_path(const fs::path& path) {
   ::close(fd);
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) {
-  fs::path temporary = path;
-  temporary += fmt::format(".tmp{}", ::getpid());
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) throw system_error("{}: cannot be written: {}", path.string(), std::strerror(errno));
-  size_t written = 0;
-  while (written < content.size()) {
-    ssize_t n = ::write(fd, content.data() + written, content.size() - written);
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_) {
+  temporary_ += fmt::format(".tmp{}", ::getpid());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail(errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(int code) { throw system_error("{}: cannot be written: {}", path_.string(), std::strerror(code)); }
+
+void AtomicFile::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) break;
-    written += size_t(n);
+    if (n < 0) fail(errno);
+    bytes.remove_prefix(size_t(n));
   }
-  bool good = written == content.size() && ::fsync(fd) == 0;
-  int code = errno;
-  ::close(fd);
-  if (good && ::rename(temporary.c_str(), path.c_str()) == 0) return;
-  if (good) code = errno;
-  ::unlink(temporary.c_str());
-  throw system_error("{}: cannot be written: {}", path.string(), std::strerror(code));
+}
+
+void AtomicFile::finish() {
+  if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
+  ::close(std::exchange(descriptor_, -1));
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.finish();
 }
 
 fs::path temporary_folder() {

@@ -12,6 +12,22 @@ std::string read_file(const std::filesystem::path& path);
 /// Writes a temporary file beside `path`, fsyncs it and renames it: readers see the old file or the new one.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// The same in pieces: what is written goes to a temporary file, which `finish` puts in the place of `path`. System errors name `path`.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+  void write(std::string_view bytes);
+  void finish();
+
+ private:
+  [[noreturn]] void fail(int code);
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
 /// Flushes a file or folder to disk.
 void fsync_path(const std::filesystem::path& path);
 

@@ -105,6 +105,25 @@ void Hdf5File::write(const std::string& path, ArrayType type, const void* values
     check_write(H5Dwrite(set, native(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), path_, path);
 }
 
+void Hdf5File::make(const std::string& path, ArrayType type, uint64_t count) {
+  HDF5_LOCK;
+  const hsize_t size = count;
+  Id space(H5Screate_simple(1, &size, nullptr)), links(link_properties());
+  Id set(H5Dcreate2(id_, path.c_str(), native(type), space, links, H5P_DEFAULT, H5P_DEFAULT));
+  check_write(set < 0 ? -1 : 0, path_, path);
+}
+
+void Hdf5File::write_part(const std::string& path, ArrayType type, uint64_t first, uint64_t count, const void* values) {
+  if (count == 0) return;
+  HDF5_LOCK;
+  Id set(H5Dopen2(id_, path.c_str(), H5P_DEFAULT));
+  check_write(set < 0 ? -1 : 0, path_, path);
+  const hsize_t at = first, n = count;
+  Id file_space(H5Dget_space(set)), memory_space(H5Screate_simple(1, &n, nullptr));
+  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &at, nullptr, &n, nullptr);
+  check_write(H5Dwrite(set, native(type), memory_space, file_space, H5P_DEFAULT, values), path_, path);
+}
+
 void Hdf5File::set_attribute(const std::string& path, const std::string& name, const std::string& value) {
   HDF5_LOCK;
   write_attribute(id_, path_, path, name, value);
@@ -167,6 +186,18 @@ void Hdf5File::read(const std::string& path, ArrayType type, uint64_t first, uin
   Id memory_space(H5Screate_simple(1, &n, nullptr));
   check_read(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &at, nullptr, &n, nullptr), path_, path);
   check_read(H5Dread(set, native(type), memory_space, file_space, H5P_DEFAULT, into), path_, path);
+}
+
+uint64_t Hdf5File::offset(const std::string& path, ArrayType type) const {
+  HDF5_LOCK;
+  Quiet quiet;
+  Id set(H5Dopen2(id_, path.c_str(), H5P_DEFAULT));
+  check_read(set < 0 ? -1 : 0, path_, path);
+  Id stored(H5Dget_type(set)), properties(H5Dget_create_plist(set));
+  const haddr_t at = H5Dget_offset(set);
+  if (H5Tequal(stored, native(type)) <= 0 || H5Pget_layout(properties) != H5D_CONTIGUOUS || H5Pget_external_count(properties) != 0 || at == HADDR_UNDEF)
+    throw data_error("{}: '{}' is not stored as one stretch of values", path_.string(), path);
+  return at;
 }
 
 void Hdf5File::read_all(const std::string& path, ArrayType type, void* into) const {

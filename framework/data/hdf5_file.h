@@ -34,6 +34,9 @@ class Hdf5File {
   void append_chunk(const std::string& path, uint64_t first, uint64_t end, std::span<const std::byte> packed);
   /// Writes a whole array of the given shape; contiguous.
   void write(const std::string& path, ArrayType type, const void* values, const std::vector<uint64_t>& shape);
+  /// Makes a contiguous one-dimensional dataset of so many values, which `write_part` then fills in any order.
+  void make(const std::string& path, ArrayType type, uint64_t count);
+  void write_part(const std::string& path, ArrayType type, uint64_t first, uint64_t count, const void* values);
   void set_attribute(const std::string& path, const std::string& name, const std::string& value);
   /// Flushes and closes; throws where the disk is full. The destructor closes silently.
   void close();
@@ -45,6 +48,8 @@ class Hdf5File {
   std::string attribute(const std::string& path, const std::string& name) const;
   /// Reads `count` values from `first` of a one-dimensional dataset, converted to `type`. Where it is stored as it is, without HDF5's lock.
   void read(const std::string& path, ArrayType type, uint64_t first, uint64_t count, void* into) const;
+  /// Where the values of a contiguous dataset begin in the file, as they lie in memory. A data error where it is stored in another way, or as another type.
+  uint64_t offset(const std::string& path, ArrayType type) const;
   /// Reads a whole dataset of any shape.
   void read_all(const std::string& path, ArrayType type, void* into) const;
   /// Paths of the datasets below a group, relative to it, sorted.
