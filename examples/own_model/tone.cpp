@@ -114,7 +114,7 @@ class ToneOperator : public throng::graph::CollectiveOperator {
     options.optimizer.lr = params_.lr;
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
-    const std::vector<float> weights = train::train(model, comm, context.pool(), options);
+    const train::Weights weights = train::train(model, comm, context.pool(), options);
 
     auto& output = context.output("", schema_, partitions);
     throng::graph::map_partitions(context, 0, {}, output, [&](const Batch& batch) {

@@ -178,7 +178,7 @@ void Executor::run_task(Lane& lane, size_t index) {
   run.run();
   if (comm.rank() == 0) {
     state_.directory().write_record(record);
-    run.remove_checkpoint();
+    run.recorded();
     finish(index, record, false);
   }
   comm.barrier();

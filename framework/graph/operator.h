@@ -246,6 +246,8 @@ class CollectiveOperator : public Operator {
   virtual std::map<std::string, data::Schema> side_outputs() const { return {}; }
   /// Rank 0. What it made outside of its step folder is still there, so that an unchanged step may be skipped.
   virtual bool results_there(const std::filesystem::path& run) const { return (void)run, true; }
+  /// Rank 0, when the step is recorded as done: what only a run that goes on would have needed may go. `folder` is the step's own.
+  virtual void recorded(const std::filesystem::path& folder) const { (void)folder; }
   /// True where it calls a library over MPI: nothing else may go on meanwhile.
   virtual bool uses_mpi() const { return false; }
   /// Collective. Throws for bad data; may be called again after a crash and then goes on from its checkpoint.

@@ -45,25 +45,48 @@ std::vector<int32_t> sorted_once(std::span<const int32_t> items) {
 
 }  // namespace
 
-int64_t rank_of(std::span<const float> scores, int32_t target, std::span<const int32_t> seen) {
-  if (target < 0) return 0;
-  const float own = scores[size_t(target)];
-  int64_t rank = 0;
-  for (float s : scores) rank += s >= own;  // itself, too
-  for (int32_t item : sorted_once(seen)) rank -= item != target && scores[size_t(item)] >= own;
-  return rank;
+ScoresSeen::ScoresSeen(int32_t target, float own, std::span<const int32_t> left_out, size_t k) : target_(target), own_(own), k_(k), left_out_(sorted_once(left_out)) {}
+
+void ScoresSeen::see(size_t first, std::span<const float> scores) {
+  const size_t end = first + scores.size();
+  const auto score_of = [&](int32_t item) { return scores[size_t(item) - first]; };
+  if (target_ >= 0 && ranked_among_) {
+    for (; among_seen_ < among_.size() && size_t(among_[among_seen_]) < end; ++among_seen_) better_ += score_of(among_[among_seen_]) >= own_;
+  } else if (target_ >= 0) {
+    for (float s : scores) better_ += s >= own_;
+    better_ -= size_t(target_) >= first && size_t(target_) < end;  // itself
+  }
+  const size_t out_begin = left_out_seen_;
+  for (; left_out_seen_ < left_out_.size() && size_t(left_out_[left_out_seen_]) < end; ++left_out_seen_)
+    if (const int32_t item = left_out_[left_out_seen_]; target_ >= 0 && !ranked_among_ && item != target_) better_ -= score_of(item) >= own_;
+  const auto out = std::span(left_out_).subspan(out_begin, left_out_seen_ - out_begin);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (best_.size() == k_ && (k_ == 0 || scores[i] <= best_.front().score)) continue;  // later items lose a tie
+    const Item item{scores[i], int32_t(first + i)};
+    if (std::binary_search(out.begin(), out.end(), item.item)) continue;
+    if (best_.size() == k_) std::pop_heap(best_.begin(), best_.end()), best_.pop_back();
+    best_.push_back(item);
+    std::push_heap(best_.begin(), best_.end());
+  }
 }
 
-int64_t rank_among(std::span<const float> scores, int32_t target, std::span<const int32_t> taken, size_t n, Random random) {
-  if (target < 0) return 0;
+std::vector<int32_t> ScoresSeen::best() const {
+  std::vector<Item> sorted = best_;
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<int32_t> items;
+  for (const auto& i : sorted) items.push_back(i.item);
+  return items;
+}
+
+std::vector<int32_t> draw_others(size_t items, int32_t target, std::span<const int32_t> taken, size_t n, Random random) {
   std::vector<int32_t> out(taken.begin(), taken.end());
-  out.push_back(target);
+  if (target >= 0) out.push_back(target);
   out = sorted_once(out);
   // The free items are numbered from 0; Floyd's draw of n of them (Bentley and Floyd, 1987).
-  const size_t free = scores.size() - out.size();
+  const size_t free = items - out.size();
   n = std::min(n, free);
   std::unordered_set<size_t> drawn;
-  int64_t rank = 1;
+  std::vector<int32_t> others;
   for (size_t j = free - n; j < free; ++j) {
     size_t item = random.below(uint32_t(j + 1));
     if (!drawn.insert(item).second) drawn.insert(item = j);
@@ -71,20 +94,10 @@ int64_t rank_among(std::span<const float> scores, int32_t target, std::span<cons
       if (size_t(o) > item) break;
       ++item;
     }
-    rank += scores[item] >= scores[size_t(target)];
+    others.push_back(int32_t(item));
   }
-  return rank;
-}
-
-std::vector<int32_t> best_items(std::span<const float> scores, size_t k, std::span<const int32_t> seen) {
-  std::vector<uint8_t> out(scores.size(), 0);
-  for (int32_t item : seen) out[size_t(item)] = 1;
-  std::vector<int32_t> items;
-  for (size_t i = 0; i < scores.size(); ++i)
-    if (!out[i]) items.push_back(int32_t(i));
-  k = std::min(k, items.size());
-  std::partial_sort(items.begin(), items.begin() + ptrdiff_t(k), items.end(), [&](int32_t a, int32_t b) { return std::pair(-scores[size_t(a)], a) < std::pair(-scores[size_t(b)], b); });
-  return {items.begin(), items.begin() + ptrdiff_t(k)};  // not with room for the whole catalogue: it is kept for each user
+  std::sort(others.begin(), others.end());
+  return others;
 }
 
 RankCounts RankCounts::total(comm::Communicator& comm, std::span<const RankCounts> parts) {

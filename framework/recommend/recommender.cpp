@@ -29,7 +29,6 @@ void Recommender::run(graph::CollectiveContext& context) {
   read_users(context);
   const auto scorer = learn(context);
   judge(context, *scorer);
-  finished(context);
 }
 
 void Recommender::load(const std::filesystem::path& folder) {
@@ -81,43 +80,46 @@ void Recommender::save_catalogue(graph::CollectiveContext& context) const {
   store.save(context.folder() / "catalogue.h5");
 }
 
-// Calls visit(partition, user, history, scores) for the users of this rank that `wanted` names a history of, partitions on all workers.
+// Calls visit(partition, user, what its scores come to) for the users of this rank that `wanted` has a question about, partitions on all workers.
 template <class Wanted, class Visit>
-void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const {
-  // Users at a time: 16 MiB of scores on each worker, or those of one user.
-  const size_t group = std::clamp<size_t>((size_t{1} << 22) / catalogue_.size(), 1, 64);
+void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t k, const Wanted& wanted, const Visit& visit) const {
+  constexpr size_t kUsers = 256, kItems = ItemScorer::kStretch;  // 4 MiB of scores on each worker
   context.pool().parallel_for(held_.size(), [&](size_t i) {
     const auto& users = held_[i].users;
     std::vector<ItemScorer::Asked> asked;
-    std::vector<float> scores;
+    std::vector<int32_t> targets;
+    std::vector<float> room(kUsers * std::min(kItems, catalogue_.size()));
     auto flush = [&] {
       if (asked.empty()) return;
-      scorer.scores(asked, scores);
-      for (float s : scores)
-        if (!std::isfinite(s)) throw data_error("a score is {}: the model has no finite weights", s).with_hint("lower 'lr', or set 'clip' to 1");
-      for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, asked[j].history, std::span<const float>(scores).subspan(j * catalogue_.size(), catalogue_.size()));
-      asked.clear();
+      const auto scores = scorer.scores_of(asked);
+      std::vector<ScoresSeen> seen;
+      for (size_t j = 0; j < asked.size(); ++j) {
+        const auto& user = users[asked[j].user];
+        seen.emplace_back(targets[j], targets[j] < 0 ? 0.0f : scores->one(j, targets[j]), task_.filter_seen ? std::span<const int32_t>(asked[j].history) : std::span<const int32_t>(), k);
+        if (task_.rank_against > 0) seen.back().rank_among(draw_others(catalogue_.size(), targets[j], user.all(), size_t(task_.rank_against), Random(seed, user.hash)));
+      }
+      for (size_t first = 0; first < catalogue_.size(); first += kItems) {
+        const size_t n = std::min(kItems, catalogue_.size() - first);
+        scores->get(first, n, room.data());
+        for (float s : std::span(room).first(asked.size() * n))
+          if (!std::isfinite(s)) throw data_error("a score is {}: the model has no finite weights", s).with_hint("lower 'lr', or set 'clip' to 1");
+        for (size_t j = 0; j < asked.size(); ++j) seen[j].see(first, std::span(room).subspan(j * n, n));
+      }
+      for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, seen[j]);
+      asked.clear(), targets.clear();
     };
     for (size_t u = 0; u < users.size(); ++u) {
-      if (auto history = wanted(users[u])) asked.push_back({i, u, std::move(*history)});
-      if (asked.size() == group) flush();
+      if (std::optional<Question> question = wanted(users[u])) asked.push_back({i, u, std::move(question->history)}), targets.push_back(question->target);
+      if (asked.size() == kUsers) flush();
     }
     flush();
   });
 }
 
-int64_t Recommender::rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const {
-  if (task_.rank_against > 0) return rank_among(scores, target, user.all(), size_t(task_.rank_against), Random(seed, user.hash));
-  return rank_of(scores, target, filtered(history));
-}
-
 RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemScorer& scorer) const {
   std::vector<RankCounts> ranks(held_.size());
-  score(context, scorer, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(s.items) : std::nullopt; },
-        [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) {
-          const auto& user = held_[i].users[u];
-          ranks[i].add(rank(user, scores, user.validation, history));
-        });
+  score(context, scorer, 0, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(Question{s.items, s.validation}) : std::nullopt; },
+        [&](size_t i, size_t, const ScoresSeen& seen) { ranks[i].add(seen.rank()); });
   RankCounts all = RankCounts::total(context.comm(), ranks);
   if (all.known() == 0) throw data_error("there is no item to validate on: no user has three training items, or the last one is in no other's rows").with_hint("switch 'validation' off");
   return all;
@@ -131,17 +133,16 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
   };
   std::vector<std::vector<Row>> rows(held_.size());
   for (size_t i = 0; i < held_.size(); ++i) rows[i].resize(held_[i].users.size());
-  score(context, scorer, [](const ItemSequence& s) { return std::optional(s.history()); },
-        [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) {
-          const auto& user = held_[i].users[u];
-          const int64_t place = rank(user, scores, user.target, history);
-          if (user.held_out) ranks[i].add(place);
-          rows[i][u] = {user.held_out ? place : -1, best_items(scores, size_t(task_.k), filtered(history))};
+  score(context, scorer, size_t(task_.k), [](const ItemSequence& s) { return std::optional(Question{s.history(), s.target}); },
+        [&](size_t i, size_t u, const ScoresSeen& seen) {
+          const bool held_out = held_[i].users[u].held_out;
+          if (held_out) ranks[i].add(seen.rank());
+          rows[i][u] = {held_out ? seen.rank() : -1, seen.best()};
         });
   // New rows are not for judging alone: what comes next goes by all of them.
   if (restored_)
-    score(context, scorer, [](const ItemSequence& s) { return s.held_out ? std::optional(s.all()) : std::nullopt; },
-          [&](size_t i, size_t u, const std::vector<int32_t>& history, std::span<const float> scores) { rows[i][u].best = best_items(scores, size_t(task_.k), filtered(history)); });
+    score(context, scorer, size_t(task_.k), [](const ItemSequence& s) { return s.held_out ? std::optional(Question{s.all(), -1}) : std::nullopt; },
+          [&](size_t i, size_t u, const ScoresSeen& seen) { rows[i][u].best = seen.best(); });
   auto& output = context.output("", schema_, context.num_partitions(0));
   for (size_t i = 0; i < held_.size(); ++i) {
     const data::Batch batch = context.read(0, held_[i].number, {task_.by, task_.item});

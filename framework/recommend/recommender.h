@@ -9,7 +9,7 @@
 
 namespace throng::recommend {
 
-/// What scores the items of a catalogue.
+/// What scores the items of a catalogue. Thread-safe.
 class ItemScorer {
  public:
   virtual ~ItemScorer() = default;
@@ -17,8 +17,18 @@ class ItemScorer {
     size_t partition, user;        ///< in Recommender::held()
     std::vector<int32_t> history;  ///< items up to now, oldest first
   };
-  /// (asked, items). Thread-safe.
-  virtual void scores(std::span<const Asked> users, std::vector<float>& into) const = 0;
+  static constexpr size_t kStretch = 4096;
+  /// The scores of some users, which are computed when they are asked for.
+  class Scores {
+   public:
+    virtual ~Scores() = default;
+    /// (users, count) of items from `first` on, a multiple of kStretch: so many, or as many as there are.
+    virtual void get(size_t first, size_t count, float* into) const = 0;
+    /// The same number that `get` gives for an item.
+    virtual float one(size_t user, int32_t item) const = 0;
+  };
+  /// `users` stay as long as the scores, as does the scorer.
+  virtual std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const = 0;
 };
 
 /// A recommender learns from the users of its rank's shards, and gives a scorer; the rest is done here.
@@ -47,8 +57,6 @@ class Recommender : public graph::CollectiveOperator {
   virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
   /// The scorer that an earlier `learn` left in the folder, with the catalogue; for users of any rows.
   virtual std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) = 0;
-  /// Called when the result is written: what a run that goes on would have needed may go.
-  virtual void finished(graph::CollectiveContext& context) { (void)context; }
   /// Rank 0: adds to the result.
   virtual void describe(nlohmann::json& result) const { (void)result; }
 
@@ -73,10 +81,12 @@ class Recommender : public graph::CollectiveOperator {
 
  private:
   void hold_users(graph::CollectiveContext& context);
+  struct Question {
+    std::vector<int32_t> history;
+    int32_t target = -1;  // whose rank is wanted
+  };
   template <class Wanted, class Visit>
-  void score(graph::CollectiveContext& context, const ItemScorer& scorer, const Wanted& wanted, const Visit& visit) const;
-  int64_t rank(const ItemSequence& user, std::span<const float> scores, int32_t target, const std::vector<int32_t>& history) const;
-  std::span<const int32_t> filtered(const std::vector<int32_t>& history) const { return task_.filter_seen ? std::span(history) : std::span<const int32_t>(); }
+  void score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t k, const Wanted& wanted, const Visit& visit) const;
   void judge(graph::CollectiveContext& context, const ItemScorer& scorer);
 
   ItemTask task_;

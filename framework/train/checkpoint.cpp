@@ -143,7 +143,7 @@ void Checkpoints::finish(comm::Communicator& comm) {
 
 void Checkpoints::remove_newest(const std::filesystem::path& folder) {
   std::error_code ignored;
-  for (const auto& path : {folder / "checkpoint.h5", waiting_path(folder)}) std::filesystem::remove(path, ignored);
+  for (const auto& path : {folder / "checkpoint.h5", waiting_path(folder), weights_file(folder)}) std::filesystem::remove(path, ignored);
   remove_old_tables(folder, "");
 }
 

@@ -36,7 +36,9 @@ class Checkpoints {
   void finish(comm::Communicator& comm);
   /// Collective. Reads the newest one where there is one; false where not. A data error where it is another model's.
   bool load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, TableShards& tables);
-  /// Rank 0, when all that was learned is saved: the newest goes. Those kept under their own names stay.
+  /// Where the trainer puts all weights of a model with tables, for judging.
+  static std::filesystem::path weights_file(const std::filesystem::path& folder) { return folder / "weights.h5"; }
+  /// Rank 0, when the step is recorded as done: the newest goes, and `weights_file`. Those kept under their own names stay.
   static void remove_newest(const std::filesystem::path& folder);
 
  private:

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "framework/base/files.h"
-#include "framework/data/array_store.h"
 #include "framework/train/checkpoint.h"
 
 namespace throng::train {
@@ -34,31 +33,28 @@ const nlohmann::json* EpochCurve::best() const {
   return found;
 }
 
-bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t patience, const std::vector<float>& weights) {
+bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t patience, std::span<const float> weights) {
   if (const double found = point[score_].get<double>(); !std::isfinite(found)) throw data_error("{} is {} after epoch {}", score_, found, epoch + 1).with_hint("lower lr, or set clip to 1");
   while (int64_t(points_.size()) > epoch) points_.erase(points_.size() - 1);
   const nlohmann::json* best_so_far = best();
   const bool is_best = !best_so_far || better(point, *best_so_far);
   const int64_t best_epoch = is_best ? epoch : (*best_so_far)["epoch"].get<int64_t>() - 1;
   if (is_best && comm_.rank() == 0) {
-    data::ArrayStore store;
-    store.put("weights", weights), store.put("epoch", std::vector<int64_t>{epoch + 1});
+    WeightsFile file(folder_ / "best.h5", weights.size());
+    file.put(0, weights);
     // This epoch may have to be gone through again, and may then not be the best any more.
     std::error_code none_yet;
     std::filesystem::rename(folder_ / "best.h5", folder_ / "best_before.h5", none_yet);
-    store.save(folder_ / "best.h5");
+    file.finish(epoch + 1);
   }
   add(epoch, std::move(point));
   return patience == 0 || epoch - best_epoch < patience;
 }
 
-std::vector<float> EpochCurve::best_weights() const {
+Weights EpochCurve::best_weights(size_t count) const {
   const int64_t epoch = points_.empty() ? 0 : (*best())["epoch"].get<int64_t>();
-  for (const char* name : {"best.h5", "best_before.h5"}) {
-    if (!std::filesystem::exists(folder_ / name)) continue;
-    auto store = data::ArrayStore::load(folder_ / name);
-    if (store.integers("epoch").at(0) == epoch) return store.floats("weights");
-  }
+  for (const char* name : {"best.h5", "best_before.h5"})
+    if (WeightsFile::epoch_of(folder_ / name) == epoch && epoch > 0) return Weights::of(folder_ / name, count);
   throw data_error("{}: the weights of epoch {}, the best, are not there", folder_.string(), epoch).with_hint("run the step again from its beginning");
 }
 

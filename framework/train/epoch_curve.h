@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "framework/comm/communicator.h"
+#include "framework/train/weights.h"
 
 namespace throng::train {
 
@@ -21,10 +22,10 @@ class EpochCurve {
   void add(int64_t epoch, nlohmann::json point);
   /// Collective. The same of an epoch that was validated: its weights are kept where it is the best so far, and it is a data error where its score is not a number. Returns false
   /// where `patience`, unless it is 0, has been without a better epoch for so long.
-  bool add_validated(int64_t epoch, nlohmann::json point, int64_t patience, const std::vector<float>& weights);
-  /// The weights of the best epoch. A data error where they were not kept.
-  std::vector<float> best_weights() const;
-  /// Rank 0, when all that was learned is saved: the checkpoint goes first, since it needs the best.
+  bool add_validated(int64_t epoch, nlohmann::json point, int64_t patience, std::span<const float> weights);
+  /// The weights of the best epoch, `count` of them, from their file. A data error where they were not kept.
+  Weights best_weights(size_t count) const;
+  /// Rank 0, when the step is recorded as done: the checkpoint goes first, since it needs the best.
   static void remove_files(const std::filesystem::path& folder);
 
  private:

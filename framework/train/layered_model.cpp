@@ -65,7 +65,7 @@ void LayeredModel::want_rows(int64_t epoch, int64_t step, int shard, nn::TableRo
   if (!examples.empty()) want_rows_of(shard, examples, nn::Tape<float>::random_before(seed_, stream_of(epoch, step, shard)), wanted);
 }
 
-ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
+ShardLoss LayeredModel::gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
   const auto examples = examples_of(epoch, step, shard);
   ShardLoss result;
   if (examples.empty()) return result;
@@ -78,7 +78,7 @@ ShardLoss LayeredModel::gradient(const std::vector<float>& weights, int64_t epoc
   return result;
 }
 
-double LayeredModel::loss_of(const std::vector<float>& weights, const std::function<void(nn::Tape<float>&)>& use) const {
+double LayeredModel::loss_of(std::span<const float> weights, const std::function<void(nn::Tape<float>&)>& use) const {
   auto& t = thread_tape();
   t.start(parameters_, weights, {});
   use(t);

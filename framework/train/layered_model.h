@@ -16,7 +16,7 @@ class LayeredModel : public Model {
 
   const nn::Parameters& parameters() const override { return parameters_; }
   int64_t steps_per_epoch() const override { return steps_; }
-  ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
+  ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
   bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
@@ -25,7 +25,7 @@ class LayeredModel : public Model {
   int first_shard() const { return first_; }
 
   /// What `use` puts on a tape, as its loss, without a gradient: how a model is judged. Thread-safe.
-  double loss_of(const std::vector<float>& weights, const std::function<void(nn::Tape<float>&)>& use) const;
+  double loss_of(std::span<const float> weights, const std::function<void(nn::Tape<float>&)>& use) const;
 
  protected:
   /// Collective. `lengths`: of the examples of each shard of this rank, in order (comm.first_shard), in rows. To be called before training.

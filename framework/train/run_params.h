@@ -1,7 +1,6 @@
 // Parameters of every operator that trains over shards: how the work is cut, and what is kept on the way.
 #pragma once
 #include "framework/graph/params.h"
-#include "framework/tensor/bfloat16.h"
 #include "framework/train/safetensors.h"
 #include "framework/train/trainer.h"
 
@@ -20,11 +19,7 @@ struct RunParams {
   void apply(TrainerOptions& options) const {
     options.shards = shards;
     options.checkpoint_every = checkpoint_every, options.checkpoint_seconds = double(checkpoint_after.microseconds) / 1e6, options.keep_checkpoints = keep_checkpoints;
-    options.bfloat16_wire = wire == "bfloat16";
-  }
-  /// Rounds trained weights to what is stored of them, so that what is judged is what is kept.
-  void round(std::span<float> weights) const {
-    if (stored == "bfloat16") tensor::round_to_bfloat16(weights);
+    options.bfloat16_wire = wire == "bfloat16", options.bfloat16_stored = stored == "bfloat16";
   }
   /// model.safetensors in the folder of a step. Rank-local.
   void save(const std::filesystem::path& folder, const nn::Parameters& parameters, std::span<const float> weights) const {

@@ -1,8 +1,10 @@
 #include "framework/train/safetensors.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "framework/base/error.h"
@@ -24,16 +26,82 @@ float from_half(uint16_t bits) {
   return bits >> 15 ? -magnitude : magnitude;
 }
 
+constexpr size_t kPiece = size_t{1} << 20;  // numbers at a time
+
 template <class T, class Convert>
-std::vector<float> values_of(std::string_view bytes, const Convert& convert) {
-  std::vector<float> values(bytes.size() / sizeof(T));
-  for (size_t i = 0; i < values.size(); ++i) {
+void convert(const std::vector<char>& bytes, float* into, const Convert& to_float) {
+  for (size_t i = 0; i < bytes.size() / sizeof(T); ++i) {
     T v;
-    std::memcpy(&v, bytes.data() + i * sizeof(T), sizeof(T));
-    values[i] = convert(v);
+    std::memcpy(&v, &bytes[i * sizeof(T)], sizeof(T));
+    into[i] = to_float(v);
   }
-  return values;
 }
+
+/// A file that is read in pieces.
+class Reader {
+ public:
+  struct Entry {
+    std::string type;
+    std::vector<int64_t> shape;
+    size_t begin = 0, count = 0;
+  };
+
+  explicit Reader(const std::filesystem::path& path) : path_(path), in_(path, std::ios::binary) {
+    std::error_code code;
+    const uint64_t size = std::filesystem::file_size(path, code);
+    if (!in_ || code) throw system_error("{}: cannot be read: {}", path.string(), code ? code.message() : std::strerror(errno));
+    uint64_t length = 0;
+    if (size < sizeof length) throw damaged("has no header");
+    in_.read(reinterpret_cast<char*>(&length), sizeof length);
+    if (length > size - sizeof length) throw damaged(fmt::format("its header says that it is {} bytes long, the file has {}", length, size));
+    std::string text(length, '\0');
+    in_.read(text.data(), std::streamsize(length));
+    const json header = json::parse(text, nullptr, false);
+    if (!header.is_object()) throw damaged("its header is no JSON object");
+    first_ = sizeof length + length;
+    for (const auto& [name, about] : header.items())
+      if (name != "__metadata__") add(name, about, size - first_);
+  }
+
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+
+  void read(const Entry& e, float* into) {
+    const size_t width = width_of(e.type);
+    in_.seekg(std::streamoff(first_ + e.begin));
+    std::vector<char> bytes;
+    for (size_t at = 0; at < e.count; at += kPiece) {
+      bytes.resize(std::min(kPiece, e.count - at) * width);
+      if (!in_.read(bytes.data(), std::streamsize(bytes.size()))) throw system_error("{}: cannot be read", path_.string());
+      if (e.type == "F64") convert<double>(bytes, into + at, [](double v) { return float(v); });
+      else if (e.type == "F32") std::memcpy(into + at, bytes.data(), bytes.size());
+      else if (e.type == "F16") convert<uint16_t>(bytes, into + at, from_half);
+      else convert<uint16_t>(bytes, into + at, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
+    }
+  }
+
+ private:
+  Error damaged(const std::string& what) const { return data_error("{}: {}", path_.string(), what).with_hint("expected a safetensors file"); }
+  static size_t width_of(const std::string& type) { return type == "F64" ? 8 : type == "F32" ? 4 : type == "F16" || type == "BF16" ? 2 : 0; }
+
+  void add(const std::string& name, const json& about, uint64_t bytes) {
+    try {
+      Entry e;
+      e.type = about.at("dtype"), e.shape = about.at("shape").get<std::vector<int64_t>>(), e.begin = about.at("data_offsets").at(0), e.count = 1;
+      const size_t end = about.at("data_offsets").at(1), width = width_of(e.type);
+      for (int64_t n : e.shape) e.count *= size_t(n);
+      if (width == 0) throw data_error("{}: tensor '{}' is {}", path_.string(), name, e.type).with_hint("F64, F32, F16 and BF16 can be read");
+      if (e.begin > end || end > bytes || end - e.begin != e.count * width) throw damaged(fmt::format("tensor '{}' does not lie where its header says", name));
+      entries_[name] = std::move(e);
+    } catch (const json::exception&) {
+      throw damaged(fmt::format("what its header says of '{}' cannot be understood", name));
+    }
+  }
+
+  std::filesystem::path path_;
+  std::ifstream in_;
+  uint64_t first_ = 0;
+  std::map<std::string, Entry> entries_;
+};
 
 }  // namespace
 
@@ -41,81 +109,62 @@ void save_safetensors(const std::filesystem::path& path, const nn::Parameters& p
   THRONG_CHECK(weights.size() == parameters.size(), "{} weights for a model of {}", weights.size(), parameters.size());
   const bool half = stored == Stored::kBfloat16;
   json header = json::object();
-  std::string numbers;
+  size_t end = 0;
   for (const auto& e : parameters.entries()) {
-    const size_t bytes = e.where.size() * (half ? sizeof(uint16_t) : sizeof(float));
-    header[e.name] = {{"dtype", half ? "BF16" : "F32"}, {"shape", {e.where.rows, e.where.cols}}, {"data_offsets", {numbers.size(), numbers.size() + bytes}}};
-    if (!half) {
-      numbers.append(reinterpret_cast<const char*>(weights.data() + e.where.at), bytes);
-      continue;
-    }
-    for (size_t i = e.where.at; i < e.where.at + e.where.size(); ++i) {
-      const uint16_t number = tensor::to_bfloat16(weights[i]);
-      numbers.append(reinterpret_cast<const char*>(&number), sizeof number);
-    }
+    const size_t begin = std::exchange(end, end + e.where.size() * (half ? sizeof(uint16_t) : sizeof(float)));
+    header[e.name] = {{"dtype", half ? "BF16" : "F32"}, {"shape", {e.where.rows, e.where.cols}}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the numbers lie at a multiple of 8
   const uint64_t length = text.size();
-  std::string file(reinterpret_cast<const char*>(&length), sizeof length);
-  write_file_atomically(path, file + text + numbers);
+  AtomicFile file(path);
+  file.write({reinterpret_cast<const char*>(&length), sizeof length});
+  file.write(text);
+  std::vector<uint16_t> rounded;
+  for (const auto& e : parameters.entries())
+    for (size_t at = 0; at < e.where.size(); at += kPiece) {
+      const auto piece = weights.subspan(e.where.at + at, std::min(kPiece, e.where.size() - at));
+      if (!half) {
+        file.write({reinterpret_cast<const char*>(piece.data()), piece.size_bytes()});
+        continue;
+      }
+      rounded.resize(piece.size());
+      std::transform(piece.begin(), piece.end(), rounded.begin(), [](float v) { return tensor::to_bfloat16(v); });
+      file.write({reinterpret_cast<const char*>(rounded.data()), rounded.size() * sizeof(uint16_t)});
+    }
+  file.finish();
 }
 
 std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path) {
-  const std::string file = read_file(path);
-  auto damaged = [&](const std::string& what) { return data_error("{}: {}", path.string(), what).with_hint("expected a safetensors file"); };
-  uint64_t length = 0;
-  if (file.size() < sizeof length) throw damaged("has no header");
-  std::memcpy(&length, file.data(), sizeof length);
-  if (length > file.size() - sizeof length) throw damaged(fmt::format("its header says that it is {} bytes long, the file has {}", length, file.size()));
-  const json header = json::parse(std::string_view(file).substr(sizeof length, length), nullptr, false);
-  if (!header.is_object()) throw damaged("its header is no JSON object");
-  const std::string_view numbers = std::string_view(file).substr(sizeof length + length);
+  Reader reader(path);
   std::map<std::string, Tensor> tensors;
-  for (const auto& [name, about] : header.items()) {
-    if (name == "__metadata__") continue;
-    try {
-      const std::string type = about.at("dtype");
-      const size_t begin = about.at("data_offsets").at(0), end = about.at("data_offsets").at(1);
-      Tensor t;
-      t.shape = about.at("shape").get<std::vector<int64_t>>();
-      size_t count = 1;
-      for (int64_t n : t.shape) count *= size_t(n);
-      const size_t width = type == "F64" ? 8 : type == "F32" ? 4 : type == "F16" || type == "BF16" ? 2 : 0;
-      if (width == 0) throw data_error("{}: tensor '{}' is {}", path.string(), name, type).with_hint("F64, F32, F16 and BF16 can be read");
-      if (begin > end || end > numbers.size() || end - begin != count * width) throw damaged(fmt::format("tensor '{}' does not lie where its header says", name));
-      const std::string_view bytes = numbers.substr(begin, end - begin);
-      if (type == "F64") t.values = values_of<double>(bytes, [](double v) { return float(v); });
-      else if (type == "F32") t.values = values_of<float>(bytes, [](float v) { return v; });
-      else if (type == "F16") t.values = values_of<uint16_t>(bytes, from_half);
-      else t.values = values_of<uint16_t>(bytes, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
-      tensors[name] = std::move(t);
-    } catch (const json::exception&) {
-      throw damaged(fmt::format("what its header says of '{}' cannot be understood", name));
-    }
+  for (const auto& [name, entry] : reader.entries()) {
+    Tensor& t = tensors[name];
+    t.shape = entry.shape, t.values.resize(entry.count);
+    reader.read(entry, t.values.data());
   }
   return tensors;
 }
 
 size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights) {
-  const auto tensors = load_safetensors(path);
-  for (const auto& [name, tensor] : tensors) {
+  Reader reader(path);
+  for (const auto& [name, tensor] : reader.entries()) {
     const nn::Parameters::Entry* entry = nullptr;
     try {
       entry = &parameters.find(name);
     } catch (Error& e) {
       throw data_error("{}: {}", path.string(), e.message()).with_hint(e.hint());
     }
-    if (tensor.values.size() != entry->where.size())
-      throw data_error("{}: '{}' has {} values, the model's ({}, {})", path.string(), name, tensor.values.size(), entry->where.rows, entry->where.cols).with_hint("were the two models made of the same values and sizes?");
-    std::copy(tensor.values.begin(), tensor.values.end(), weights.begin() + ptrdiff_t(entry->where.at));
+    if (tensor.count != entry->where.size())
+      throw data_error("{}: '{}' has {} values, the model's ({}, {})", path.string(), name, tensor.count, entry->where.rows, entry->where.cols).with_hint("were the two models made of the same values and sizes?");
+    reader.read(tensor, &weights[entry->where.at]);
   }
-  return tensors.size();
+  return reader.entries().size();
 }
 
-std::vector<float> weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters) {
-  std::vector<float> weights(parameters.size());
-  if (start_from_safetensors(path, parameters, weights) != parameters.entries().size()) throw data_error("{}: does not have all weights of the model", path.string());
+Weights weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters) {
+  Weights weights = Weights::scratch(parameters.size());
+  if (start_from_safetensors(path, parameters, weights.change()) != parameters.entries().size()) throw data_error("{}: does not have all weights of the model", path.string());
   return weights;
 }
 

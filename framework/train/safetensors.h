@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "framework/nn/parameters.h"
+#include "framework/train/weights.h"
 
 namespace throng::train {
 
@@ -27,7 +28,7 @@ std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path
 /// number of values.
 size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights);
 
-/// All weights of a model from a file. A data error where it lacks some.
-std::vector<float> weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters);
+/// All weights of a model from a file; many of them lie in a file of this rank's host (Weights::scratch). A data error where it lacks some.
+Weights weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters);
 
 }  // namespace throng::train

@@ -10,6 +10,8 @@ namespace {
 
 using Rows = nn::Rows<float>;
 
+constexpr size_t kGatheredAtOnce = size_t{1} << 22;  // numbers, over all ranks
+
 template <class T>
 void put(Buffer& to, const T* values, size_t n) {
   if (n == 0) return;
@@ -76,18 +78,25 @@ void TableShards::take(std::span<const float> weights) {
   });
 }
 
-void TableShards::gather(std::span<float> weights) const {
-  const std::string mine(reinterpret_cast<const char*>(weights_.data()), weights_.size() * sizeof(float));
-  const auto parts = comm_.allgather(mine);
-  for (int r = 0; r < comm_.size(); ++r) {
-    const char* from = parts[size_t(r)].data();
-    for (size_t k = 0; k < all_.tables.size(); ++k) {
-      const auto& whole = all_.tables[k].table();
-      const size_t rows = begins_[k][size_t(first_of(r + 1))] - begins_[k][size_t(first_of(r))];
-      size_t place = 0;
-      for (int block = first_of(r); block < first_of(r + 1); ++block)
-        for (size_t row = size_t(block); row < whole.rows; row += kBlocks) std::memcpy(&weights[whole.at + row * whole.cols], from + place++ * whole.cols * sizeof(float), whole.cols * sizeof(float));
-      from += (rows * whole.cols + 15) / 16 * 16 * sizeof(float);  // as Parameters lays them out
+void TableShards::gather(const std::function<void(size_t at, std::span<float> rows)>& put) const {
+  for (size_t k = 0; k < all_.tables.size(); ++k) {
+    const auto& whole = all_.tables[k].table();
+    const size_t at_once = std::max<size_t>(1, kGatheredAtOnce / whole.cols);
+    for (size_t begin = 0; begin < whole.rows; begin += at_once) {
+      const size_t end = std::min(whole.rows, begin + at_once);
+      std::string mine;
+      for (size_t row = begin; row < end; ++row)
+        if (owner(int32_t(row)) == comm_.rank()) mine.append(reinterpret_cast<const char*>(&weights_[own_.entries()[k].where.at + size_t(local(k, int32_t(row))) * whole.cols]), whole.cols * sizeof(float));
+      comm_.barrier();  // no rank sends ahead of rank 0, which would have to hold it all
+      const auto parts = comm_.gather(mine);
+      if (comm_.rank() != 0) continue;
+      std::vector<float> rows((end - begin) * whole.cols);
+      std::vector<size_t> read(parts.size());
+      for (size_t row = begin; row < end; ++row) {
+        const size_t from = size_t(owner(int32_t(row))), bytes = whole.cols * sizeof(float);
+        std::memcpy(&rows[(row - begin) * whole.cols], parts[from].data() + std::exchange(read[from], read[from] + bytes), bytes);
+      }
+      put(whole.at + begin * whole.cols, rows);
     }
   }
 }

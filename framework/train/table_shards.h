@@ -38,8 +38,8 @@ class TableShards {
   /// Not collective. Moves this rank's rows along `factor` times the sums.
   void update(double factor, double lr_factor);
 
-  /// Collective. All rows of all tables, on every rank: `weights` is the model's whole array.
-  void gather(std::span<float> weights) const;
+  /// Collective. All rows of all tables, in order and some at a time, to rank 0: `at` is their place in the model's whole array.
+  void gather(const std::function<void(size_t at, std::span<float> rows)>& put) const;
   /// Not collective. Takes this rank's rows out of the model's whole array.
   void take(std::span<const float> weights);
 

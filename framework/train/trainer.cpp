@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "framework/base/clock.h"
 #include "framework/nn/normalization.h"
+#include "framework/tensor/bfloat16.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/gradient_sums.h"
 #include "framework/train/table_shards.h"
@@ -41,6 +43,20 @@ double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& s
   return std::sqrt(squares + (tables.none() ? 0 : tables.squares()));
 }
 
+/// Collective. Rank 0 writes what all have, and all read it as memory.
+Weights through_file(comm::Communicator& comm, const TrainerOptions& options, const nn::Parameters& parameters, std::span<const float> dense, const TableShards& tables) {
+  const auto path = Checkpoints::weights_file(options.folder);
+  std::optional<WeightsFile> file;
+  if (comm.rank() == 0) file.emplace(path, parameters.size()), file->put(0, dense);
+  tables.gather([&](size_t at, std::span<float> rows) {
+    if (options.bfloat16_stored) tensor::round_to_bfloat16(rows);
+    file->put(at, rows);
+  });
+  if (file) file->finish(0);
+  comm.barrier();
+  return Weights::of(path, parameters.size());
+}
+
 bool has_statistics(const nn::Parameters& parameters) {
   for (const auto& e : parameters.entries())
     if (e.statistic) return true;
@@ -68,7 +84,7 @@ void check_batch(int64_t batch, int64_t rows, int shards) {
   if (rows == 0 && batch < shards) throw job_error("'batch' is {}; expected at least 'shards', {}", batch, shards);
 }
 
-std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
+Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options) {
   const int first = comm.first_shard(comm.rank(), options.shards), owned = comm.first_shard(comm.rank() + 1, options.shards) - first;
   const nn::Parameters& parameters = model.parameters();
   GradientSums sums(comm, parameters, options.shards, {.background = options.overlap, .wire = options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32, .host_memory = options.host_memory});
@@ -88,18 +104,17 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
     parameters.initialize<float>(weights, options.seed);
     tables.initialize(options.seed);
     if (options.begin) {
-      std::vector<float> all(parameters.size());
-      parameters.initialize<float>(all, options.seed);
-      options.begin(all);
+      Weights all = Weights::scratch(parameters.size());
+      parameters.initialize<float>(all.change(), options.seed);
+      options.begin(all.change());
       std::copy_n(all.begin(), weights.size(), weights.begin());
       tables.take(all);
     }
   }
   const auto all_weights = [&] {
-    std::vector<float> all(parameters.size());
-    std::copy(weights.begin(), weights.end(), all.begin());
-    if (!tables.none()) tables.gather(all);
-    return all;
+    std::vector<float> dense = weights;
+    if (options.bfloat16_stored) tensor::round_to_bfloat16(dense);
+    return tables.none() ? Weights(std::move(dense)) : through_file(comm, options, parameters, dense, tables);
   };
   if (cursor.step > 0)
     for (int s = 0; s < owned && size_t(first + s) < cursor.shard_states.size(); ++s) model.restore_shard(first + s, cursor.shard_states[size_t(first + s)]);
@@ -208,10 +223,10 @@ std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& poo
       }
       if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
-    std::vector<float> all;
-    const AllWeights weights_of_epoch = [&]() -> const std::vector<float>& {
-      if (all.empty()) all = all_weights();
-      return all;
+    std::optional<Weights> all;
+    const AllWeights weights_of_epoch = [&]() -> std::span<const float> {
+      if (!all) all = all_weights();
+      return *all;
     };
     const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), weights_of_epoch);
     Cursor next;

@@ -10,6 +10,7 @@
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
 #include "framework/tensor/packed.h"
+#include "framework/train/weights.h"
 
 namespace throng::train {
 
@@ -29,8 +30,9 @@ struct ShardGradient {
   const std::function<void(size_t entry)>& complete;   ///< what Tape::backward takes; a model that never calls it is summed later
 };
 
-/// Collective. All weights of a model, on every rank; brought together at the first call.
-using AllWeights = std::function<const std::vector<float>&()>;
+/// Collective. All weights of a model, on every rank; brought together at the first call, and there until the next epoch. Where there are tables they lie in
+/// weights.h5 in the folder of the checkpoints, and are read from there as memory.
+using AllWeights = std::function<std::span<const float>()>;
 
 /// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
 class Model {
@@ -43,7 +45,7 @@ class Model {
   /// their rows only. Called by one thread, before `gradient`.
   virtual void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) { (void)epoch, (void)step, (void)shard, (void)wanted; }
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
-  virtual ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
+  virtual ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
   /// What a shard of this rank carries from step to step of an epoch, beside the weights; checkpoints keep it.
   virtual std::vector<float> shard_state(int shard) const { return (void)shard, std::vector<float>(); }
   /// Takes it back; called before training goes on within an epoch.
@@ -81,6 +83,7 @@ struct TrainerOptions {
   bool overlap = true;                  ///< sums over ranks go on during the way back; off: after it, with the same bits
   bool host_memory = true;              ///< GradientSums::Options
   bool bfloat16_wire = false;           ///< gradients travel as GradientSums::Wire::kBfloat16
+  bool bfloat16_stored = false;         ///< AllWeights, and what `train` returns, are rounded to bfloat16; training goes on with what they were
   StepProfile* profile = nullptr;       ///< of this rank's steps
   std::function<void(double fraction, const std::string& text)> progress;
   std::function<bool()> stop_agreed;    ///< collective; true: write a checkpoint and throw
@@ -95,6 +98,6 @@ void check_batch(int64_t batch, int64_t rows, int shards);
 
 /// Collective. Trains from the checkpoint in `folder`, or from the start, and returns the final weights, the same on every
 /// rank. A data error names the step where the loss is no longer finite.
-std::vector<float> train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options);
+Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const TrainerOptions& options);
 
 }  // namespace throng::train

@@ -59,6 +59,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   }
   void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, params_.reproducible, num_ranks); }
   bool learns() const override { return true; }
+  void recorded(const std::filesystem::path& folder) const override { train::EpochCurve::remove_files(folder); }
 
   void run(graph::CollectiveContext& context) override {
     auto& comm = context.comm();
@@ -98,8 +99,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     options.progress = [&](double fraction, const std::string& what) { context.progress(fraction, what); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*model_, comm, context.pool(), options);
-    if (validation > 0) weights_ = curve.best_weights();
-    params_.round(weights_);
+    if (validation > 0) weights_ = curve.best_weights(model_->parameters().size());
 
     const Judged held_out = judge(context, weights_, held_out_), of_validation = judge(context, weights_, validation_);
     write_rows(context, text.size(TokenText::kHeldOut) > 0);
@@ -116,7 +116,6 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
                                        params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
       context.metric("result", result.dump()), context.metric("curve", curve.points().dump()), context.metric("profile", profile.to_json().dump());
-      train::EpochCurve::remove_files(context.folder());
     }
     comm.barrier();
   }
@@ -169,7 +168,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   }
 
   /// Collective.
-  Judged judge(graph::CollectiveContext& context, const std::vector<float>& weights, const std::vector<std::vector<int32_t>>& pieces) {
+  Judged judge(graph::CollectiveContext& context, std::span<const float> weights, const std::vector<std::vector<int32_t>>& pieces) {
     std::vector<std::array<double, 2>> parts(pieces.size());
     context.pool().parallel_for(pieces.size(), [&](size_t i) {
       if (pieces[i].size() > 1) parts[i] = {-model_->log_likelihood(weights, pieces[i]), double(pieces[i].size() - 1)};
@@ -202,7 +201,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   LanguageModel params_;
   TokenNumbers numbers_;
   std::unique_ptr<TokenModel> model_;
-  std::vector<float> weights_;
+  train::Weights weights_;
   std::vector<std::vector<int32_t>> held_out_, validation_;
 };
 

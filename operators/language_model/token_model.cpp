@@ -78,7 +78,7 @@ void TokenModel::want_rows(int64_t, int64_t step, int shard, nn::TableRows<float
   }
 }
 
-train::ShardLoss TokenModel::gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {
+train::ShardLoss TokenModel::gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {
   const Streams& mine = shards_.at(size_t(shard - first_shard_));
   States& states = states_.at(size_t(shard - first_shard_));
   if (step == 0) states.clear();
@@ -111,7 +111,7 @@ void TokenModel::restore_shard(int shard, std::span<const float> state) {
   }
 }
 
-double TokenModel::log_likelihood(const std::vector<float>& weights, std::span<const int32_t> text) const {
+double TokenModel::log_likelihood(std::span<const float> weights, std::span<const int32_t> text) const {
   States states;
   double sum = 0;
   auto& t = train::thread_tape();

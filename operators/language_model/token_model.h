@@ -25,14 +25,14 @@ class TokenModel : public train::Model {
   const nn::Parameter& tokens() const { return tokens_.table; }
   int64_t steps_per_epoch() const override { return steps_; }
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
-  train::ShardLoss gradient(const std::vector<float>& weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
+  train::ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
   /// Recurrent states between two steps of an epoch.
   std::vector<float> shard_state(int shard) const override;
   void restore_shard(int shard, std::span<const float> state) override;
 
   /// The log-likelihood of all tokens of a text but the first, read in pieces of `length` as in training. Thread-safe.
-  double log_likelihood(const std::vector<float>& weights, std::span<const int32_t> text) const;
+  double log_likelihood(std::span<const float> weights, std::span<const int32_t> text) const;
 
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 

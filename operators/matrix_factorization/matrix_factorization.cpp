@@ -6,9 +6,8 @@
 #include "framework/base/hash.h"
 #include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
-#include "framework/tensor/packed.h"
+#include "framework/recommend/factor_scores.h"
 #include "operators/matrix_factorization/factors.h"
-#include "framework/recommend/recommender.h"
 
 namespace throng::op {
 namespace {
@@ -48,12 +47,15 @@ class MatrixFactorizationOperator : public Recommender {
   // A user's vector is learned: there is none for new users.
   bool learns() const override { return false; }
 
+  void recorded(const std::filesystem::path& folder) const override {
+    std::error_code ignored;
+    std::filesystem::remove(folder / "checkpoint.h5", ignored);
+  }
   void run(graph::CollectiveContext& context) override {
     if (!rated()) return Recommender::run(context);
     read_users(context);
     learn(context);
     foretell(context);
-    finished(context);
   }
 
  protected:
@@ -122,28 +124,23 @@ class MatrixFactorizationOperator : public Recommender {
     comm.barrier();
     return std::make_unique<Scorer>(*this, factors_);
   }
-  void finished(graph::CollectiveContext& context) override {
-    std::error_code ignored;
-    if (context.comm().rank() == 0) std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
-  }
   std::unique_ptr<ItemScorer> restore(const std::filesystem::path&) override { THRONG_CHECK(false, "new users have no vectors"); }
   void describe(json& result) const override { result["factors"] = params_.factors; }
 
  private:
   class Scorer : public ItemScorer {
    public:
-    Scorer(const MatrixFactorizationOperator& of, const Factors& factors) : of_(of), factors_(factors), items_(tensor::Side::kTransposed, factors.width, factors.item_bias.size(), factors.items.data()) {}
-    void scores(std::span<const Asked> users, std::vector<float>& into) const override {
+    Scorer(const MatrixFactorizationOperator& of, const Factors& factors) : of_(of), factors_(factors), items_(factors.items.data(), factors.item_bias.size(), factors.width, factors.item_bias) {}
+    std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const override {
       std::vector<float> rows(users.size() * factors_.width);
       for (size_t u = 0; u < users.size(); ++u) std::copy_n(factors_.user(of_.row(users[u].partition, users[u].user)), factors_.width, &rows[u * factors_.width]);
-      into.resize(users.size() * factors_.item_bias.size());
-      items_.multiply(users.size(), rows.data(), factors_.item_bias.data(), into.data());
+      return items_.scores(std::move(rows));
     }
 
    private:
     const MatrixFactorizationOperator& of_;
     const Factors& factors_;
-    tensor::PackedMatrix<float> items_;
+    recommend::ItemFactors items_;
   };
 
   bool rated() const { return !params_.rating.empty(); }

@@ -75,15 +75,43 @@ class Neighbours : public ItemScorer {
     for (const auto& n : all_) ++starts_[size_t(n.item) + 1];
     for (size_t i = 0; i < items; ++i) starts_[i + 1] += starts_[i];
   }
-  void scores(std::span<const Asked> users, std::vector<float>& into) const override {
-    const size_t items = starts_.size() - 1;
-    into.assign(users.size() * items, 0.0f);
-    for (size_t u = 0; u < users.size(); ++u)
-      for (int32_t item : newest(users[u].history, recent_))
-        for (size_t n = starts_[size_t(item)]; n < starts_[size_t(item) + 1]; ++n) into[u * items + size_t(all_[n].like)] += all_[n].similarity;
+  std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const override {
+    auto scores = std::make_unique<Few>();
+    for (const auto& user : users) scores->users.push_back(score(user.history));
+    return scores;
   }
 
  private:
+  struct Scored {
+    int32_t item;
+    float score;
+    bool operator<(const Scored& other) const { return item < other.item; }
+  };
+  /// Items in order; the others have none.
+  struct Few : Scores {
+    std::vector<std::vector<Scored>> users;
+    void get(size_t first, size_t count, float* into) const override {
+      std::fill_n(into, users.size() * count, 0.0f);
+      for (size_t u = 0; u < users.size(); ++u)
+        for (auto at = std::lower_bound(users[u].begin(), users[u].end(), Scored{int32_t(first), 0}); at != users[u].end() && size_t(at->item) < first + count; ++at) into[u * count + size_t(at->item) - first] = at->score;
+    }
+    float one(size_t user, int32_t item) const override {
+      const auto at = std::lower_bound(users[user].begin(), users[user].end(), Scored{item, 0});
+      return at != users[user].end() && at->item == item ? at->score : 0.0f;
+    }
+  };
+
+  std::vector<Scored> score(std::span<const int32_t> history) const {
+    std::vector<Scored> parts, sums;
+    for (int32_t item : newest(history, recent_))
+      for (size_t n = starts_[size_t(item)]; n < starts_[size_t(item) + 1]; ++n) parts.push_back({all_[n].like, all_[n].similarity});
+    std::stable_sort(parts.begin(), parts.end());
+    for (const auto& p : parts)
+      if (!sums.empty() && sums.back().item == p.item) sums.back().score += p.score;
+      else sums.push_back(p);
+    return sums;
+  }
+
   size_t recent_;
   std::vector<size_t> starts_;
   std::vector<Neighbour> all_;

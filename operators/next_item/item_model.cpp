@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "framework/nn/objective.h"
-#include "framework/tensor/packed.h"
+#include "framework/recommend/factor_scores.h"
 
 namespace throng::op {
 
@@ -149,14 +149,24 @@ int64_t ItemModel::put_masked_loss(Tape<float>& t, std::vector<int32_t> ids, con
 /// What scores need of the weights, laid out once for many calls.
 class ItemModel::Scorer : public ItemScorer {
  public:
-  Scorer(const ItemModel& model, const std::vector<float>& weights)
-      : model_(model), weights_(weights), items_(tensor::Side::kTransposed, model.options_.hidden, model.options_.items, weights.data() + model.items_.table.at), bias_(model.options_.items, 0.0f) {
-    if (model.bias_) std::copy_n(weights.data() + model.bias_->at, bias_.size(), bias_.begin());
-  }
+  Scorer(const ItemModel& model, std::span<const float> weights) : model_(model), weights_(weights), items_(weights.data() + model.items_.table.at, model.options_.items, model.options_.hidden, bias_of(model, weights)) {}
 
   // A history without items gives zeros, or what a mask alone gives.
-  void scores(std::span<const Asked> users, std::vector<float>& into) const override {
-    const size_t H = model_.options_.hidden;
+  std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const override {
+    std::vector<float> last(users.size() * items_.width(), 0.0f);
+    constexpr size_t kAtOnce = 64;  // on the tape
+    for (size_t at = 0; at < users.size(); at += kAtOnce) last_states(users.subspan(at, std::min(kAtOnce, users.size() - at)), &last[at * items_.width()]);
+    return items_.scores(std::move(last));
+  }
+
+ private:
+  static std::vector<float> bias_of(const ItemModel& model, std::span<const float> weights) {
+    if (!model.bias_) return {};
+    const auto begin = weights.begin() + ptrdiff_t(model.bias_->at);
+    return {begin, begin + ptrdiff_t(model.options_.items)};
+  }
+
+  void last_states(std::span<const Asked> users, float* into) const {
     const bool masked = model_.options_.kind == Kind::kMasked;
     std::vector<int32_t> ids;
     std::vector<size_t> lengths;
@@ -166,30 +176,24 @@ class ItemModel::Scorer : public ItemScorer {
       if (masked) ids.push_back(model_.mask_id());
       lengths.push_back(n + (masked ? 1 : 0));
     }
+    if (ids.empty()) return;
     auto& t = train::thread_tape();
     t.start(model_.parameters_, weights_, {});
     const nn::Segments segments = nn::Segments::of_lengths(lengths);
-    std::vector<float> last(users.size() * H, 0.0f);
-    if (!ids.empty()) {
-      std::vector<uint32_t> rows;
-      std::vector<size_t> with;
-      for (size_t s = 0; s < users.size(); ++s)
-        if (lengths[s] > 0) rows.push_back(uint32_t(segments.end(s) - 1)), with.push_back(s);
-      Var h = nn::gather_rows<float>(t, model_.states(t, ids, segments), rows);
-      if (masked) h = model_.head(t, h);
-      for (size_t i = 0; i < with.size(); ++i) std::copy_n(t.value(h) + i * H, H, &last[with[i] * H]);
-    }
-    into.resize(users.size() * bias_.size());
-    items_.multiply(users.size(), last.data(), bias_.data(), into.data());
+    std::vector<uint32_t> rows;
+    std::vector<size_t> with;
+    for (size_t s = 0; s < users.size(); ++s)
+      if (lengths[s] > 0) rows.push_back(uint32_t(segments.end(s) - 1)), with.push_back(s);
+    Var h = nn::gather_rows<float>(t, model_.states(t, ids, segments), rows);
+    if (masked) h = model_.head(t, h);
+    for (size_t i = 0; i < with.size(); ++i) std::copy_n(t.value(h) + i * items_.width(), items_.width(), into + with[i] * items_.width());
   }
 
- private:
   const ItemModel& model_;
-  const std::vector<float>& weights_;
-  tensor::PackedMatrix<float> items_;
-  std::vector<float> bias_;
+  std::span<const float> weights_;
+  ItemFactors items_;
 };
 
-std::unique_ptr<ItemScorer> ItemModel::scorer(const std::vector<float>& weights) const { return std::make_unique<Scorer>(*this, weights); }
+std::unique_ptr<ItemScorer> ItemModel::scorer(std::span<const float> weights) const { return std::make_unique<Scorer>(*this, weights); }
 
 }  // namespace throng::op

@@ -33,7 +33,7 @@ class ItemModel : public train::LayeredModel {
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
 
   /// The scorer of some weights, which must stay while it is used.
-  std::unique_ptr<recommend::ItemScorer> scorer(const std::vector<float>& weights) const;
+  std::unique_ptr<recommend::ItemScorer> scorer(std::span<const float> weights) const;
 
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,7 +11,7 @@
 #include "framework/base/hash.h"
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
-#include "framework/recommend/ranking.h"
+#include "framework/recommend/factor_scores.h"
 #include "tests/support/batches.h"
 #include "tests/support/errors.h"
 
@@ -129,15 +130,26 @@ TEST(NextItem, PopularIsWhatAPlainCountSays) {
   }
 }
 
+/// What scores come to that are seen `at_once` at a time.
+recommend::ScoresSeen seen(std::span<const float> scores, int32_t target, std::vector<int32_t> left_out, size_t k, size_t at_once, std::optional<std::vector<int32_t>> among = {}) {
+  recommend::ScoresSeen seen(target, target < 0 ? 0 : scores[size_t(target)], left_out, k);
+  if (among) seen.rank_among(std::move(*among));
+  for (size_t at = 0; at < scores.size(); at += at_once) seen.see(at, scores.subspan(at, std::min(at_once, scores.size() - at)));
+  return seen;
+}
+
 TEST(NextItem, RanksCountTiesAgainstTheTarget) {
   const std::vector<float> scores{1, 5, 3, 3, 0};
-  EXPECT_EQ(recommend::rank_of(scores, 1, {}), 1);
-  EXPECT_EQ(recommend::rank_of(scores, 2, {}), 3);
-  EXPECT_EQ(recommend::rank_of(scores, 2, std::vector<int32_t>{1, 1, 4}), 2);
-  EXPECT_EQ(recommend::rank_of(scores, 2, std::vector<int32_t>{2, 3}), 2) << "the target itself counts though it was seen";
-  EXPECT_EQ(recommend::rank_of(scores, -1, {}), 0);
-  EXPECT_EQ(recommend::best_items(scores, 3, std::vector<int32_t>{1}), (std::vector<int32_t>{2, 3, 0}));
-  EXPECT_EQ(recommend::best_items(scores, 9, {}).size(), 5u);
+  for (size_t at_once : {1, 2, 3, 5}) {
+    const auto rank = [&](int32_t target, std::vector<int32_t> left_out) { return seen(scores, target, std::move(left_out), 0, at_once).rank(); };
+    EXPECT_EQ(rank(1, {}), 1);
+    EXPECT_EQ(rank(2, {}), 3);
+    EXPECT_EQ(rank(2, {1, 1, 4}), 2);
+    EXPECT_EQ(rank(2, {2, 3}), 2) << "the target itself counts though it was seen";
+    EXPECT_EQ(rank(-1, {}), 0);
+    EXPECT_EQ(seen(scores, -1, {1}, 3, at_once).best(), (std::vector<int32_t>{2, 3, 0}));
+    EXPECT_EQ(seen(scores, -1, {}, 9, at_once).best().size(), 5u);
+  }
   recommend::RankCounts counts;
   for (int64_t rank : {1, 3, 11, 0}) counts.add(rank);
   const json result = counts.result(0, 1);
@@ -151,11 +163,59 @@ TEST(NextItem, RanksCountTiesAgainstTheTarget) {
   EXPECT_NEAR(result["mrr"].get<double>(), (1 + 1 / 3.0 + 1 / 11.0) / 4, 1e-12);
 }
 
+TEST(NextItem, TheBestAreThoseOfASort) {
+  Random random(4, 2);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<float> scores(200);
+    for (float& score : scores) score = float(random.below(40));  // many the same
+    std::vector<int32_t> order(scores.size()), out;
+    for (size_t i = 0; i < order.size(); ++i) order[i] = int32_t(i);
+    for (int i = 0; i < 20; ++i) out.push_back(int32_t(random.below(200)));
+    std::erase_if(order, [&](int32_t item) { return std::find(out.begin(), out.end(), item) != out.end(); });
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return std::pair(-scores[size_t(a)], a) < std::pair(-scores[size_t(b)], b); });
+    const auto target = int32_t(random.below(200));
+    int64_t rank = 1;
+    for (int32_t item : order) rank += item != target && scores[size_t(item)] >= scores[size_t(target)];
+    order.resize(17);
+    for (size_t at_once : {7, 64, 200}) {
+      const auto found = seen(scores, target, out, 17, at_once);
+      EXPECT_EQ(found.best(), order);
+      EXPECT_EQ(found.rank(), rank);
+    }
+  }
+}
+
+// Products with items that are not kept as they need them, and of one item alone, have the same bits.
+TEST(NextItem, ScoresOfStretchesAndOfOne) {
+  constexpr size_t kWidth = 40, kUsers = 13, kStretch = recommend::ItemScorer::kStretch, kItems = 2 * kStretch + 101;
+  Random random(3, 1);
+  std::vector<float> vectors(kItems * kWidth), bias(kItems), users(kUsers * kWidth);
+  for (auto* numbers : {&vectors, &bias, &users})
+    for (float& v : *numbers) v = float(random.uniform()) - 0.5f;
+  const recommend::ItemFactors kept(vectors.data(), kItems, kWidth, bias), anew(vectors.data(), kItems, kWidth, bias, 0);
+  const auto from_kept = kept.scores(users), from_anew = anew.scores(users);
+  std::vector<float> scores(kUsers * kStretch), again(scores);
+  for (size_t first = 0; first < kItems; first += kStretch) {
+    const size_t n = std::min(kStretch, kItems - first);
+    from_kept->get(first, n, scores.data()), from_anew->get(first, n, again.data());
+    ASSERT_EQ(scores, again);
+    for (size_t u = 0; u < kUsers; ++u)
+      for (size_t i = u; i < n; i += 97) {
+        const float score = scores[u * n + i];
+        ASSERT_EQ(from_anew->one(u, int32_t(first + i)), score);
+        double sum = bias[first + i];
+        for (size_t k = 0; k < kWidth; ++k) sum += double(users[u * kWidth + k]) * double(vectors[(first + i) * kWidth + k]);
+        ASSERT_NEAR(double(score), sum, 1e-5);
+      }
+  }
+}
+
 // Drawn items are never the user's own, none comes twice, and each is as likely as the others.
 TEST(NextItem, RanksAmongDrawnItems) {
   const std::vector<float> scores{9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
-  EXPECT_EQ(recommend::rank_among(scores, 4, std::vector<int32_t>{1, 3, 3}, 100, Random(1, 1)), 3) << "all free items: 0 and 2 are better";
-  EXPECT_EQ(recommend::rank_among(scores, -1, {}, 5, Random(1, 1)), 0);
+  const std::vector<int32_t> taken{1, 3, 3};
+  for (size_t at_once : {1, 4, 10}) EXPECT_EQ(seen(scores, 4, taken, 0, at_once, recommend::draw_others(10, 4, taken, 100, Random(1, 1))).rank(), 3) << "all free items: 0 and 2 are better";
+  EXPECT_EQ(seen(scores, -1, {}, 0, 10, recommend::draw_others(10, -1, {}, 5, Random(1, 1))).rank(), 0);
   std::vector<double> better(10);
   constexpr int kDraws = 20000;
   for (int i = 0; i < kDraws; ++i)
@@ -163,7 +223,7 @@ TEST(NextItem, RanksAmongDrawnItems) {
     for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {
       std::vector<float> one(10, 0.0f);
       one[4] = 1, one[size_t(item)] = 2;
-      better[size_t(item)] += double(recommend::rank_among(one, 4, std::vector<int32_t>{1, 3, 3}, 3, Random(7, uint64_t(i))) - 1) / kDraws;
+      better[size_t(item)] += double(seen(one, 4, {}, 0, 10, recommend::draw_others(10, 4, taken, 3, Random(7, uint64_t(i)))).rank() - 1) / kDraws;
     }
   double sum = 0;
   for (int32_t item : {0, 2, 5, 6, 7, 8, 9}) {

@@ -1,6 +1,5 @@
 #include "operators/next_item/trained_recommender.h"
 
-#include "framework/train/epoch_curve.h"
 #include "framework/train/safetensors.h"
 
 namespace throng::op {
@@ -54,8 +53,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   trainer.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
   trainer.stop_agreed = [&] { return context.stop_agreed(); };
   weights_ = train::train(*model_, comm, context.pool(), trainer);
-  if (training_.validation) weights_ = curve.best_weights();
-  training_.round(weights_);
+  if (training_.validation) weights_ = curve.best_weights(model_->parameters().size());
   save_catalogue(context);
   if (comm.rank() == 0) {
     training_.save(context.folder(), model_->parameters(), weights_);
@@ -64,10 +62,6 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   }
   comm.barrier();
   return model_->scorer(weights_);
-}
-
-void TrainedRecommender::finished(graph::CollectiveContext& context) {
-  if (context.comm().rank() == 0) train::EpochCurve::remove_files(context.folder());
 }
 
 std::unique_ptr<ItemScorer> TrainedRecommender::restore(const std::filesystem::path& folder) {

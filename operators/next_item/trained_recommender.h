@@ -1,5 +1,6 @@
 // A model of layers as a recommender: trains it, and keeps the epoch that validates best. Internal to next_item.
 #pragma once
+#include "framework/train/epoch_curve.h"
 #include "framework/train/word_vectors.h"
 #include "operators/next_item/item_model.h"
 #include "operators/next_item/next_item.h"
@@ -16,6 +17,7 @@ class TrainedRecommender : public recommend::Recommender {
     if (!training_.vectors.empty()) all.push_back(base_folder / training_.vectors);
     return all;
   }
+  void recorded(const std::filesystem::path& folder) const override { train::EpochCurve::remove_files(folder); }
   void check_ranks(int num_ranks) const override { train::check_shards(training_.shards, training_.reproducible, num_ranks); }
   void run(graph::CollectiveContext& context) override {
     set_shards(train::shards_of_run(training_.shards, training_.reproducible, context.comm(), context.pool()));
@@ -25,7 +27,6 @@ class TrainedRecommender : public recommend::Recommender {
  protected:
   std::unique_ptr<recommend::ItemScorer> learn(graph::CollectiveContext& context) override;
   std::unique_ptr<recommend::ItemScorer> restore(const std::filesystem::path& folder) override;
-  void finished(graph::CollectiveContext& context) override;
   void describe(nlohmann::json& result) const override {
     result["weights"] = model_->parameters().size();
     if (vectors_) result["vectors"] = vectors_->result();
@@ -35,7 +36,7 @@ class TrainedRecommender : public recommend::Recommender {
   ItemTraining training_;
   ItemModelOptions options_;
   std::unique_ptr<ItemModel> model_;
-  std::vector<float> weights_;
+  train::Weights weights_;
   mutable std::optional<train::WordVectorStart> vectors_;
 };
 

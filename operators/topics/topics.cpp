@@ -38,6 +38,12 @@ class TopicsOperator : public graph::CollectiveOperator {
     return apply_schema(inputs[0]);
   }
   bool learns() const override { return true; }
+  void recorded(const std::filesystem::path& folder) const override {
+    std::error_code ignored;
+    std::filesystem::remove(folder / "checkpoint.h5", ignored);
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().filename().string().starts_with("assigned-")) std::filesystem::remove(entry.path(), ignored);
+  }
   data::Schema apply_schema(const data::Schema& input) override {
     data::Schema schema = input;
     schema.set({"topic", Type::kInt32});
@@ -352,10 +358,6 @@ class TopicsOperator : public graph::CollectiveOperator {
       words_.save(store, "words");
       store.put("counts", std::vector<int64_t>(counts_.begin(), counts_.end()), {words_.size(), k_});
       store.save(context.folder() / "topics.h5");
-      std::error_code ignored;
-      std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
-      for (const auto& entry : std::filesystem::directory_iterator(context.folder()))
-        if (entry.path().filename().string().starts_with("assigned-")) std::filesystem::remove(entry.path(), ignored);
       context.metric("curve", curve.dump());
       context.metric("words", std::to_string(words_.size()));
     }

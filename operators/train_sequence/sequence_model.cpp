@@ -104,7 +104,7 @@ int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces
   return int64_t(chosen.size());
 }
 
-void SequenceModel::predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit, Attended* attended) const {
+void SequenceModel::predict(const nn::Parameters& parameters, std::span<const float> weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit, Attended* attended) const {
   constexpr size_t kGroup = 32, kBlock = 512;  // pieces, and logits of so many rows, at a time
   const size_t H = sizes_.hidden, K = sizes_.outputs, J = sizes_.recent;
   const float *w_out = &weights[output_.weight.at], *b_out = &weights[output_.bias->at];

@@ -43,7 +43,7 @@ class SequenceModel {
   int64_t put_loss(nn::Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const;
   /// Outputs (rows of each piece in order, K): logits, or the value. `visit(piece, row, outputs)`. `attended`, if not null, sees the attention of each wanted row, the
   /// mean over heads, of a Transformer that of its last block. Thread-safe.
-  void predict(const nn::Parameters& parameters, const std::vector<float>& weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit, Attended* attended = nullptr) const;
+  void predict(const nn::Parameters& parameters, std::span<const float> weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t row, std::span<const float>)>& visit, Attended* attended = nullptr) const;
   /// A whole sequence as pieces that the model can see at once: itself, or windows of which each row is predicted in one, behind at least half
   /// of the rows that the model sees.
   void cut(const EncodedRows& rows, size_t begin, size_t end, std::vector<Piece>& into) const;

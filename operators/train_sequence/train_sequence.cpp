@@ -156,13 +156,12 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     options.progress = [&](double fraction, const std::string& text) { context.progress(fraction, text); };
     options.stop_agreed = [&] { return context.stop_agreed(); };
     weights_ = train::train(*network_, context.comm(), context.pool(), options);
-    if (params_.validation > 0) weights_ = curve_->best_weights();
-    params_.round(weights_);
+    if (params_.validation > 0) weights_ = curve_->best_weights(network_->parameters().size());
     judge(context);
     save(context);
   }
 
-  bool epoch_done(int64_t epoch, double training_loss, const std::vector<float>& weights) {
+  bool epoch_done(int64_t epoch, double training_loss, std::span<const float> weights) {
     const auto holdout = mean_loss(weights, EncodedRows::kHoldout);
     json point{{"epoch", epoch + 1}, {"loss", training_loss}};
     point["holdout_loss"] = holdout && std::isfinite(*holdout) ? json(*holdout) : json(nullptr);
@@ -176,6 +175,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   // ------------------------------------------------------------------------------------------ replaying
 
   bool learns() const override { return true; }
+  void recorded(const std::filesystem::path& folder) const override { train::EpochCurve::remove_files(folder); }
   data::Schema apply_schema(const data::Schema& input) override {
     data::Schema schema = input;
     schema.set({"predicted", encoding_.task == Task::kCategory ? Type::kString : Type::kFloat64});
@@ -194,8 +194,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     for (size_t k = 0; k < e.num_floats(); ++k) e.means.push_back(numbers.at(2 * k)), e.deviations.push_back(numbers.at(2 * k + 1));
     e.target_mean = numbers.at(2 * e.num_floats()), e.target_deviation = numbers.at(2 * e.num_floats() + 1);
     network_ = std::make_unique<Network>(model_sizes(), e.task, params_, seed);
-    weights_ = store.floats("weights");
-    if (weights_.size() != network_->parameters().size()) throw data_error("{}: belongs to another model", (folder / "model.h5").string());
+    weights_ = train::weights_from_safetensors(folder / "model.safetensors", network_->parameters());
   }
   data::Batch apply(const data::Batch& batch) const override {
     std::map<std::string, int64_t> unseen;
@@ -350,7 +349,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   }
 
   // Collective. Nothing where no row is of this use.
-  std::optional<double> mean_loss(const std::vector<float>& weights, EncodedRows::Use use) {
+  std::optional<double> mean_loss(std::span<const float> weights, EncodedRows::Use use) {
     auto held = held_partitions();
     std::vector<std::vector<double>> sums(held.size(), std::vector<double>(2));
     context_->pool().parallel_for(held.size(), [&](size_t i) {
@@ -427,10 +426,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       for (size_t k = 0; k < e.num_floats(); ++k) numbers.push_back(e.means[k]), numbers.push_back(e.deviations[k]);
       numbers.push_back(e.target_mean), numbers.push_back(e.target_deviation);
       store.put("numbers", numbers);
-      store.put("weights", weights_);
       store.save(context.folder() / "model.h5");
       params_.save(context.folder(), network_->parameters(), weights_);
-      train::EpochCurve::remove_files(context.folder());
     }
     network_->shards.clear();
     context.comm().barrier();
@@ -441,7 +438,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   data::Schema prediction_schema_;
   SequenceEncoding encoding_;
   std::unique_ptr<Network> network_;
-  std::vector<float> weights_;
+  train::Weights weights_;
   graph::CollectiveContext* context_ = nullptr;
   std::optional<train::EpochCurve> curve_;
   train::StepProfile profile_;

@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "framework/base/files.h"
+#include "framework/base/hash.h"
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
 #include "framework/train/safetensors.h"
@@ -54,7 +56,8 @@ std::string job(const std::string& steps, int64_t cut = 0) {
 const std::string kSmall = "hidden: 6, embedding: 3, epochs: 2, batch: 16, max_length: 12, lr: 0.01";
 
 std::string model_hash(const testing::JobRun& run, const std::string& step) {
-  return data::ArrayStore::load(engine::RunDirectory(run.folder).state(step) / "model.h5").content_hash();
+  const auto folder = engine::RunDirectory(run.folder).state(step);
+  return data::ArrayStore::load(folder / "model.h5").content_hash() + hash128_hex(read_file(folder / "model.safetensors"));
 }
 
 TEST(TrainSequence, SameBitsOnAnyRankCount) {

@@ -59,6 +59,10 @@ class Word2vecOperator : public graph::CollectiveOperator {
   }
 
   bool learns() const override { return true; }
+  void recorded(const std::filesystem::path& folder) const override {
+    std::error_code ignored;
+    std::filesystem::remove(folder / "checkpoint.h5", ignored);
+  }
   data::Schema apply_schema(const data::Schema& input) override {
     data::Schema schema = input;
     schema.set({"vector", Type::kListFloat32});
@@ -315,8 +319,6 @@ class Word2vecOperator : public graph::CollectiveOperator {
     words_.save(store, "words");
     store.put("vectors", vectors_, {words_.size(), dim_});
     store.save(context.folder() / "word2vec.h5");
-    std::error_code ignored;
-    std::filesystem::remove(context.folder() / "checkpoint.h5", ignored);
     data::Column word(Type::kString), count(Type::kInt64), vector(Type::kListFloat32);
     for (size_t w = 0; w < words_.size(); ++w) {
       word.append_string(words_.word(w));

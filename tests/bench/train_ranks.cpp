@@ -39,7 +39,7 @@ class LanguageModel : public train::Model {
   }
   const nn::Parameters& parameters() const override { return parameters_; }
   int64_t steps_per_epoch() const override { return steps_; }
-  train::ShardLoss gradient(const std::vector<float>& weights, int64_t, int64_t step, int shard, const train::ShardGradient& into) override {
+  train::ShardLoss gradient(std::span<const float> weights, int64_t, int64_t step, int shard, const train::ShardGradient& into) override {
     if (shard == first_) {
       if (step > 0) seconds.push_back(watch_.seconds());
       watch_ = Stopwatch();

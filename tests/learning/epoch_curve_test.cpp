@@ -28,7 +28,7 @@ TEST(EpochCurve, PatienceGoesByTheBest) {
       EXPECT_TRUE(curve.add_validated(1, point(1, sign * 2), 2, weights(1)));
       EXPECT_TRUE(curve.add_validated(2, point(2, sign * 2), 2, weights(2))) << "as good is not better";
       EXPECT_FALSE(curve.add_validated(3, point(3, sign * 2.5), 2, weights(3)));
-      EXPECT_EQ(curve.best_weights(), weights(1));
+      EXPECT_EQ(curve.best_weights(2), Weights(weights(1)));
       EXPECT_EQ(curve.points().size(), 4u);
     });
   }
@@ -42,7 +42,8 @@ TEST(EpochCurve, TheBestOfARunThatWentOnIsOneOfItsOwn) {
       EpochCurve curve(comm, folder.path(), "score");
       ASSERT_EQ(curve.points().size(), 2u);
       EXPECT_TRUE(curve.add_validated(1, point(1, score), 0, weights(number)));
-      EXPECT_EQ(curve.best_weights(), score < 2 ? weights(number) : weights(0));
+      EXPECT_EQ(curve.best_weights(2), Weights(score < 2 ? weights(number) : weights(0)));
+      EXPECT_THROW(curve.best_weights(3), Error);
     });
   };
   comm::run_on_threads(1, [&](comm::Communicator& comm) {

@@ -14,6 +14,7 @@
 #include "framework/data/array_store.h"
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
+#include "framework/tensor/bfloat16.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/layered_model.h"
 #include "tests/support/batches.h"
@@ -76,7 +77,7 @@ class NextWord : public LayeredModel {
 };
 
 struct Outcome {
-  std::vector<float> weights;
+  Weights weights;
   std::vector<double> losses;
   StepProfile profile;
 };
@@ -170,9 +171,26 @@ TEST(Trainer, TablesLieOverRanks) {
       const auto& table = model.parameters().find("words.weight").where;
       for (size_t row = 0; row < table.rows; ++row) {
         const size_t at = table.at + row * kWidth;
-        EXPECT_EQ(std::equal(&begin[at], &begin[at + kWidth], &one.weights[at]), (row + 1) % size_t(kApart) != 0) << row;
+        EXPECT_EQ(std::equal(&begin[at], &begin[at + kWidth], one.weights.begin() + at), (row + 1) % size_t(kApart) != 0) << row;
       }
     });
+  }
+}
+
+// With and without tables, what is handed out is rounded, and training goes on with what it was.
+TEST(Trainer, WeightsAreRoundedWhereTheyAreHandedOut) {
+  testing::TemporaryFolder folder;
+  for (bool by_rows : {false, true}) {
+    TrainerOptions options;
+    options.epochs = 2, options.optimizer.lr = 0.05;
+    const Outcome whole = trained(folder / fmt::format("whole {}", by_rows), 2, options, 1, by_rows);
+    options.bfloat16_stored = true;
+    const Outcome rounded = trained(folder / fmt::format("rounded {}", by_rows), 3, options, 1, by_rows);
+    std::vector<float> expected(whole.weights.begin(), whole.weights.end());
+    EXPECT_FALSE(rounded.weights == whole.weights);
+    tensor::round_to_bfloat16(expected);
+    EXPECT_EQ(rounded.weights, Weights(expected));
+    EXPECT_EQ(rounded.losses, whole.losses);
   }
 }
 
