@@ -151,5 +151,23 @@ TEST(Tables, WhatCannotBeDoneIsAnError) {
   EXPECT_THROW(linear_cross_entropy<float>(t, dense(t, behind(t, std::vector<int32_t>{1})), behind.table, {}, targets), Error) << "it wants all rows";
 }
 
+// A rank may have no rows of a small table, which then begins where the next one does.
+TEST(Tables, OneWithoutRowsMovesNothing) {
+  Parameters p;
+  p.add_table("none", 0, 2, Initial::constant(1));
+  const auto some = p.add_table("some", 3, 2, Initial::constant(1));
+  OptimizerOptions options;
+  options.kind = OptimizerOptions::Kind::kSgd, options.lr = 1;
+  Optimizer<float> optimizer(options, p, {}, true);
+  std::vector<float> weights(p.size(), 1.0f);
+  TableRows<float> gradients(p);
+  const float gradient[] = {0.25f, 0.5f};
+  gradients.tables.at(1).add(2, gradient);
+  optimizer.update(weights, {}, 1, &gradients);
+  EXPECT_EQ(weights[some.at + 4], 0.75f);
+  EXPECT_EQ(weights[some.at + 5], 0.5f);
+  EXPECT_EQ(weights[some.at], 1.0f);
+}
+
 }  // namespace
 }  // namespace throng::nn
