@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "framework/base/hash.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::train {
 
@@ -23,6 +24,8 @@ void LayeredModel::set_example_lengths(comm::Communicator& comm, std::vector<std
   THRONG_CHECK(int(lengths.size()) == comm.first_shard(comm.rank() + 1, shards_) - first_, "examples of {} shards", lengths.size());
   lengths_ = std::move(lengths);
   orders_.assign(lengths_.size(), {});
+  halfway_.clear();
+  for (size_t s = 0; s < lengths_.size(); ++s) halfway_.push_back(std::make_unique<Halfway>());
   int64_t most = 0;
   for (const auto& shard : lengths_) {
     const int64_t rows = std::accumulate(shard.begin(), shard.end(), int64_t{0}), examples = int64_t(shard.size());
@@ -76,6 +79,29 @@ ShardLoss LayeredModel::gradient(std::span<const float> weights, int64_t epoch, 
   t.backward(into.complete);
   result.bytes = t.peak_bytes();
   return result;
+}
+
+nn::Var LayeredModel::put_states(nn::Tape<float>&, int, std::span<const size_t>, std::vector<int32_t>&) const { THRONG_CHECK(false, "a model with a softmax table puts states"); }
+
+SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
+  const auto examples = examples_of(epoch, step, shard);
+  Halfway& at = *halfway_.at(size_t(shard - first_));
+  at.empty = examples.empty();
+  if (at.empty) return {};
+  at.tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
+  SoftmaxStates states;
+  at.states = put_states(at.tape, shard, examples, states.targets);
+  states.count = at.states.rows, states.values = at.tape.value(at.states);
+  return states;
+}
+
+size_t LayeredModel::go_back(int shard, std::span<const float> gradient, const std::function<void(size_t)>& complete) {
+  Halfway& at = *halfway_.at(size_t(shard - first_));
+  if (at.empty) return 0;
+  THRONG_CHECK(gradient.size() == at.states.size(), "a gradient of {} for {} states", gradient.size(), at.states.size());
+  tensor::add(gradient.data(), at.tape.gradient(at.states), gradient.size());
+  at.tape.backward(complete);
+  return at.tape.peak_bytes();
 }
 
 double LayeredModel::loss_of(std::span<const float> weights, const std::function<void(nn::Tape<float>&)>& use) const {

@@ -1,5 +1,7 @@
 // A model of layers, trained on examples that lie in logical shards.
 #pragma once
+#include <memory>
+
 #include "framework/nn/tape.h"
 #include "framework/train/trainer.h"
 
@@ -18,6 +20,8 @@ class LayeredModel : public Model {
   int64_t steps_per_epoch() const override { return steps_; }
   ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
+  SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
+  size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override;
   bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
   /// To freeze some of them, or change how they begin or learn, before training.
@@ -35,6 +39,8 @@ class LayeredModel : public Model {
   /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
   /// at once for different shards.
   virtual int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const = 0;
+  /// Instead of `put_loss`, where there is a `softmax_table`: puts what the softmax is taken of, and says the class of each row.
+  virtual nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const;
   /// Takes in the rows of tables that `put_loss` will use of these examples; to be written where there are tables. `random` is what Tape::random_before gives there.
   virtual void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const { (void)shard, (void)examples, (void)random, (void)wanted; }
 
@@ -54,6 +60,13 @@ class LayeredModel : public Model {
   int64_t steps_ = 0;
   std::vector<std::vector<uint32_t>> lengths_;
   std::vector<Order> orders_;
+  /// Of a shard between `forward` and `go_back`.
+  struct Halfway {
+    nn::Tape<float> tape;
+    nn::Var states;
+    bool empty = true;
+  };
+  std::vector<std::unique_ptr<Halfway>> halfway_;
 };
 
 /// The tape of this thread: its memory is kept from step to step.

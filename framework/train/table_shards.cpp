@@ -41,7 +41,7 @@ class Reader {
 }  // namespace
 
 TableShards::TableShards(comm::Communicator& comm, const nn::Parameters& parameters, const nn::OptimizerOptions& options) : comm_(comm), parameters_(parameters), all_(parameters) {
-  for (int b = 0; b < kBlocks; ++b) owners_.push_back(comm.owner_of_shard(b, kBlocks));
+  for (int b = 0; b < kBlocks; ++b) owners_.push_back(comm.owner_of_shard(b / (kBlocks / kLeaves), kLeaves));
   const size_t first = size_t(first_of(comm.rank())), end = size_t(first_of(comm.rank() + 1));
   for (const auto& e : parameters.entries()) {
     if (!e.table) continue;
@@ -157,6 +157,27 @@ void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::T
       reader.get(values.data(), values.size());
       rows.add(to[1], values.data());
     }
+}
+
+void TableShards::add(size_t table, std::span<const float> gradient) {
+  Rows& rows = sums_.tables[table];
+  for (size_t place = 0; place * rows.cols() < gradient.size(); ++place) rows.add(int32_t(place), &gradient[place * rows.cols()]);
+}
+
+size_t TableShards::index_of(const nn::Parameter& table) const {
+  for (size_t k = 0; k < all_.tables.size(); ++k)
+    if (all_.tables[k].table().at == table.at) return k;
+  THRONG_CHECK(false, "no table begins at {}", table.at);
+}
+
+std::span<const float> TableShards::own_rows(size_t table) const {
+  const auto& where = own_.entries()[table].where;
+  return std::span(weights_).subspan(where.at, where.size());
+}
+
+std::pair<size_t, size_t> TableShards::rows_of_leaf(size_t table, int leaf) const {
+  const auto before = [&](int block) { return begins_[table][size_t(block)] - begins_[table][size_t(first_of(comm_.rank()))]; };
+  return {before(leaf * (kBlocks / kLeaves)), before((leaf + 1) * (kBlocks / kLeaves))};
 }
 
 double TableShards::squares() const {

@@ -13,11 +13,13 @@
 namespace throng::train {
 
 /// Row r belongs to logical block r % kBlocks, so that neighbours, which are often as frequent as each other, go to different ranks; a rank owns a stretch of
-/// blocks (Communicator::first_shard). A step fetches the rows that its shards use from their owners, and gives the owners the gradients of these rows, which
+/// blocks, whole leaves of them (Communicator::first_shard). A step fetches the rows that its shards use from their owners, and gives the owners the gradients of these rows, which
 /// they add up in the order of shards: two exchanges of all ranks with all. What is summed over rows is summed by block, so that no bit depends on ranks.
 class TableShards {
  public:
   static constexpr int kBlocks = 1024;
+  /// Stretches of blocks that sums over rows are made of.
+  static constexpr int kLeaves = 256;
 
   /// Not collective. `options` are the optimiser's.
   TableShards(comm::Communicator& comm, const nn::Parameters& parameters, const nn::OptimizerOptions& options);
@@ -35,8 +37,19 @@ class TableShards {
   void sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched);
   /// Collective. The sum of squares of all that was summed.
   double squares() const;
+  /// Not collective. Adds the gradient of all rows of a table that this rank has, in order, to what was summed.
+  void add(size_t table, std::span<const float> gradient);
   /// Not collective. Moves this rank's rows along `factor` times the sums.
   void update(double factor, double lr_factor);
+
+  /// The place of a table among those of the model.
+  size_t index_of(const nn::Parameter& table) const;
+  /// This rank's rows of a table: block after block, in each in order.
+  std::span<const float> own_rows(size_t table) const;
+  /// Where a row lies among them; -1 where another rank has it.
+  int32_t own_place(size_t table, int32_t row) const { return owner(row) == comm_.rank() ? local(table, row) : -1; }
+  /// Which of them a leaf has: from the first to before the second.
+  std::pair<size_t, size_t> rows_of_leaf(size_t table, int leaf) const;
 
   /// Collective. All rows of all tables, in order and some at a time, to rank 0: `at` is their place in the model's whole array.
   void gather(const std::function<void(size_t at, std::span<float> rows)>& put) const;
@@ -56,7 +69,7 @@ class TableShards {
   int owner(int32_t row) const { return owners_[size_t(row) % kBlocks]; }
   /// Where a row lies among those of its owner.
   int32_t local(size_t table, int32_t row) const { return int32_t(begins_[table][size_t(row) % kBlocks] - begins_[table][size_t(first_of(owner(row)))]) + row / kBlocks; }
-  int first_of(int rank) const { return comm_.first_shard(rank, kBlocks); }
+  int first_of(int rank) const { return comm_.first_shard(rank, kLeaves) * (kBlocks / kLeaves); }
   /// visit(table, row, local), in the order in which this rank's rows lie.
   template <class Visit>
   void for_own(const Visit& visit) const;

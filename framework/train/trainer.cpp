@@ -65,6 +65,9 @@ bool has_statistics(const nn::Parameters& parameters) {
 
 }  // namespace
 
+SoftmaxStates Model::forward(std::span<const float>, int64_t, int64_t, int, const ShardGradient&) { THRONG_CHECK(false, "a model with a softmax table goes forward and back"); }
+size_t Model::go_back(int, std::span<const float>, const std::function<void(size_t)>&) { THRONG_CHECK(false, "a model with a softmax table goes forward and back"); }
+
 nlohmann::json StepProfile::to_json() const {
   return {{"steps", steps}, {"rows", rows}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}, {"tape_bytes", tape_bytes}};
 }
@@ -90,6 +93,11 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   GradientSums sums(comm, parameters, options.shards, {.background = options.overlap, .wire = options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32, .host_memory = options.host_memory});
   nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices(), false);
   TableShards tables(comm, parameters, options.optimizer);
+  std::optional<TableSoftmax> softmax;
+  if (model.softmax_table()) {
+    THRONG_CHECK(options.accumulate == 1, "a softmax over ranks is taken of {} minibatches", options.accumulate);
+    softmax.emplace(comm, tables, *model.softmax_table());
+  }
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
   if (schedule.steps == 0) schedule.steps = options.epochs * steps;
@@ -147,16 +155,32 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
         tables.fetch(rows);
         spent(profile.rows);
       }
+      const auto into = [&](size_t s, const std::function<void(size_t)>& complete) { return ShardGradient{sums.of(s), row_gradients[s], packed, tables.none() ? nullptr : &rows, complete}; };
+      std::vector<TableSoftmax::Outcome> outcomes;
+      if (softmax) {
+        std::vector<SoftmaxStates> states(static_cast<size_t>(owned));
+        pool.parallel_for(states.size(), [&](size_t s) {
+          row_gradients[s].clear();
+          states[s] = model.forward(weights, cursor.epoch, begin, first + int(s), into(s, {}));
+        });
+        outcomes = softmax->run(pool, states);
+        for (size_t s = 0; s < states.size(); ++s) losses[s] = {outcomes[s].loss, int64_t(states[s].count)};
+      }
       sums.begin();
       try {
         pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
           const auto gradient = sums.of(s);
           std::fill(gradient.begin(), gradient.end(), 0.0f);
+          const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
+          if (softmax) {
+            losses[s].bytes = model.go_back(first + int(s), outcomes[s].gradient, tell);
+            sums.complete(s);
+            return;
+          }
           row_gradients[s].clear();
           losses[s] = {};
-          const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
           for (int64_t batch = begin; batch < end; ++batch) {
-            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), {gradient, row_gradients[s], packed, tables.none() ? nullptr : &rows, batch + 1 == end ? tell : none});
+            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), into(s, batch + 1 == end ? tell : none));
             losses[s].loss += more.loss, losses[s].targets += more.targets, losses[s].bytes = std::max(losses[s].bytes, more.bytes);
           }
           sums.complete(s);
@@ -174,6 +198,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       comm.sum_shards(loss_spans, options.shards, loss_sum);
       if (!tables.none()) tables.sum(row_gradients, rows);
+      if (softmax) softmax->add_gradient();
       if (!std::isfinite(loss_sum[0]))
         throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], cursor.epoch + 1, cursor.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");

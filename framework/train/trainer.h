@@ -10,6 +10,7 @@
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
 #include "framework/tensor/packed.h"
+#include "framework/train/table_softmax.h"
 #include "framework/train/weights.h"
 
 namespace throng::train {
@@ -46,6 +47,13 @@ class Model {
   virtual void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) { (void)epoch, (void)step, (void)shard, (void)wanted; }
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
   virtual ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
+  /// The table whose rows are the classes of a softmax that all ranks compute together (TableSoftmax), where the model's loss is one: null where it is not. With it the trainer does not call
+  /// `gradient`, but `forward` for all shards, and then `go_back` for all; `accumulate` is 1.
+  virtual const nn::Parameter* softmax_table() const { return nullptr; }
+  /// The states that the softmax is taken of; they stay until `go_back`.
+  virtual SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into);
+  /// Adds the rest of the gradient, from that of the states, to where `forward` was told; returns the bytes of the tape at its peak. Calls for different shards run at once.
+  virtual size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete);
   /// What a shard of this rank carries from step to step of an epoch, beside the weights; checkpoints keep it.
   virtual std::vector<float> shard_state(int shard) const { return (void)shard, std::vector<float>(); }
   /// Takes it back; called before training goes on within an epoch.

@@ -87,8 +87,16 @@ void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random
   auto* rows = wanted.find(items_.table.at);
   if (!rows) return;
   const Minibatch m = minibatch(shard, examples, random);
-  for (const auto* ids : {&m.ids, &m.targets, &m.negatives})
+  for (const auto* ids : {&m.ids, &m.targets, &m.negatives}) {
+    if (ids == &m.targets && softmax_table()) continue;  // their owners have them
     for (int32_t id : *ids) rows->want(id);
+  }
+}
+
+Var ItemModel::put_states(Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const {
+  Minibatch m = minibatch(shard, examples, t.random_before());
+  classes = std::move(m.targets);
+  return states(t, m.ids, nn::Segments::of_lengths(m.lengths));
 }
 
 int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> examples) const {

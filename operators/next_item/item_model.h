@@ -29,6 +29,9 @@ class ItemModel : public train::LayeredModel {
   /// Collective. The users of this rank's shards.
   void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
+  nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override;
+  /// With loss full and `sparse`.
+  const nn::Parameter* softmax_table() const override { return options_.sparse && options_.loss == ItemModelOptions::Loss::kFull ? &items_.table : nullptr; }
   void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
 

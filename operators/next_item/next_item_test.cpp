@@ -59,12 +59,12 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
   const std::string yaml = job("  pop: { op: popular, from: parts, rank_against: 7 }\n  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
-                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
+                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  all: { op: sasrec, from: parts, sparse: true, clip: 0.2, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5}) {
     const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
-    for (const char* step : {"pop", "knn", "bert", "sas", "full", "rows", "gru", "max"}) {
+    for (const char* step : {"pop", "knn", "bert", "sas", "full", "rows", "all", "gru", "max"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
       if (one.steps.at(step).metrics.contains("curve")) {
@@ -261,6 +261,25 @@ TEST(NextItem, AccumulatedMinibatchesAreOneLargeOne) {
   EXPECT_GT(std::abs(small[2]["loss"].get<double>() - whole[2]["loss"].get<double>()), 1e-3) << "twice as many steps";
 }
 
+// A softmax that ranks compute together is the softmax, but for rounding.
+TEST(NextItem, FullSoftmaxOverRanksLearnsTheSame) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(60, 14)));
+  for (const char* op : {"sasrec", "gru4rec"}) {
+    const auto run = [&](const std::string& more, int ranks) {
+      return testing::run_job(job(std::string("  m: { op: ") + op + ", from: parts, hidden: 8, max_length: 12, batch: 16" + more + " }\n"), folder, "out", {.ranks = ranks});
+    };
+    // Rows of tables begin otherwise than those of matrices.
+    const auto begun = run(", lr: 0, epochs: 1", 1);
+    std::filesystem::copy_file(engine::RunDirectory(begun.folder).state("m") / "model.safetensors", folder / "begun.safetensors", std::filesystem::copy_options::overwrite_existing);
+    const std::string start = ", epochs: 4, lr: 0.02, start: " + (folder / "begun.safetensors").string();
+    const auto whole = run(start, 1).steps.at("m").metrics["curve"], together = run(start + ", sparse: true", 3).steps.at("m").metrics["curve"];
+    ASSERT_EQ(whole.size(), 4u);
+    EXPECT_LT(whole[3]["loss"].get<double>(), whole[0]["loss"].get<double>() - 0.1);
+    for (size_t epoch = 0; epoch < 4; ++epoch) EXPECT_NEAR(together[epoch]["loss"].get<double>(), whole[epoch]["loss"].get<double>(), 2e-4) << op << " " << epoch;
+  }
+}
+
 // Neighbours by a plain count over all pairs.
 TEST(NextItem, ItemNeighboursAreWhatAPlainCountSays) {
   testing::TemporaryFolder folder;
@@ -387,7 +406,7 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
   folder.write("e.csv", lines(walks(5, 6)));
   auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
   for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
-                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, batch_rows: 7", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
+                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true, accumulate: 2", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, batch_rows: 7", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
                            "op: gru4rec, from: parts, optimizer: adma"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
   folder.write("e.csv", lines({{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));

@@ -222,7 +222,7 @@ TEST(Trainer, TablesGoOnFromCheckpointsOfAnyRanks) {
   EXPECT_EQ(tables(), 6) << "the newest has a name of its own, too";
   std::filesystem::copy_file(folder / "cut" / "checkpoint_epoch000001_step000000010.h5", folder / "cut" / "checkpoint.h5");
   for (const auto& entry : std::filesystem::directory_iterator(folder / "cut"))
-    if (entry.path().filename().string().ends_with("_epoch000001_step000000010_0341.h5")) std::filesystem::remove(entry.path());
+    if (entry.path().filename().string().ends_with("_epoch000001_step000000010_0340.h5")) std::filesystem::remove(entry.path());
   const Error error = testing::error_of([&] { trained(folder / "cut", 2, options, 1, true); });
   EXPECT_EQ(error.fault(), Fault::kData);
   EXPECT_NE(error.text().find("rows of tables are missing: blocks "), std::string::npos) << error.text();

@@ -1,0 +1,162 @@
+#include "framework/train/table_softmax.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "framework/tensor/packed.h"
+#include "framework/tensor/softmax.h"
+
+namespace throng::train {
+namespace {
+
+using tensor::PackedMatrix;
+using tensor::Side;
+
+/// Scores, and parts of the states' gradient, that there are at a time over all ranks.
+constexpr size_t kNumbers = size_t{1} << 22;
+
+/// The states of all shards, one after another.
+struct All {
+  std::vector<float> values;
+  std::vector<int32_t> targets;
+  size_t first_of_rank = 0;  ///< of this rank's
+};
+
+All gathered(comm::Communicator& comm, const std::vector<SoftmaxStates>& mine, size_t cols) {
+  std::string text;
+  const auto put = [&](const auto* numbers, size_t n) { text.append(reinterpret_cast<const char*>(numbers), n * sizeof *numbers); };
+  int64_t count = 0;
+  for (const auto& shard : mine) count += int64_t(shard.count);
+  put(&count, 1);
+  for (const auto& shard : mine) {
+    THRONG_CHECK(shard.targets.size() == shard.count, "{} targets of {} states", shard.targets.size(), shard.count);
+    put(shard.targets.data(), shard.count);
+  }
+  for (const auto& shard : mine) put(shard.values, shard.count * cols);
+  All all;
+  const auto parts = comm.allgather(text);
+  for (int r = 0; r < comm.size(); ++r) {
+    const char* from = parts[size_t(r)].data();
+    std::memcpy(&count, from, sizeof count), from += sizeof count;
+    if (r == comm.rank()) all.first_of_rank = all.targets.size();
+    const size_t n = size_t(count), at = all.targets.size();
+    all.targets.resize(at + n), all.values.resize((at + n) * cols);
+    if (n == 0) continue;
+    std::memcpy(&all.targets[at], from, n * sizeof(int32_t));
+    std::memcpy(&all.values[at * cols], from + n * sizeof(int32_t), n * cols * sizeof(float));
+  }
+  return all;
+}
+
+/// Collective. The greatest of all ranks for each place.
+void take_greatest(comm::Communicator& comm, std::vector<float>& numbers) {
+  if (comm.size() == 1) return;
+  std::vector<float> other(numbers.size());
+  for (const auto& part : comm.allgather(std::string(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)))) {
+    std::memcpy(other.data(), part.data(), part.size());
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = std::max(numbers[i], other[i]);
+  }
+}
+
+template <class T>
+std::vector<std::span<T>> spans_of(std::vector<std::vector<T>>& parts, size_t n) {
+  std::vector<std::span<T>> spans;
+  for (auto& part : parts) spans.emplace_back(part.data(), n);
+  return spans;
+}
+
+}  // namespace
+
+TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table) : comm_(comm), tables_(tables), table_(tables.index_of(table)), cols_(table.cols), num_rows_(table.rows) {
+  for (int leaf = comm.first_shard(comm.rank(), TableShards::kLeaves); leaf < comm.first_shard(comm.rank() + 1, TableShards::kLeaves); ++leaf) {
+    const auto [begin, end] = tables.rows_of_leaf(table_, leaf);
+    leaves_.push_back({begin, end - begin});
+  }
+}
+
+std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine) {
+  const All all = gathered(comm_, mine, cols_);
+  const auto weights = tables_.own_rows(table_);
+  const size_t T = all.targets.size(), H = cols_, L = leaves_.size(), at_once = std::clamp<size_t>(kNumbers / std::max(num_rows_, TableShards::kLeaves * H), 16, 4096);
+  // The targets that this rank has, by leaf: place in the leaf, -1 for others'.
+  std::vector<int32_t> owned(T);
+  for (size_t i = 0; i < T; ++i) owned[i] = tables_.own_place(table_, all.targets[i]);
+
+  gradient_.assign(weights.size(), 0.0f);
+  std::vector<std::unique_ptr<PackedMatrix<float>>> forth(L), back(L);
+  std::vector<std::vector<float>> scores(L), most(L), parts(L);
+  std::vector<std::vector<double>> sums(L);
+  size_t widest = H;
+  for (const Leaf& leaf : leaves_) widest = std::max(widest, leaf.rows);
+  const std::vector<float> zeros(widest, 0.0f);
+  pool.parallel_for(L, [&](size_t l) {
+    const auto [begin, rows] = leaves_[l];
+    const size_t n = std::min(at_once, T);
+    scores[l].resize(n * rows), most[l].resize(n), sums[l].resize(2 * n), parts[l].resize(n * H);
+    if (rows == 0) return;
+    forth[l] = std::make_unique<PackedMatrix<float>>(Side::kTransposed, H, rows, &weights[begin * H]);
+    back[l] = std::make_unique<PackedMatrix<float>>(Side::kPlain, rows, H, &weights[begin * H]);
+  });
+
+  std::vector<double> losses(T), total;
+  std::vector<float> gradients(T * H), greatest;
+  for (size_t begin = 0; begin < T; begin += at_once) {
+    const size_t n = std::min(at_once, T - begin);
+    const float* states = &all.values[begin * H];
+    const auto target_in = [&](const Leaf& leaf, size_t i) { return owned[begin + i] >= int32_t(leaf.begin) && owned[begin + i] < int32_t(leaf.begin + leaf.rows) ? owned[begin + i] - int32_t(leaf.begin) : -1; };
+    pool.parallel_for(L, [&](size_t l) {
+      const Leaf& leaf = leaves_[l];
+      std::fill_n(most[l].begin(), n, -std::numeric_limits<float>::infinity());
+      std::fill_n(sums[l].begin(), 2 * n, 0.0);
+      if (leaf.rows == 0) return;
+      forth[l]->multiply(n, states, zeros.data(), scores[l].data());
+      for (size_t i = 0; i < n; ++i) {
+        float* row = &scores[l][i * leaf.rows];
+        if (const int32_t target = target_in(leaf, i); target >= 0) sums[l][n + i] = double(row[target]);
+        const auto found = tensor::exponents(row, leaf.rows);
+        most[l][i] = found.most, sums[l][i] = double(found.sum);
+      }
+    });
+    greatest.assign(n, -std::numeric_limits<float>::infinity());
+    for (const auto& of_leaf : most)
+      for (size_t i = 0; i < n; ++i) greatest[i] = std::max(greatest[i], of_leaf[i]);
+    take_greatest(comm_, greatest);
+    for (size_t l = 0; l < L; ++l)
+      for (size_t i = 0; i < n && leaves_[l].rows > 0; ++i) sums[l][i] *= most[l][i] = std::exp(most[l][i] - greatest[i]);
+    // The sum of a node may overwrite these.
+    total.resize(2 * n);
+    comm_.sum_shards(spans_of(sums, 2 * n), TableShards::kLeaves, total);
+    for (size_t i = 0; i < n; ++i) losses[begin + i] = double(greatest[i]) + std::log(total[i]) - total[n + i];
+    pool.parallel_for(L, [&](size_t l) {
+      const Leaf& leaf = leaves_[l];
+      if (leaf.rows == 0) {
+        std::fill_n(parts[l].begin(), n * H, 0.0f);
+        return;
+      }
+      for (size_t i = 0; i < n; ++i) {
+        float* row = &scores[l][i * leaf.rows];
+        const float factor = float(double(most[l][i]) / total[i]);
+        for (size_t r = 0; r < leaf.rows; ++r) row[r] *= factor;
+        if (const int32_t target = target_in(leaf, i); target >= 0) row[target] -= 1;
+      }
+      tensor::gemm(Side::kTransposed, Side::kPlain, leaf.rows, H, n, 1.0f, scores[l].data(), states, 1.0f, &gradient_[leaf.begin * H]);
+      back[l]->multiply(n, scores[l].data(), zeros.data(), parts[l].data());
+    });
+    comm_.sum_shards(spans_of(parts, n * H), TableShards::kLeaves, std::span(gradients).subspan(begin * H, n * H));
+  }
+
+  std::vector<Outcome> outcomes;
+  size_t at = all.first_of_rank;
+  for (const auto& shard : mine) {
+    auto& outcome = outcomes.emplace_back();
+    for (size_t i = at; i < at + shard.count; ++i) outcome.loss += losses[i];
+    outcome.gradient.assign(gradients.begin() + ptrdiff_t(at * H), gradients.begin() + ptrdiff_t((at + shard.count) * H));
+    at += shard.count;
+  }
+  return outcomes;
+}
+
+}  // namespace throng::train
