@@ -109,6 +109,14 @@ std::vector<fs::path> expand_glob(const fs::path& pattern) {
   return found;
 }
 
+void remove_files(const fs::path& folder, const std::function<bool(const std::string& name)>& goes) {
+  std::error_code ignored;
+  std::vector<fs::path> gone;
+  for (fs::directory_iterator at(folder, ignored), end; !ignored && at != end; at.increment(ignored))
+    if (goes(at->path().filename().string())) gone.push_back(at->path());
+  for (const auto& path : gone) fs::remove(path, ignored);
+}
+
 uint64_t free_disk_bytes(const fs::path& path) {
   std::error_code code;
   auto space = fs::space(path, code);

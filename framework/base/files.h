@@ -1,6 +1,7 @@
 // Files: whole reads, atomic writes, and errors that name the path and the reason.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,9 @@ void make_folder(const std::filesystem::path& path);
 /// Files that a path with *, ?, [..] or a folder names, sorted; a folder gives its regular files (not hidden ones).
 /// A path without wildcard that does not exist gives an empty list.
 std::vector<std::filesystem::path> expand_glob(const std::filesystem::path& pattern);
+
+/// Removes the files of a folder that `goes` says so of, by name; those that cannot be removed stay, and a folder that is not there has none.
+void remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& name)>& goes);
 
 /// Bytes the file system can still take at `path`.
 uint64_t free_disk_bytes(const std::filesystem::path& path);

@@ -47,8 +47,9 @@ MappedFile MappedFile::scratch(size_t bytes) {
   if (file.number < 0) throw system_error("{}: no file can be made: {}", temporary_folder().string(), std::strerror(errno));
   ::unlink(name.c_str());
   // There is no error to be had later, when a page has no place on the disk.
-  if (const int code = ::posix_fallocate(file.number, 0, off_t(bytes)); code != 0)
-    throw system_error("{}: no room for a file of {} bytes: {}", temporary_folder().string(), bytes, std::strerror(code)).with_hint("set TMPDIR to a folder on a larger disk");
+  int code;
+  while ((code = ::posix_fallocate(file.number, 0, off_t(bytes))) == EINTR) continue;
+  if (code != 0) throw system_error("{}: no room for a file of {} bytes: {}", temporary_folder().string(), bytes, std::strerror(code)).with_hint("set TMPDIR to a folder on a larger disk");
   return {map(file, 0, bytes, PROT_READ | PROT_WRITE, temporary_folder()), bytes, 0};
 }
 

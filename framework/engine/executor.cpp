@@ -146,7 +146,10 @@ bool Executor::done_before(const Task& task) {
 }
 
 void Executor::finish(size_t index, const StepRecord& record, bool skipped) {
-  save_outputs(state_.node(state_.plan().tasks[index].node));
+  const auto& node = state_.node(state_.plan().tasks[index].node);
+  // Where it is unchanged, too: the run before may have been killed in between.
+  if (auto* collective = dynamic_cast<const graph::CollectiveOperator*>(node.op.get()); collective && !state_.plan().replay) collective->recorded(state_.directory().state(node.step.id));
+  save_outputs(node);
   {
     std::lock_guard lock(mutex_);
     records_[index] = record;
@@ -178,7 +181,7 @@ void Executor::run_task(Lane& lane, size_t index) {
   run.run();
   if (comm.rank() == 0) {
     state_.directory().write_record(record);
-    run.recorded();
+    run.remove_checkpoint();
     finish(index, record, false);
   }
   comm.barrier();

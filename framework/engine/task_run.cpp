@@ -39,9 +39,8 @@ void TaskRun::run() {
   for (auto& [id, counted] : record_.nodes.items()) counted.erase("hitters");  // kept for checkpoints only
 }
 
-void TaskRun::recorded() {
+void TaskRun::remove_checkpoint() {
   if (checkpoints_) checkpoints_->remove();
-  if (auto* op = dynamic_cast<const graph::CollectiveOperator*>(node_.op.get()); op && !state_.plan().replay) op->recorded(state_.directory().state(node_.step.id));
 }
 
 void TaskRun::collect_counts() { counts_.collect(state_.plan().graph, nodes_of(task_), lane_.quota.take_total(), lane_.comm, record_); }

@@ -23,8 +23,8 @@ class TaskRun {
   void run();
   /// Seconds since it was made, on this rank.
   double seconds() const { return watch_.seconds(); }
-  /// Rank 0, when the record is written: checkpoints are of no use any more.
-  void recorded();
+  /// Rank 0, when the record is written: a checkpoint is of no use any more.
+  void remove_checkpoint();
 
  private:
   void run_collective();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "framework/base/files.h"
 #include "framework/data/array_store.h"
 
 namespace throng::train {
@@ -35,7 +36,7 @@ void put_gathered(comm::Communicator& comm, data::ArrayStore& store, const std::
   if (comm.rank() == 0) store.put(name, std::move(all));
 }
 
-constexpr const char* kKept = "checkpoint_";
+constexpr const char *kKept = "checkpoint_", *kWeights = "weights_epoch";
 
 std::string tag_of(const Cursor& cursor) { return fmt::format("epoch{:06}_step{:09}", cursor.epoch, cursor.step); }
 std::filesystem::path kept_path(const std::filesystem::path& folder, const std::string& tag) { return folder / fmt::format("{}{}.h5", kKept, tag); }
@@ -141,9 +142,18 @@ void Checkpoints::finish(comm::Communicator& comm) {
   put_in_place(folder_, newest(), tag, waiting_rows_, keep_);
 }
 
+std::filesystem::path Checkpoints::weights_file(const std::filesystem::path& folder, int64_t epochs) { return folder / fmt::format("{}{:06}.h5", kWeights, epochs); }
+
+void Checkpoints::remove_weights_files(const std::filesystem::path& folder, int64_t but_epochs) {
+  const std::string kept = weights_file(folder, but_epochs).filename().string();
+  remove_files(folder, [&](const std::string& name) { return name.starts_with(kWeights) && name != kept; });
+}
+
 void Checkpoints::remove_newest(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  for (const auto& path : {folder / "checkpoint.h5", waiting_path(folder), weights_file(folder)}) std::filesystem::remove(path, ignored);
+  // With what was not written to its end when a run was killed.
+  const std::string waiting = waiting_path(folder).filename().string();
+  remove_files(folder, [&](const std::string& name) { return name.starts_with("checkpoint.h5") || name.starts_with(waiting); });
+  remove_weights_files(folder, -1);
   remove_old_tables(folder, "");
 }
 

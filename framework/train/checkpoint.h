@@ -36,9 +36,11 @@ class Checkpoints {
   void finish(comm::Communicator& comm);
   /// Collective. Reads the newest one where there is one; false where not. A data error where it is another model's.
   bool load(comm::Communicator& comm, Cursor& cursor, std::vector<float>& weights, nn::Optimizer<float>& optimizer, const GradientSums& sums, TableShards& tables);
-  /// Where the trainer puts all weights of a model with tables, for judging.
-  static std::filesystem::path weights_file(const std::filesystem::path& folder) { return folder / "weights.h5"; }
-  /// Rank 0, when the step is recorded as done: the newest goes, and `weights_file`. Those kept under their own names stay.
+  /// Where the trainer puts all weights of a model with tables after so many epochs, for judging. Other hosts may see for a while what a name stood for before, so each has its own.
+  static std::filesystem::path weights_file(const std::filesystem::path& folder, int64_t epochs);
+  /// Rank 0. Those of other epochs go.
+  static void remove_weights_files(const std::filesystem::path& folder, int64_t but_epochs);
+  /// Rank 0, when the step is recorded as done: the newest goes, and all weights_file. Those kept under their own names stay.
   static void remove_newest(const std::filesystem::path& folder);
 
  private:

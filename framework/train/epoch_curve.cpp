@@ -60,8 +60,7 @@ Weights EpochCurve::best_weights(size_t count) const {
 
 void EpochCurve::remove_files(const std::filesystem::path& folder) {
   Checkpoints::remove_newest(folder);
-  std::error_code ignored;
-  for (const char* name : {"best.h5", "best_before.h5"}) std::filesystem::remove(folder / name, ignored);
+  throng::remove_files(folder, [](const std::string& name) { return name.starts_with("best.h5") || name.starts_with("best_before.h5"); });
 }
 
 }  // namespace throng::train

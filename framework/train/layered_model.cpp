@@ -24,8 +24,7 @@ void LayeredModel::set_example_lengths(comm::Communicator& comm, std::vector<std
   THRONG_CHECK(int(lengths.size()) == comm.first_shard(comm.rank() + 1, shards_) - first_, "examples of {} shards", lengths.size());
   lengths_ = std::move(lengths);
   orders_.assign(lengths_.size(), {});
-  halfway_.clear();
-  for (size_t s = 0; s < lengths_.size(); ++s) halfway_.push_back(std::make_unique<Halfway>());
+  halfway_.clear(), halfway_.resize(lengths_.size());
   int64_t most = 0;
   for (const auto& shard : lengths_) {
     const int64_t rows = std::accumulate(shard.begin(), shard.end(), int64_t{0}), examples = int64_t(shard.size());
@@ -85,7 +84,9 @@ nn::Var LayeredModel::put_states(nn::Tape<float>&, int, std::span<const size_t>,
 
 SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
   const auto examples = examples_of(epoch, step, shard);
-  Halfway& at = *halfway_.at(size_t(shard - first_));
+  auto& made = halfway_.at(size_t(shard - first_));
+  if (!made) made = std::make_unique<Halfway>();
+  Halfway& at = *made;
   at.empty = examples.empty();
   if (at.empty) return {};
   at.tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);

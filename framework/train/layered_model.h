@@ -22,6 +22,7 @@ class LayeredModel : public Model {
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
   SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override;
+  void trained() override { std::fill(halfway_.begin(), halfway_.end(), nullptr); }
   bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
 
   /// To freeze some of them, or change how they begin or learn, before training.

@@ -88,7 +88,8 @@ class Reader {
       Entry e;
       e.type = about.at("dtype"), e.shape = about.at("shape").get<std::vector<int64_t>>(), e.begin = about.at("data_offsets").at(0), e.count = 1;
       const size_t end = about.at("data_offsets").at(1), width = width_of(e.type);
-      for (int64_t n : e.shape) e.count *= size_t(n);
+      for (int64_t n : e.shape)
+        if (n < 0 || __builtin_mul_overflow(e.count, size_t(n), &e.count) || e.count > SIZE_MAX / sizeof(double)) throw damaged(fmt::format("the shape of '{}' cannot be", name));
       if (width == 0) throw data_error("{}: tensor '{}' is {}", path_.string(), name, e.type).with_hint("F64, F32, F16 and BF16 can be read");
       if (e.begin > end || end > bytes || end - e.begin != e.count * width) throw damaged(fmt::format("tensor '{}' does not lie where its header says", name));
       entries_[name] = std::move(e);
@@ -163,7 +164,7 @@ size_t start_from_safetensors(const std::filesystem::path& path, const nn::Param
 }
 
 Weights weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters) {
-  Weights weights = Weights::scratch(parameters.size());
+  Weights weights = parameters.dense_size() < parameters.size() ? Weights::scratch(parameters.size()) : Weights(std::vector<float>(parameters.size()));
   if (start_from_safetensors(path, parameters, weights.change()) != parameters.entries().size()) throw data_error("{}: does not have all weights of the model", path.string());
   return weights;
 }

@@ -28,7 +28,7 @@ std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path
 /// number of values.
 size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights);
 
-/// All weights of a model from a file; many of them lie in a file of this rank's host (Weights::scratch). A data error where it lacks some.
+/// All weights of a model from a file; those of a model with tables lie in a file of this rank's host where they are many (Weights::scratch). A data error where it lacks some.
 Weights weights_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters);
 
 }  // namespace throng::train

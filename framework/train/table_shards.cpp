@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "framework/base/files.h"
 #include "framework/data/array_store.h"
 
 namespace throng::train {
@@ -260,11 +261,10 @@ std::vector<std::string> TableShards::tags(const std::filesystem::path& folder) 
 }
 
 void TableShards::remove_files(const std::filesystem::path& folder, const std::function<bool(const std::string& tag)>& keep) {
-  std::vector<std::filesystem::path> gone;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (const std::string tag = tag_of_file(entry.path()); !tag.empty() && !keep(tag)) gone.push_back(entry.path());
-  std::error_code ignored;
-  for (const auto& path : gone) std::filesystem::remove(path, ignored);
+  throng::remove_files(folder, [&](const std::string& name) {
+    const std::string tag = tag_of_file(name);
+    return !tag.empty() && !keep(tag);
+  });
 }
 
 void TableShards::load(const std::filesystem::path& folder, const std::string& tag, int64_t steps) {

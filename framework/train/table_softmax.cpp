@@ -70,7 +70,8 @@ std::vector<std::span<T>> spans_of(std::vector<std::vector<T>>& parts, size_t n)
 
 }  // namespace
 
-TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table) : comm_(comm), tables_(tables), table_(tables.index_of(table)), cols_(table.cols), num_rows_(table.rows) {
+TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table, bool learns)
+    : comm_(comm), tables_(tables), table_(tables.index_of(table)), cols_(table.cols), num_rows_(table.rows), learns_(learns) {
   for (int leaf = comm.first_shard(comm.rank(), TableShards::kLeaves); leaf < comm.first_shard(comm.rank() + 1, TableShards::kLeaves); ++leaf) {
     const auto [begin, end] = tables.rows_of_leaf(table_, leaf);
     leaves_.push_back({begin, end - begin});
@@ -83,7 +84,10 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
   const size_t T = all.targets.size(), H = cols_, L = leaves_.size(), at_once = std::clamp<size_t>(kNumbers / std::max(num_rows_, TableShards::kLeaves * H), 16, 4096);
   // The targets that this rank has, by leaf: place in the leaf, -1 for others'.
   std::vector<int32_t> owned(T);
-  for (size_t i = 0; i < T; ++i) owned[i] = tables_.own_place(table_, all.targets[i]);
+  for (size_t i = 0; i < T; ++i) {
+    THRONG_CHECK(all.targets[i] >= 0 && size_t(all.targets[i]) < num_rows_, "class {} of {}", all.targets[i], num_rows_);
+    owned[i] = tables_.own_place(table_, all.targets[i]);
+  }
 
   gradient_.assign(weights.size(), 0.0f);
   std::vector<std::unique_ptr<PackedMatrix<float>>> forth(L), back(L);
@@ -142,7 +146,7 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
         for (size_t r = 0; r < leaf.rows; ++r) row[r] *= factor;
         if (const int32_t target = target_in(leaf, i); target >= 0) row[target] -= 1;
       }
-      tensor::gemm(Side::kTransposed, Side::kPlain, leaf.rows, H, n, 1.0f, scores[l].data(), states, 1.0f, &gradient_[leaf.begin * H]);
+      if (learns_) tensor::gemm(Side::kTransposed, Side::kPlain, leaf.rows, H, n, 1.0f, scores[l].data(), states, 1.0f, &gradient_[leaf.begin * H]);
       back[l]->multiply(n, scores[l].data(), zeros.data(), parts[l].data());
     });
     comm_.sum_shards(spans_of(parts, n * H), TableShards::kLeaves, std::span(gradients).subspan(begin * H, n * H));

@@ -21,18 +21,18 @@ struct SoftmaxStates {
 /// and of the scores.
 class TableSoftmax {
  public:
-  /// Not collective. `table` is one of those that `tables` has.
-  TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table);
+  /// Not collective. `table` is one of those that `tables` has; where it does not learn, its gradient is not computed.
+  TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table, bool learns = true);
 
   /// Of one shard.
   struct Outcome {
     double loss = 0;               ///< summed over its states
     std::vector<float> gradient;   ///< of the states
   };
-  /// Collective. `mine` are those of this rank's shards, in order.
+  /// Collective. `mine` are those of this rank's shards, in order. A bug where a target is no row.
   std::vector<Outcome> run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine);
   /// Not collective. Adds the gradient of this rank's rows, of the last `run`, to what TableShards::sum has summed.
-  void add_gradient() { tables_.add(table_, gradient_); }
+  void add_gradient() { if (learns_) tables_.add(table_, gradient_); }
 
  private:
   /// Rows of this rank that are one of the parts of a sum over classes.
@@ -42,6 +42,7 @@ class TableSoftmax {
   comm::Communicator& comm_;
   TableShards& tables_;
   size_t table_, cols_, num_rows_;
+  bool learns_;
   std::vector<Leaf> leaves_;
   std::vector<float> gradient_;
 };

@@ -43,17 +43,18 @@ double norm_of(comm::Communicator& comm, ThreadPool& pool, const GradientSums& s
   return std::sqrt(squares + (tables.none() ? 0 : tables.squares()));
 }
 
-/// Collective. Rank 0 writes what all have, and all read it as memory.
-Weights through_file(comm::Communicator& comm, const TrainerOptions& options, const nn::Parameters& parameters, std::span<const float> dense, const TableShards& tables) {
-  const auto path = Checkpoints::weights_file(options.folder);
+/// Collective. Rank 0 writes what all have, and all read it as memory. Nobody reads that of an earlier epoch any more.
+Weights through_file(comm::Communicator& comm, const TrainerOptions& options, const nn::Parameters& parameters, std::span<const float> dense, const TableShards& tables, int64_t epochs) {
+  const auto path = Checkpoints::weights_file(options.folder, epochs);
   std::optional<WeightsFile> file;
   if (comm.rank() == 0) file.emplace(path, parameters.size()), file->put(0, dense);
   tables.gather([&](size_t at, std::span<float> rows) {
     if (options.bfloat16_stored) tensor::round_to_bfloat16(rows);
     file->put(at, rows);
   });
-  if (file) file->finish(0);
+  if (file) file->finish(epochs), Checkpoints::remove_weights_files(options.folder, epochs);
   comm.barrier();
+  if (WeightsFile::epoch_of(path) != epochs) throw system_error("{}: this host still sees an older file", path.string()).with_hint("does the file system show all hosts the same?");
   return Weights::of(path, parameters.size());
 }
 
@@ -96,7 +97,8 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   std::optional<TableSoftmax> softmax;
   if (model.softmax_table()) {
     THRONG_CHECK(options.accumulate == 1, "a softmax over ranks is taken of {} minibatches", options.accumulate);
-    softmax.emplace(comm, tables, *model.softmax_table());
+    THRONG_CHECK(!has_statistics(parameters), "a softmax over ranks goes without statistics of batches, which the way forward adds to the gradient");
+    softmax.emplace(comm, tables, *model.softmax_table(), parameters.learns(*model.softmax_table()));
   }
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
@@ -111,7 +113,9 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   } else {
     parameters.initialize<float>(weights, options.seed);
     tables.initialize(options.seed);
-    if (options.begin) {
+    if (options.begin && tables.none()) {
+      options.begin(weights);
+    } else if (options.begin) {
       Weights all = Weights::scratch(parameters.size());
       parameters.initialize<float>(all.change(), options.seed);
       options.begin(all.change());
@@ -119,10 +123,12 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       tables.take(all);
     }
   }
-  const auto all_weights = [&] {
+  std::optional<Weights> all;  // after this epoch
+  const auto all_weights = [&]() -> const Weights& {
+    if (all) return *all;
     std::vector<float> dense = weights;
     if (options.bfloat16_stored) tensor::round_to_bfloat16(dense);
-    return tables.none() ? Weights(std::move(dense)) : through_file(comm, options, parameters, dense, tables);
+    return all.emplace(tables.none() ? Weights(std::move(dense)) : through_file(comm, options, parameters, dense, tables, std::min(cursor.epoch + 1, options.epochs)));
   };
   if (cursor.step > 0)
     for (int s = 0; s < owned && size_t(first + s) < cursor.shard_states.size(); ++s) model.restore_shard(first + s, cursor.shard_states[size_t(first + s)]);
@@ -248,20 +254,17 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
-    std::optional<Weights> all;
-    const AllWeights weights_of_epoch = [&]() -> std::span<const float> {
-      if (!all) all = all_weights();
-      return *all;
-    };
-    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), weights_of_epoch);
+    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), [&]() -> std::span<const float> { return all_weights(); });
     Cursor next;
     next.epoch = more ? cursor.epoch + 1 : options.epochs, next.shards = cursor.shards;
     checkpoints.save(comm, next, weights, optimizer, sums, tables);
     if (!more) break;
+    if (cursor.epoch + 1 < options.epochs) all.reset();
     // Epochs may be shorter than the steps between two looks at the wish to stop.
     if (cursor.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed()) stop(fmt::format("after epoch {}", cursor.epoch + 1));
   }
   checkpoints.finish(comm);
+  model.trained();
   return all_weights();
 }
 

@@ -32,7 +32,7 @@ struct ShardGradient {
 };
 
 /// Collective. All weights of a model, on every rank; brought together at the first call, and there until the next epoch. Where there are tables they lie in
-/// weights.h5 in the folder of the checkpoints, and are read from there as memory.
+/// a file in the folder of the checkpoints (Checkpoints::weights_file), and are read from there as memory.
 using AllWeights = std::function<std::span<const float>()>;
 
 /// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
@@ -50,10 +50,13 @@ class Model {
   /// The table whose rows are the classes of a softmax that all ranks compute together (TableSoftmax), where the model's loss is one: null where it is not. With it the trainer does not call
   /// `gradient`, but `forward` for all shards, and then `go_back` for all; `accumulate` is 1.
   virtual const nn::Parameter* softmax_table() const { return nullptr; }
-  /// The states that the softmax is taken of; they stay until `go_back`.
+  /// The states that the softmax is taken of; they stay until `go_back`. Adds nothing to the dense gradient, which is cleared between the two. All shards of a rank are held at a time: memory grows with the
+  /// minibatch, not with threads.
   virtual SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into);
   /// Adds the rest of the gradient, from that of the states, to where `forward` was told; returns the bytes of the tape at its peak. Calls for different shards run at once.
   virtual size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete);
+  /// Training is over: what only it needs may go.
+  virtual void trained() {}
   /// What a shard of this rank carries from step to step of an epoch, beside the weights; checkpoints keep it.
   virtual std::vector<float> shard_state(int shard) const { return (void)shard, std::vector<float>(); }
   /// Takes it back; called before training goes on within an epoch.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
@@ -48,8 +49,7 @@ class MatrixFactorizationOperator : public Recommender {
   bool learns() const override { return false; }
 
   void recorded(const std::filesystem::path& folder) const override {
-    std::error_code ignored;
-    std::filesystem::remove(folder / "checkpoint.h5", ignored);
+    remove_files(folder, [](const std::string& name) { return name.starts_with("checkpoint.h5"); });
   }
   void run(graph::CollectiveContext& context) override {
     if (!rated()) return Recommender::run(context);

@@ -277,6 +277,10 @@ TEST(NextItem, FullSoftmaxOverRanksLearnsTheSame) {
     ASSERT_EQ(whole.size(), 4u);
     EXPECT_LT(whole[3]["loss"].get<double>(), whole[0]["loss"].get<double>() - 0.1);
     for (size_t epoch = 0; epoch < 4; ++epoch) EXPECT_NEAR(together[epoch]["loss"].get<double>(), whole[epoch]["loss"].get<double>(), 2e-4) << op << " " << epoch;
+    // Items that do not learn have no part in the gradient's length either.
+    const std::string still = start + ", freeze: [items], clip: 0.001, optimizer: sgd";
+    EXPECT_NEAR(run(still + ", sparse: true", 2).steps.at("m").metrics["curve"][3]["loss"].get<double>(), run(still, 1).steps.at("m").metrics["curve"][3]["loss"].get<double>(), 1e-6) << op;
+    EXPECT_GT(std::abs(run(start + ", freeze: [items], optimizer: sgd", 1).steps.at("m").metrics["curve"][3]["loss"].get<double>() - run(still, 1).steps.at("m").metrics["curve"][3]["loss"].get<double>()), 1e-5) << "it is clipped";
   }
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "framework/base/files.h"
 #include "framework/base/random.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/registry.h"
@@ -39,10 +40,7 @@ class TopicsOperator : public graph::CollectiveOperator {
   }
   bool learns() const override { return true; }
   void recorded(const std::filesystem::path& folder) const override {
-    std::error_code ignored;
-    std::filesystem::remove(folder / "checkpoint.h5", ignored);
-    for (const auto& entry : std::filesystem::directory_iterator(folder))
-      if (entry.path().filename().string().starts_with("assigned-")) std::filesystem::remove(entry.path(), ignored);
+    remove_files(folder, [](const std::string& name) { return name.starts_with("checkpoint.h5") || name.starts_with("assigned-"); });
   }
   data::Schema apply_schema(const data::Schema& input) override {
     data::Schema schema = input;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/registry.h"
@@ -60,8 +61,7 @@ class Word2vecOperator : public graph::CollectiveOperator {
 
   bool learns() const override { return true; }
   void recorded(const std::filesystem::path& folder) const override {
-    std::error_code ignored;
-    std::filesystem::remove(folder / "checkpoint.h5", ignored);
+    remove_files(folder, [](const std::string& name) { return name.starts_with("checkpoint.h5"); });
   }
   data::Schema apply_schema(const data::Schema& input) override {
     data::Schema schema = input;

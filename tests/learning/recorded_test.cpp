@@ -43,9 +43,12 @@ TEST_P(Recorded, ALearnedStepIsNotLearnedAgain) {
     EXPECT_EQ(resumed.metrics["profile"]["steps"], 0);
     EXPECT_EQ(resumed.metrics["curve"], whole.metrics["curve"]);
   }
+  // Killed between the record and that: the next run, which skips the step, makes up for it.
+  for (const char* name : {"checkpoint.h5", "checkpoint.h5.tmp17"}) folder.write("cut/steps/learned/state/" + std::string(name), "left");
+  testing::run_job(job, folder, "cut", {.ranks = 2, .resume = true});
   for (const auto& entry : std::filesystem::directory_iterator(run.state("learned"))) {
     const std::string name = entry.path().filename().string();
-    EXPECT_TRUE(name.find("checkpoint") == std::string::npos && !name.starts_with("best") && !name.starts_with("tables_") && !name.starts_with("assigned") && name != "weights.h5") << name;
+    EXPECT_TRUE(name.find("checkpoint") == std::string::npos && !name.starts_with("best") && !name.starts_with("tables_") && !name.starts_with("assigned") && !name.starts_with("weights")) << name;
   }
 }
 

@@ -111,6 +111,8 @@ TEST_F(SafeTensors, DamageAndStrangersAreErrors) {
   EXPECT_THAT(error(file_of("[1]", "")), HasSubstr("no JSON object"));
   EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32"}})", "")), HasSubstr("'x' cannot be understood"));
   EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "abcd")), HasSubstr("tensor 'x' does not lie where"));
+  EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})", "")), HasSubstr("the shape of 'x' cannot be"));
+  EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32","shape":[-4],"data_offsets":[0,0]}})", "")), HasSubstr("the shape of 'x' cannot be"));
   EXPECT_THAT(error(file_of(R"({"firs.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("no weights 'firs.weight'"));
   EXPECT_THAT(error(file_of(R"({"first.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("'first.weight' has 1 values, the model's (5, 3)"));
 }
