@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kFewestRows = 500;  // a smaller job is not worth a trial
+constexpr double kLimit = 10;         // seconds after which a sample is given up: training for ever so many epochs
 constexpr double kLongestTrial = 3;   // seconds, of one sample
 constexpr double kTrialShare = 0.02;  // of the run, were it as long as the sample's rows are of all
 constexpr double kForetoldShare = 0.1, kShortTrial = 0.25;  // of the run as foretold; seconds that are worth a better estimate in any case
@@ -163,16 +164,18 @@ Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted) {
   const TrialFolder folder;
   if (folder.path().empty()) return result.trouble = temporary_folder().string() + ": no folder can be made there", result;
   const double total = double(result.total_rows);
-  auto trial = [&](double rows) { return run_trial(job, plan.discovered, plan.choices, rows / total, folder.path() / "run"); };
+  auto trial = [&](double rows) { return run_trial(job, plan.discovered, plan.choices, rows / total, folder.path() / "run", {}, kLimit); };
 
   double rows = std::clamp(total / 80, 50.0, 62.0);
-  Trial small = trial(rows), large = trial(4 * rows);
+  Trial small = trial(rows);
+  if (small.fault == Fault::kStopped) return result.trouble = small.trouble, result;
+  Trial large = trial(4 * rows);
   rows *= 4;
   fill(result, plan, small, large);
   const double enough = std::min(kRowsThatTell, total / 20);
   auto goes_on = [&] {
     const double next = 4 * large.seconds;
-    if (result.seconds() < 0) return false;
+    if (result.seconds() < 0 || large.fault == Fault::kStopped) return false;
     if (4 * rows <= enough) return wanted == Wanted::kForItself || rows_made(large) < kMostMade * rows;  // whatever the clock says
     // The time foretold is too short where a sample takes hardly longer than a smaller one, so it does not say alone when to end.
     return 4 * rows < total / 4 && next < std::min({kLongestTrial, kTrialShare * large.seconds / large.fraction, std::max(kShortTrial, kForetoldShare * result.seconds())});

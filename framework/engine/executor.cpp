@@ -161,7 +161,7 @@ void Executor::run_task(Lane& lane, size_t index) {
   const Task& task = state_.plan().tasks[index];
   const auto& node = state_.node(task.node);
   comm::Communicator& comm = lane.comm;
-  if (comm.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax)) throw graph::stopped();
+  if (comm.allreduce(state_.stop_wished() ? 1 : 0, comm::Op::kMax)) throw graph::stopped();
 
   // The ranks must not look at the disk each for themselves.
   std::string done = comm.rank() == 0 && done_before(task) ? "done" : "";

@@ -39,6 +39,8 @@ struct ExecutorOptions {
   ExchangeKind exchange = ExchangeKind::kStream;
   /// False before a task: the run ends there, on all ranks, and the plan is made anew.
   std::function<bool(const Task&)> go_on = {};
+  /// Steps that look for a wish to stop find one after so many seconds (a trial's; of ranks in one process); 0: never.
+  double stop_after = 0;
 };
 
 }  // namespace throng::engine

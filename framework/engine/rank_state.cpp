@@ -1,11 +1,15 @@
 #include "framework/engine/rank_state.h"
 
+#include "framework/base/stop_signal.h"
+
 #include <algorithm>
 
 namespace throng::engine {
 
 RankState::RankState(Plan& plan, RunDirectory directory, ExecutorOptions options)
     : plan_(plan), directory_(std::move(directory)), options_(std::move(options)), pool_(options_.threads), quota_(options_.spill_quota_bytes) {}
+
+bool RankState::stop_wished() const { return throng::stop_wished() || (options_.stop_after > 0 && since_start_.seconds() > options_.stop_after); }
 
 const data::DatasetReader& RankState::reader(size_t node, const std::string& output) {
   std::lock_guard lock(mutex_);

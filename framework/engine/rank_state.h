@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "framework/base/clock.h"
 #include "framework/base/memory.h"
 #include "framework/base/spill_file.h"
 #include "framework/base/thread_pool.h"
@@ -26,6 +27,8 @@ class RankState {
   const ExecutorOptions& options() const { return options_; }
   ThreadPool& pool() { return pool_; }
   SpillQuota& quota() { return quota_; }
+  /// This process was asked to stop, or has had its time.
+  bool stop_wished() const;
   graph::Node& node(size_t n) const { return plan_.graph.nodes[n]; }
 
   /// What a finished step has stored; opened once.
@@ -42,6 +45,7 @@ class RankState {
   ExecutorOptions options_;
   ThreadPool pool_;
   SpillQuota quota_;
+  Stopwatch since_start_;
   std::mutex mutex_;
   std::map<std::pair<size_t, std::string>, std::unique_ptr<data::DatasetReader>> readers_;
 };

@@ -1,7 +1,5 @@
 #include "framework/engine/step_context.h"
 
-#include "framework/base/stop_signal.h"
-
 namespace throng::engine {
 
 using nlohmann::json;
@@ -20,7 +18,7 @@ data::DatasetWriter& StepContext::output(const std::string& name, data::Schema s
 
 void StepContext::metric(const std::string& name, const std::string& text) { record_.metrics[name] = json::parse(text); }
 
-bool StepContext::stop_agreed() { return rank_.comm.allreduce(stop_wished() ? 1 : 0, comm::Op::kMax) != 0; }
+bool StepContext::stop_agreed() { return rank_.comm.allreduce(rank_.stop_wished() ? 1 : 0, comm::Op::kMax) != 0; }
 
 void StepContext::commit(const std::string& key) {
   for (auto& [name, out] : outputs_) {

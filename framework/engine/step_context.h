@@ -21,6 +21,7 @@ class StepContext : public graph::CollectiveContext {
     std::filesystem::path learned_from;  ///< the run that is replayed; empty: this one learns
     std::function<const data::DatasetReader&(size_t node, const std::string& output)> reader;
     std::function<void(const std::string& text, double fraction)> tell;
+    std::function<bool()> stop_wished;
   };
   /// `record` takes the step's metrics and, by `commit`, what it wrote.
   StepContext(Rank rank, const Plan& plan, size_t node, StepRecord& record);

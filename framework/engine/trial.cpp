@@ -8,6 +8,7 @@
 #include <set>
 
 #include "framework/base/files.h"
+#include "framework/base/units.h"
 #include "framework/comm/threads_backend.h"
 #include "framework/engine/executor.h"
 
@@ -93,7 +94,7 @@ double grown(double small, double large, double small_fraction, double large_fra
 }
 
 Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const Choices& choices, double fraction, const fs::path& folder,
-                const std::function<void(const RunDirectory&)>& look) {
+                const std::function<void(const RunDirectory&)>& look, double limit_seconds) {
   Trial trial;
   trial.fraction = fraction;
   job.save.clear();
@@ -119,11 +120,14 @@ Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discov
       RunDirectory directory(folder);
       make_folder(folder);
       directory.write_state({{"job", job.name}, {"graph", json::array()}, {"steps", json::object()}});  // steps that summarise others look into it
-      Executor executor(plan, comm, directory, {1, kTrialMemory, UINT64_MAX, false, {}, {}});
+      ExecutorOptions options{.memory_bytes = kTrialMemory};
+      options.stop_after = limit_seconds;
+      Executor executor(plan, comm, directory, options);
       try {
         executor.run();
       } catch (const Error& e) {
         trial.trouble = e.message(), trial.fault = e.fault();
+        if (e.fault() == Fault::kStopped && limit_seconds > 0) trial.trouble = fmt::format("a sample took longer than {}", format_seconds(limit_seconds));
       }
       for (const auto& r : executor.records()) trial.records[r.id] = r;
       if (look && trial.trouble.empty()) look(directory);

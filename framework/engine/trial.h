@@ -20,9 +20,10 @@ struct Trial {
 
 /// Local, on one thread. Runs the steps on the first `fraction` of each source's rows (at least one), as one partition, in `folder`, which is
 /// removed afterwards. Rows and bytes follow from the data alone. Steps that write outside are left out, and what reads from them.
+/// It is ended after `limit_seconds` (0: none), at the next place where a step can stop; what was done by then is in the records.
 /// `discovered`: what each source found. `look` is called with the finished run before it is removed.
 Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discovered, const Choices& choices, double fraction, const std::filesystem::path& folder,
-                const std::function<void(const RunDirectory&)>& look = {});
+                const std::function<void(const RunDirectory&)>& look = {}, double limit_seconds = 0);
 
 /// The steps that `step` is made of, itself included.
 graph::Job steps_before(const graph::Job& job, const std::string& step);

@@ -7,6 +7,7 @@
 #include "framework/base/files.h"
 #include "framework/comm/threads_backend.h"
 #include "framework/engine/run.h"
+#include "framework/engine/trial.h"
 #include "jobs/spec/yaml_job.h"
 #include "tests/support/batches.h"
 
@@ -94,6 +95,21 @@ TEST(Estimate, ABadSampleEndsTheTrialOnly) {
   EXPECT_THAT(s.estimates.trouble, ::testing::HasSubstr("does not fit"));
   EXPECT_EQ(s.estimates.seconds(), -1);
   EXPECT_THAT(s.text, ::testing::HasSubstr("does not fit"));
+}
+
+TEST(Estimate, ATrialThatWouldTrainForEverIsGivenUp) {
+  Setting s;
+  s.folder.write("e.jsonl", events(600));
+  s.run("  e: { op: read_events, path: e.jsonl }\n  t: { op: tokenize, from: e }\n  v: { op: vocabulary, from: t }\n  m: { op: word2vec, from: t, epochs: 1000000000 }\n", false);
+  comm::run_on_threads(1, [&](comm::Communicator& comm) {
+    graph::Faults faults;
+    const auto plan = engine::prepare(s.job, comm, faults);
+    const auto trial = engine::run_trial(s.job, plan.discovered, plan.choices, 0.5, s.folder / "trial", {}, 0.3);
+    EXPECT_EQ(trial.fault, Fault::kStopped);
+    EXPECT_THAT(trial.trouble, ::testing::HasSubstr("took longer than 0.30 s"));
+    EXPECT_TRUE(trial.records.contains("t"));
+    EXPECT_FALSE(trial.records.contains("m"));
+  });
 }
 
 TEST(Estimate, SmallJobsAreNotTried) {
