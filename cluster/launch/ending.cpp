@@ -12,6 +12,7 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace throng::launch {
@@ -81,6 +82,13 @@ void end_rank(int exit_code) {
   const pid_t parent = ::getppid();
   if (kLaunchers.contains(name_of(parent))) end_after_grace(parent, kParentGraceSeconds);
   std::_Exit(exit_code);
+}
+
+void end_when_orphaned() {
+  std::thread([parent = ::getppid()] {
+    while (::getppid() == parent) ::usleep(300000);
+    std::_Exit(4);
+  }).detach();
 }
 
 }  // namespace throng::launch

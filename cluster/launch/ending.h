@@ -12,4 +12,7 @@ void end_after_grace(pid_t parent, int grace_seconds);
 /// host that is cut off; so this rank's parent, where it is one of those, is ended after a grace. No destructor runs.
 [[noreturn]] void end_rank(int exit_code);
 
+/// A rank's side: a thread that ends this process, without destructors, once its parent is gone: nothing outlives the job that it was part of.
+void end_when_orphaned();
+
 }  // namespace throng::launch

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <wordexp.h>
@@ -30,8 +31,9 @@ constexpr const char* kErrorMark = "throng-error: ";  // begins a line of a rank
 constexpr int kGraceSeconds = 10;                      // for mpirun, after a rank reported an error
 constexpr size_t kKeptErrorBytes = 1 << 16;
 
-volatile std::sig_atomic_t mpirun_pid = 0;
-void pass_on(int) {
+volatile std::sig_atomic_t mpirun_pid = 0, warned = 0, ended_by_signal = 0;
+void pass_on(int signal) {
+  (signal == SIGUSR1 ? warned : ended_by_signal) = 1;
   if (mpirun_pid > 0) ::kill(pid_t(mpirun_pid), SIGUSR1);
 }
 
@@ -69,13 +71,24 @@ std::vector<std::string> split_like_a_shell(const std::string& text) {
   return found;
 }
 
+// -K: srun would let the others run on when one rank ends badly.
+std::vector<std::string> srun_words(const LocalOptions& options) {
+  std::vector<std::string> words{"srun", "--mpi=" + options.srun_mpi, "--kill-on-bad-exit=1"};
+  if (options.num_ranks > 0) words.insert(words.end(), {"--ntasks", std::to_string(options.num_ranks)});
+  for (auto& word : split_like_a_shell(options.mpi_args)) words.push_back(word);
+  return words;
+}
+
 std::vector<std::string> mpirun_words(const LocalOptions& options) {
   std::vector<std::string> words{"mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"};
   auto add = [&](std::initializer_list<std::string> more) { words.insert(words.end(), more); };
   if (!options.hosts.empty()) add({"--host", hosts_with_slots(options.hosts, options.num_ranks)});
   if (!options.hostfile.empty()) add({"--hostfile", options.hostfile});
-  if (options.hosts.empty() && options.hostfile.empty()) {
+  const char* slurm_nodes = std::getenv("SLURM_JOB_NUM_NODES");
+  const bool several_nodes = options.in_allocation && slurm_nodes && std::atoi(slurm_nodes) > 1;
+  if (options.hosts.empty() && options.hostfile.empty() && !several_nodes) {
     add({"-n", std::to_string(std::max(1, options.num_ranks))});
+    if (options.in_allocation) add({"--mca", "plm", "isolated", "--mca", "ras", "^slurm"});  // without a daemon by srun, which TERM would end
     ::setenv("OMPI_MCA_pml", "ob1", 0);
     ::setenv("OMPI_MCA_btl", "self,vader", 0);
     ::setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
@@ -99,13 +112,27 @@ Error error_of_end(int status, const std::string& output, const std::string& of_
     return system_error("rank {}{} on {} was ended by signal {} ({})", rank, of_ranks, host, signal, ::strsignal(signal)).with_hint(hint);
   }
   std::string tail = output.size() > 2000 ? "..." + output.substr(output.size() - 2000) : output;
-  if (WIFSIGNALED(status)) return system_error("mpirun was ended by signal {}\n{}", WTERMSIG(status), tail);
+  while (!tail.empty() && tail.back() == '\n') tail.pop_back();
+  if (!tail.empty()) tail = "\n" + tail;
+  if (WIFSIGNALED(status)) return system_error("mpirun was ended by signal {}{}", WTERMSIG(status), tail).with_hint("go on with --resume");
   if (int signal = WEXITSTATUS(status) - 128; signal > 0 && signal < 32)  // mpirun does not always say which rank it was
     return system_error("one rank{} was ended by signal {} ({})", of_ranks, signal, ::strsignal(signal)).with_hint("go on with --resume");
-  return system_error("mpirun ended with code {}\n{}", WEXITSTATUS(status), tail);
+  return system_error("mpirun ended with code {}{}", WEXITSTATUS(status), tail);
 }
 
 }  // namespace
+
+void mind_signals() {
+  struct sigaction action {};
+  action.sa_handler = pass_on;
+  for (int signal : {SIGTERM, SIGINT, SIGUSR1}) ::sigaction(signal, &action, nullptr);
+}
+
+SignalsSeen signals_seen() { return {warned != 0, ended_by_signal != 0}; }
+void forget_signals() {
+  warned = 0;
+  ended_by_signal = 0;
+}
 
 bool report_code(int code) {
   if (!std::getenv(kErrorFileVariable)) return false;
@@ -152,7 +179,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
   ::setenv("HWLOC_HIDE_ERRORS", "2", 0);  // where /sys is not mounted, hwloc would complain once a process
   ::setenv("OPENBLAS_NUM_THREADS", "1", 0);  // threads are ours: OpenBLAS would start one for each core in each rank when it is loaded
-  std::vector<std::string> words = mpirun_words(options);
+  std::vector<std::string> words = options.srun_mpi.empty() ? mpirun_words(options) : srun_words(options);
   words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> arguments;
   for (auto& w : words) arguments.push_back(w.data());
@@ -160,21 +187,28 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
 
   int errors[2];
   if (::pipe2(errors, O_CLOEXEC) != 0) throw system_error("pipe failed: {}", std::strerror(errno));
+  struct sigaction old_term {}, old_int {}, old_usr {};
+  for (auto [signal, old] : {std::pair{SIGTERM, &old_term}, {SIGINT, &old_int}, {SIGUSR1, &old_usr}}) ::sigaction(signal, nullptr, old);
+  mind_signals();
+  const pid_t here = ::getpid();
   pid_t child = ::fork();
   if (child < 0) throw system_error("fork failed: {}", std::strerror(errno));
   if (child == 0) {
     ::dup2(errors[1], STDERR_FILENO);
-    ::execvp("mpirun", arguments.data());
-    ::dprintf(STDERR_FILENO, "mpirun cannot be started: %s\n", std::strerror(errno));
+    if (options.in_allocation) {  // mpirun kills the ranks a second after its TERM; they unblock it
+      sigset_t term;
+      ::sigemptyset(&term);
+      ::sigaddset(&term, SIGTERM);
+      ::sigprocmask(SIG_BLOCK, &term, nullptr);
+    }
+    ::prctl(PR_SET_PDEATHSIG, SIGINT);
+    if (::getppid() != here) std::_Exit(127);
+    ::execvp(arguments[0], arguments.data());
+    ::dprintf(STDERR_FILENO, "%s cannot be started: %s\n", arguments[0], std::strerror(errno));
     std::_Exit(127);
   }
   ::close(errors[1]);
   mpirun_pid = child;
-  struct sigaction action {}, old_term {}, old_int {}, old_usr {};
-  action.sa_handler = pass_on;
-  ::sigaction(SIGTERM, &action, &old_term);
-  ::sigaction(SIGINT, &action, &old_int);
-  ::sigaction(SIGUSR1, &action, &old_usr);
 
   Tail tail;
   char block[4096];

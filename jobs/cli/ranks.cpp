@@ -105,10 +105,17 @@ void RankOptions::add_to(CLI::App& command) {
   command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: no heartbeats)");
 }
 
+std::string program_path() {
+  char self[4096];
+  const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
+  return n > 0 ? std::string(self, size_t(n)) : "/proc/self/exe";
+}
+
 int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arguments, const std::function<void(comm::Communicator&)>& body) {
   const double timeout = seconds_of("--hang-timeout", options.hang_timeout, 1);
   if (comm::started_by_mpi_launcher()) {
     catch_stop_signals();
+    launch::end_when_orphaned();
     Reporter reporter;
     bool launched = std::getenv("THRONG_ERROR_FILE") != nullptr;
     std::unique_ptr<heartbeat::Heartbeat> heartbeat;  // until MPI has been finalised, which a cut link would also hold up
@@ -126,15 +133,14 @@ int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arg
         },
         [&](const Error& e) { reporter.report(e); });
   }
+  if (const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS"); tasks && std::atoi(tasks) > 1)
+    throw system_error("srun started {} tasks, but no MPI tells them of each other: each would do the whole run", tasks).with_hint("start with 'srun --mpi=pmix', or leave srun out: 'throng run -n' in a batch script uses mpirun, 'throng submit' does it all");
   const bool several_hosts = !options.hosts.empty() || !options.hostfile.empty();
   if (several_hosts && options.backend == "threads") throw job_error("--hosts and --hostfile need MPI ranks, but --backend is threads");
   if (several_hosts || (options.num_ranks > 1 && options.backend != "threads")) {
     if (::isatty(STDOUT_FILENO)) ::setenv("THRONG_TERMINAL", "1", 1);
     std::vector<std::string> command = arguments;
-    command[0] = "/proc/self/exe";
-    char self[4096];
-    ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-    if (n > 0) command[0] = std::string(self, size_t(n));
+    command[0] = program_path();
     return launch::run_local(command, {options.num_ranks, options.hosts, options.hostfile, options.mpi_args});
   }
   catch_stop_signals();

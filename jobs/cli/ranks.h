@@ -30,6 +30,9 @@ struct RankOptions {
 /// Says where a rank that loses rank 0, or the other way round, leaves a line in run.log.
 void note_run_directory(const std::filesystem::path& path);
 
+/// Of this program.
+std::string program_path();
+
 /// Runs `body` on every rank and returns the exit code. `arguments` is this process's command line, repeated under mpirun.
 /// Several ranks send each other heartbeats: where a host falls silent, both sides report it and end, and this call does
 /// not return.
