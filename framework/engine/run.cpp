@@ -194,7 +194,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
     }
   } catch (const Error& e) {
     if (comm.rank() == 0 && e.fault() == Fault::kStopped) {
-      state["state"] = "stopped";
+      state["state"] = "stopped", state["stopped_at"] = e.message();
       directory.write_state(state);
       directory.append_log(e.message());
     }

@@ -22,6 +22,12 @@ void add_generate(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 void add_report(CLI::App& app, Action& action);
 void add_reproduce(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
+void add_submit(CLI::App& app, Action& action);
+void add_jobs(CLI::App& app, Action& action);
+void add_status(CLI::App& app, Action& action);
+void add_logs(CLI::App& app, Action& action);
+void add_cancel(CLI::App& app, Action& action);
+void add_allocation(CLI::App& app, Action& action);
 void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 
 /// The whole program: parses, acts, prints one error, returns the exit code.

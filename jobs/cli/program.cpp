@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
       "  throng init events.csv                 look at a file and write a job for it\n"
       "  throng run job.yaml -n 4               run it on 4 ranks, results in runs/<job>\n"
       "  throng inspect runs/<job>              what came out\n"
+      "  throng submit job.yaml --on slurm      hand it to a cluster; then: throng status, logs, cancel, jobs\n"
       "\n"
       "Exit codes: 0 done, 1 a published figure was not reached, 2 job file or flags, 3 data, 4 system, 70 a bug of ours, 75 stopped at a checkpoint.");
   Action action;
@@ -31,6 +32,12 @@ int main(int argc, char** argv) {
   add_report(app, action);
   add_apply(app, action, arguments);
   add_reproduce(app, action, arguments);
+  add_submit(app, action);
+  add_jobs(app, action);
+  add_status(app, action);
+  add_logs(app, action);
+  add_cancel(app, action);
+  add_allocation(app, action);
   try {
     app.parse(argc, argv);
     return action ? action() : 0;

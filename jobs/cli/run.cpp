@@ -9,6 +9,7 @@
 #include "framework/engine/run.h"
 #include "framework/engine/run_report.h"
 #include "jobs/cli/commands.h"
+#include "jobs/cli/engine_options.h"
 #include "jobs/cli/job_options.h"
 #include "jobs/cli/ranks.h"
 
@@ -18,9 +19,9 @@ namespace {
 struct Options {
   JobOptions job;
   RankOptions ranks;
-  std::string out, memory, spill_quota, checkpoint_every = "10m", exchange = "stream";
-  int branches = engine::kDefaultBranches;
-  bool resume = false, json = false, estimate = true;
+  EngineOptions engine;
+  std::string out;
+  bool resume = false, json = false;
 };
 
 void print_result(const engine::RunResult& result, const Options& options, const std::string& out) {
@@ -49,12 +50,7 @@ int run(const Options& options, const std::vector<std::string>& arguments) {
     note_run_directory(run_options.out);
     run_options.threads = options.ranks.threads;
     run_options.resume = options.resume;
-    run_options.estimate = options.estimate;
-    if (!options.memory.empty()) run_options.memory_bytes = bytes_of("--memory", options.memory);
-    if (!options.spill_quota.empty()) run_options.spill_quota_bytes = bytes_of("--spill-quota", options.spill_quota);
-    run_options.checkpoint_every = seconds_of("--checkpoint-every", options.checkpoint_every);
-    run_options.branches = options.branches;
-    run_options.exchange = options.exchange == "stream" ? engine::ExchangeKind::kStream : engine::ExchangeKind::kCollective;
+    options.engine.apply(run_options);
     run_options.progress = progress_lines(options.json);
     run_options.warn = [](const std::string& text) { std::fprintf(stderr, "throng: warning: %s\n", text.c_str()); };
     auto plan = engine::prepare(job, comm, std::move(faults));
@@ -75,15 +71,8 @@ void add_run(CLI::App& app, Action& action, const std::vector<std::string>& argu
   options->ranks.add_to(*command);
   options->ranks.add_threads_to(*command);
   command->add_option("-o,--out", options->out, "run directory (default runs/<job>)");
-  command->add_option("--memory", options->memory, "memory budget of each rank, such as 4GiB; what does not fit waits on disk, in $TMPDIR (default, and most: 0.8 of the host's limit, shared)");
-  command->add_option("--spill-quota", options->spill_quota, "most that a rank may have in $TMPDIR at once, such as 100GiB (default: the disk)");
-  command->add_option("--checkpoint-every", options->checkpoint_every, "how often a long shuffle, sort or write keeps what it has done in the run directory (default 10m; 0: only when told to stop)");
-  command->add_option("--branches", options->branches, "independent branches of the graph that go on at the same time on each rank, each with a thread of its own and an equal share of --memory (default 1; no more than --threads)")
-      ->check(CLI::Range(1, comm::kMostLanes));
-  command->add_option("--exchange", options->exchange, "how shuffled rows travel: 'stream', point to point while rows are made (default), or 'collective', in rounds that all ranks join; results are the same")
-      ->check(CLI::IsMember({"stream", "collective"}));
+  options->engine.add_to(*command);
   command->add_flag("--resume", options->resume, "go on with a run that was stopped or killed, from its last checkpoint");
-  command->add_flag("!--no-estimate", options->estimate, "no trial on samples beforehand, which foretells rows and times for the report");
   command->add_flag("--json", options->json, "print the result as JSON instead of progress");
   command->footer(
       "Examples:\n"

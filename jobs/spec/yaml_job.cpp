@@ -176,6 +176,17 @@ graph::Job parse_job(const std::string& text, const std::string& file, const std
   return job;
 }
 
+graph::Value read_yaml(const std::string& path, Faults& faults) {
+  if (!std::filesystem::is_regular_file(path)) throw job_error("{}: no such file", path);
+  Reader reader(path, faults);
+  try {
+    return reader.value(YAML::Load(read_file(path)));
+  } catch (const YAML::Exception& e) {
+    faults.add(reader.place(e.mark), fmt::format("not valid YAML: {}", e.msg));
+    return {};
+  }
+}
+
 graph::Job read_job(const std::string& path, const std::vector<std::string>& overrides, Faults& faults) {
   if (!std::filesystem::exists(path)) throw job_error("{}: no such job file", path).with_hint("'throng init DATA_FILE' writes one");
   if (std::filesystem::is_directory(path)) throw job_error("{}: is a folder, not a job file", path);

@@ -13,4 +13,7 @@ graph::Job read_job(const std::string& path, const std::vector<std::string>& ove
 /// The same from text; `file` is what places name.
 graph::Job parse_job(const std::string& text, const std::string& file, const std::vector<std::string>& overrides, graph::Faults& faults);
 
+/// A YAML file as a tree, every value with its place. A job error where it is not there or no YAML.
+graph::Value read_yaml(const std::string& path, graph::Faults& faults);
+
 }  // namespace throng::spec

@@ -19,7 +19,7 @@ declare -A below=(
   [framework/engine]="framework/base framework/comm framework/data framework/graph"
   [framework/recommend]="framework/base framework/comm framework/data framework/tensor framework/graph"
   [operators]="framework/base framework/text framework/comm framework/data framework/tensor framework/nn framework/train framework/graph framework/recommend"
-  [cluster]="framework/base"
+  [cluster]="framework/base framework/engine"
   [jobs]="framework/base framework/text framework/comm framework/data framework/graph framework/engine operators cluster"
 )
 floor_of() { case $1 in framework/*) echo "$1" | cut -d/ -f1-2;; *) echo "$1" | cut -d/ -f1;; esac; }
@@ -32,6 +32,9 @@ while IFS=: read -r file include; do
   fi
 done < <(git ls-files 'framework/*.h' 'framework/*.cpp' 'operators/*.h' 'operators/*.cpp' 'jobs/*.h' 'jobs/*.cpp' 'cluster/*.h' 'cluster/*.cpp' \
   | grep -v _test.cpp | xargs grep -oE '^#include "(framework|operators|jobs|cluster)/[^"]+' | sed 's/#include "//')
+
+# Of the engine, cluster knows run directories and nothing else.
+git grep -nE '#include "framework/engine/' -- cluster | grep -vE 'framework/engine/(run_directory|commit_mark)\.h' && complain "cluster: run directories are all that it may know of the engine"
 
 door() {  # include pattern, the only folders allowed
   local bad

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# throng submit in this machine's background, and status, logs, cancel, jobs: what ends well, what fails, what is killed, sweeps, chains, and what is refused.
+set -euo pipefail
+trap 'echo "failed at line $LINENO"; tail -n 20 ./*.out runs/*/submission.log 2>/dev/null' ERR
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+cd "$work"
+"$THRONG" generate behaviour --users 100 --events 5000 --seed 5 --out events.jsonl >/dev/null
+job() {  # name, epochs
+  cat <<Y
+job: $1
+steps:
+  events: { op: read_events, path: events.jsonl }
+  parts:  { op: split, from: events }
+  next:   { op: train_sequence, from: parts, epochs: $2, hidden: 16, checkpoint_every: 5 }
+Y
+}
+job short 3 >short.yaml
+job long 100000 >long.yaml
+state() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])'; }
+field() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
+await() {  # run, states that end the wait
+  for _ in $(seq 600); do
+    local now; now=$(state "$1")
+    [[ " $2 " == *" $now "* ]] && return
+    sleep 0.1
+  done
+  echo "$1 is $now after a minute, not one of: $2"; "$THRONG" status "$1"; exit 1
+}
+hashes() { "$THRONG" inspect "$1" --json | python3 -c '
+import json, sys
+for name, step in sorted(json.load(sys.stdin)["steps"].items()): print(name, step["rows"], step["content_hash"], step["outputs"])'; }
+under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
+refused() {  # exit code, text, words of the command line
+  local code=0
+  "$THRONG" "${@:3}" >refused.out 2>&1 || code=$?
+  [ "$code" = "$1" ] && grep -qF -- "$2" refused.out || { echo "throng ${*:3}: exit code $code, not $1 with '$2'"; cat refused.out; exit 1; }
+}
+
+# One that ends well: the same as `throng run`, and a later change of the job file does not reach it.
+"$THRONG" run short.yaml --out whole >/dev/null
+"$THRONG" submit short.yaml -n 2 >submit.out
+job short 4 >short.yaml
+await runs/short done
+hashes whole >want; hashes runs/short | diff want -
+"$THRONG" logs short | grep -q 'done in'
+[ "$("$THRONG" logs short --tail 1 | wc -l)" = 1 ]
+"$THRONG" status short | grep -q 'train_sequence'
+"$THRONG" logs -f short | grep -q 'done in'   # ends, since the run has
+
+# One that fails: where and why.
+{ cat events.jsonl; echo '{"user": "a", "ts": "yesterday", "action": "x", "text": "x", "item": "x"}'; } >bad.jsonl
+"$THRONG" submit short.yaml --out runs/bad --no-estimate --set events.path=bad.jsonl >submit.out
+await runs/bad failed
+"$THRONG" status runs/bad | grep -q 'bad.jsonl:5001'
+[ "$(field runs/bad code)" = 3 ]
+
+# Cancelled at a checkpoint; submitted again it goes on.
+"$THRONG" submit long.yaml --no-estimate -n 2 --out runs/cancelled >submit.out
+under_way runs/cancelled
+refused 2 'is running already' submit long.yaml --no-estimate --out runs/cancelled
+"$THRONG" cancel runs/cancelled >cancel.out
+grep -q 'is cancelled' cancel.out
+[ "$(state runs/cancelled)" = cancelled ]
+grep -q 'stopped at a checkpoint' runs/cancelled/run.log
+"$THRONG" cancel runs/cancelled | grep -q 'already'
+"$THRONG" submit runs/cancelled >submit.out
+await runs/cancelled running
+
+# Killed: nothing outlives the one that saw to it, and status says what happened.
+id=$(field runs/cancelled id); pid=$(cut -d: -f2 <<<"$id")
+for _ in $(seq 100); do [ -n "$(pgrep -P "$pid")" ] && break; sleep 0.1; done
+launcher=$(pgrep -P "$pid"); ranks=$(pgrep -P "$launcher" | tr '\n' ' ')
+kill -9 "$pid"
+for _ in $(seq 150); do alive=0; for p in $launcher $ranks; do kill -0 "$p" 2>/dev/null && alive=1; done; [ $alive = 0 ] && break; sleep 0.1; done
+[ $alive = 0 ] || { echo "mpirun or a rank outlived the submission"; exit 1; }
+await runs/cancelled failed
+"$THRONG" status runs/cancelled | grep -q 'ended without a word'
+
+# mpirun killed: the ranks end too, and the reason is told.
+"$THRONG" submit long.yaml --no-estimate -n 2 --out runs/killed >submit.out
+under_way runs/killed
+pid=$(field runs/killed id | cut -d: -f2); launcher=$(pgrep -P "$pid"); ranks=$(pgrep -P "$launcher" | tr '\n' ' ')
+kill -9 "$launcher"
+await runs/killed failed
+"$THRONG" status runs/killed | grep -q 'mpirun was ended by signal 9'
+for _ in $(seq 100); do alive=0; for p in $ranks; do kill -0 "$p" 2>/dev/null && alive=1; done; [ $alive = 0 ] && break; sleep 0.1; done
+[ $alive = 0 ] || { echo "a rank outlived mpirun"; exit 1; }
+
+# A sweep: a run for each value, with that value; and a chain behind one of its runs.
+"$THRONG" submit short.yaml --array --set next.hidden=8,12 --set next.epochs=2 --out runs/sweep >submit.out
+"$THRONG" submit short.yaml --after runs/sweep/2 --out runs/behind >submit.out
+await runs/sweep/1 done; await runs/sweep/2 done; await runs/behind done
+for k in 1 2; do python3 - runs/sweep/$k/state.json $((4 + 4 * k)) <<'PY'
+import json, sys
+assert f"next.hidden={sys.argv[2]}" in json.load(open(sys.argv[1]))["overrides"], sys.argv
+PY
+done
+[ "$(hashes runs/sweep/1 | grep '^next ')" != "$(hashes runs/sweep/2 | grep '^next ')" ]
+python3 - <<'PY'
+import json
+second, behind = (json.load(open(f"runs/{run}/submission.json"))["allocations"] for run in ("sweep/2", "behind"))
+assert second[0]["ended"] <= behind[0]["started"], (second, behind)
+PY
+"$THRONG" jobs >jobs.out
+[ "$(grep -c ' done ' jobs.out)" = 4 ] || { cat jobs.out; exit 1; }
+"$THRONG" jobs --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 7'
+
+# Behind one that is still to fail.
+"$THRONG" submit long.yaml --no-estimate --out runs/first >submit.out
+"$THRONG" submit short.yaml --after runs/first --out runs/never >submit.out
+under_way runs/first
+[ "$(state runs/never)" = queued ]
+"$THRONG" cancel runs/first >cancel.out
+await runs/never failed
+"$THRONG" status runs/never | grep -q 'the run that it was to follow is cancelled'
+
+# Refused before anything is written.
+refused 2 "unknown parameter" submit short.yaml --set next.hiden=3 --out runs/none
+refused 2 'is for --on slurm' submit short.yaml --time 1h --out runs/none
+refused 2 'is for --on hosts' submit short.yaml --hosts a,b --out runs/none
+refused 2 '--on hosts needs' submit short.yaml --on hosts --out runs/none
+refused 2 'no --set has several values' submit short.yaml --array --out runs/none
+refused 2 'shorter --signal-before' submit short.yaml --on slurm --time 3m --out runs/none
+refused 2 'expected at least 60s' submit short.yaml --on slurm --time 5s --out runs/none
+refused 2 'that run is cancelled' submit short.yaml --after runs/first --out runs/none
+refused 2 'no submission' status nothing
+refused 2 'is a sweep' status runs/sweep
+refused 2 'goes on as it was' submit runs/short --set next.epochs=3
+[ ! -e runs/none ]
+THRONG_SITE= "$THRONG" submit short.yaml --on slurm --dry-run --nodes 2 -n 4 --out runs/none >dry.out
+grep -q '^#SBATCH --ntasks-per-node=4' dry.out
+[ ! -e runs/none ]
+
+# The plan beside the request: time, memory of a node.
+"$THRONG" submit short.yaml --set next.epochs=10000 --on slurm --dry-run --time 1m --signal-before 10s --out runs/none >dry.out 2>warnings.out
+grep -qE 'ask for --time|cannot be foretold' warnings.out
+"$THRONG" submit short.yaml --on slurm --dry-run --memory-per-node 8MiB --out runs/none >dry.out 2>warnings.out
+grep -q 'ask for --memory-per-node' warnings.out
+
+# Started by srun without MPI, each task would do the whole run.
+SLURM_STEP_NUM_TASKS=2 refused 4 'srun started 2 tasks' run short.yaml --out runs/none
+# No Slurm here.
+if ! command -v sbatch >/dev/null; then
+  refused 4 'sbatch cannot be started' submit short.yaml --on slurm --out runs/noslurm
+  [ "$(state runs/noslurm)" = failed ]
+fi
+echo "submissions do what they say"
