@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests. Without a label: what CI runs (release build with the fast, mpi and arch tests; ASan+UBSan and TSan on the fast
-# ones). With a label (slow, browser, hosts, ...): that family on the release build.
+# ones). With a label (slow, browser, hosts, slurm, ...): that family on the release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 label=${1:-}
@@ -17,7 +17,7 @@ build() {  # preset
 
 build release
 if [ -n "$label" ]; then
-  case $label in browser|hosts|simulation) .ci/install_packages "$label";; esac
+  case $label in browser|hosts|simulation|slurm) .ci/install_packages "$label";; esac
   exec ctest --test-dir build/release --output-on-failure --no-tests=error -L "^$label\$"
 fi
 ctest --test-dir build/release --output-on-failure -j "$jobs" -L 'fast'

@@ -11,6 +11,7 @@
 #include "cluster/launch/background.h"
 #include "cluster/launch/local.h"
 #include "cluster/launch/slurm.h"
+#include "framework/base/clock.h"
 #include "framework/base/host_name.h"
 #include "framework/base/units.h"
 #include "framework/engine/commit_mark.h"
@@ -23,6 +24,7 @@ using engine::CommitMark;
 namespace {
 
 constexpr int kStalledAllocations = 2;
+constexpr double kAboutTheLimit = 90;  // seconds before the limit in which TERM means that the time is up, where Slurm does not say
 
 std::string variable(const char* name) {
   const char* text = std::getenv(name);
@@ -36,6 +38,9 @@ std::string slurm_id() {
 }
 
 std::string time_text(double seconds) { return format_duration({int64_t(seconds * 1e6)}); }
+
+// The batch script had the signal before this program began.
+bool warned_before() { return !variable("THRONG_WARNED").empty(); }
 
 void say(const std::string& text) { std::fprintf(stderr, "throng: %s\n", text.c_str()), std::fflush(stderr); }
 
@@ -93,6 +98,10 @@ class Go {
     if (!trouble.empty()) return end(State::kFailed, int(Fault::kSystem), trouble, "");
     if (!ready) return go_on_after_the_one_before(submission);
     begin(submission);
+    if (in_slurm) {
+      deadline_ = seconds_left(slurm_id());
+      if (!deadline_ && submission.request.seconds > 0) deadline_ = submission.request.seconds;
+    }
     return start(submission);
   }
 
@@ -135,7 +144,7 @@ class Go {
     if (fs::exists(run_ / "state.json")) command.push_back("--resume");
     say(fmt::format("{} starts {} ranks{}", utc_text(), counted ? "the hosts'" : std::to_string(request.num_ranks()), options.in_allocation ? fmt::format(" on {} in job {}", variable("SLURM_JOB_NODELIST"), slurm_id()) : ""));
     try {
-      if (signals_seen().end || signals_seen().warning) throw Error(Fault::kStopped, "told to stop before the ranks were started");
+      if (warned_before() || signals_seen().end || signals_seen().warning) throw Error(Fault::kStopped, "told to stop before the ranks were started");
       const int code = run_local(command, options);
       if (code == 0) return end(State::kDone, 0, "", "");
       throw Error(Fault(code), fmt::format("the run ended with code {}", code));
@@ -145,14 +154,28 @@ class Go {
   }
 
   int ended(const Submission& submission, const Error& error) {
-    const bool signalled = signals_seen().warning || signals_seen().end;
+    const bool signalled = warned_before() || signals_seen().warning || signals_seen().end;
     const bool stopped = error.fault() == Fault::kStopped;
     const bool cut = !stopped && signalled && error.fault() == Fault::kSystem;  // the ranks did not come to a checkpoint in time
     if (!stopped && !cut) return end(State::kFailed, error.exit_code(), error.message(), error.hint());
     say(error.message());
     if (cancel_wished(run_)) return end(State::kCancelled, int(Fault::kStopped), "cancelled", "");
+    if (submission.request.launcher == "slurm" && signals_seen().end && !time_is_up()) return ended_from_outside(error);
     if (submission.request.launcher != "slurm") return end(State::kStopped, int(Fault::kStopped), error.message(), fmt::format("throng submit {} goes on", run_.string()));
     return go_on(cut ? "killed" : "stopped", error);
+  }
+
+  // Otherwise TERM is from elsewhere: scancel, a node that failed, or another job that takes its place.
+  bool time_is_up() const { return ended_by_slurm(slurm_id()).value_or(deadline_ && since_start_.seconds() > *deadline_ - kAboutTheLimit); }
+
+  // Slurm knows whether it comes back: nobody asks for that here, or scancel would be undone.
+  int ended_from_outside(const Error& error) {
+    close_allocation("stopped");
+    Submission::update(run_, [&](Submission& s) {
+      s.state = State::kQueued, s.reason = "ended from outside before its time was up: " + error.message(), s.hint = "", s.code = int(Fault::kStopped);
+    });
+    say("ended from outside before its time was up: whether it goes on is Slurm's to say");
+    return int(Fault::kStopped);
   }
 
   // Asks for another allocation, unless that would lead nowhere.
@@ -224,6 +247,8 @@ class Go {
 
   fs::path run_;
   std::string program_;
+  std::optional<double> deadline_;  // seconds after the start
+  Stopwatch since_start_;
 };
 
 }  // namespace

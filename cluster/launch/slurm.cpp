@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <sstream>
 #include <thread>
 
@@ -86,6 +87,7 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   directive("output", array ? (folder / "%a" / log_of("").filename()).string() : log_of(folder).string());
   for (const auto& line : site.directives) text += "#SBATCH " + line + "\n";
   text += fmt::format("# Written by 'throng submit'; 'throng status {}' tells what became of it.\n\n", quoted(folder.string()));
+  if (!site.modules.empty() || !site.setup.empty()) text += "trap 'export THRONG_WARNED=1' USR1  # the time may be up before the run begins\n";
   if (!site.modules.empty()) {
     std::string modules;
     for (const auto& module : site.modules) modules += " " + quoted(module);
@@ -213,6 +215,31 @@ std::string SlurmJob::why() const {
   if (!reason.empty()) text += fmt::format(" (Slurm: {}{}{})", state, reason == state ? "" : ", " + reason, exit_code.empty() || exit_code == "0:0" ? "" : ", exit code " + exit_code);
   else if (!text.starts_with("Slurm")) text += fmt::format(" (Slurm: {})", state);
   return text;
+}
+
+std::optional<double> seconds_of_slurm(const std::string& text) {
+  if (text.starts_with("UNLIMITED")) return std::numeric_limits<double>::infinity();
+  const size_t dash = text.find('-');
+  double total = 0;
+  for (const auto& part : fields(dash == text.npos ? text : text.substr(dash + 1), ':')) {
+    if (part.empty() || part.find_first_not_of("0123456789") != part.npos) return {};
+    total = total * 60 + std::atof(part.c_str());
+  }
+  if (dash == text.npos) return total;
+  if (dash == 0 || text.find_first_not_of("0123456789") != dash) return {};
+  return total + 86400 * std::atof(text.c_str());
+}
+
+std::optional<double> seconds_left(const std::string& id) {
+  const CommandResult queue = run_command({"squeue", "--noheader", "--format=%L", "--jobs=" + id}, patience());
+  return queue.ok() ? seconds_of_slurm(first_line(queue.output)) : std::nullopt;
+}
+
+std::optional<bool> ended_by_slurm(const std::string& id) {
+  const CommandResult shown = run_command({"scontrol", "--oneliner", "show", "job", id}, patience());
+  if (!shown.ok() || slurm_job_of_scontrol(shown.output).known == SlurmJob::Known::kGone) return {};
+  const size_t at = shown.output.find(" PreemptTime=");
+  return shown.output.find(" Reason=TimeLimit ") != shown.output.npos || (at != shown.output.npos && shown.output.compare(at + 13, 4, "None") != 0);
 }
 
 std::string requeue(const std::string& id) {

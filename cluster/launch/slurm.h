@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,13 @@ std::map<std::string, SlurmJob> slurm_queue(const std::vector<std::string>& ids)
 SlurmJob slurm_job_of_squeue(const std::string& output);
 SlurmJob slurm_job_of_scontrol(const std::string& output);
 SlurmJob slurm_job_of_sacct(const std::string& output);
+
+/// Seconds until the running job's limit; infinite where it has none; nothing where Slurm does not say.
+std::optional<double> seconds_left(const std::string& id);
+/// Slurm's D-HH:MM:SS, HH:MM:SS or MM:SS, or UNLIMITED.
+std::optional<double> seconds_of_slurm(const std::string& text);
+/// True where the running job is being ended since its time is up, or for another job; false where a person or a failure ends it; nothing where Slurm does not say.
+std::optional<bool> ended_by_slurm(const std::string& id);
 
 /// Puts the running job back into the queue. Empty, or why it could not. The job's processes get TERM before this returns.
 std::string requeue(const std::string& id);

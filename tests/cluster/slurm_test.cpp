@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -75,7 +76,7 @@ TEST(Slurm, ASiteChangesTheScript) {
   site.qos = "low", site.constraint = "avx512", site.directives = {"--exclusive"}, site.leave_out = {"requeue", "partition"}, site.modules = {"gcc/12", "open mpi"};
   site.environment = {{"GREETING", "it's me"}}, site.setup = {"ulimit -n 4096"};
   const std::string text = batch_script(s, {"/runs/x"}, "/runs/x", "/opt/my throng");
-  for (const char* line : {"#SBATCH --qos=low\n", "#SBATCH --constraint=avx512\n", "#SBATCH --exclusive\n", "module load gcc/12 'open mpi' ||", "export GREETING='it'\\''s me'\n", "ulimit -n 4096\n", "exec '/opt/my throng' allocation"})
+  for (const char* line : {"#SBATCH --qos=low\n", "#SBATCH --constraint=avx512\n", "#SBATCH --exclusive\n", "trap 'export THRONG_WARNED=1' USR1", "module load gcc/12 'open mpi' ||", "export GREETING='it'\\''s me'\n", "ulimit -n 4096\n", "exec '/opt/my throng' allocation"})
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("requeue\n")));
   EXPECT_THAT(text, Not(HasSubstr("--partition")));
@@ -92,6 +93,14 @@ TEST(Slurm, TimesAreInItsForm) {
   EXPECT_EQ(slurm_time(60), "0-00:01:00");
   EXPECT_EQ(slurm_time(90 * 60 + 0.5), "0-01:30:01");
   EXPECT_EQ(slurm_time(3 * 86400 + 4 * 3600 + 5), "3-04:00:05");
+}
+
+TEST(Slurm, TimesAreReadInItsForms) {
+  EXPECT_EQ(seconds_of_slurm("4:59"), 299);
+  EXPECT_EQ(seconds_of_slurm("1:00:01"), 3601);
+  EXPECT_EQ(seconds_of_slurm("2-00:00:10"), 2 * 86400 + 10);
+  EXPECT_TRUE(std::isinf(*seconds_of_slurm("UNLIMITED")));
+  for (const char* text : {"INVALID", "NOT_SET", "", "-1:00", "x-1:00"}) EXPECT_FALSE(seconds_of_slurm(text)) << text;
 }
 
 TEST(Slurm, WhatSqueueSays) {
@@ -175,6 +184,20 @@ TEST_F(FakeSlurm, NoAnswerIsNoFailureEither) {
   const SlurmJob job = look_at_slurm("5");
   EXPECT_EQ(job.known, Known::kNoAnswer);
   EXPECT_EQ(job.trouble, "no answer in time");
+}
+
+TEST_F(FakeSlurm, WhoEndsAJobIsKnown) {
+  auto shown = [&](const std::string& reason, const std::string& preempted) {
+    fake("scontrol", "echo 'JobId=5 JobState=COMPLETING Reason=" + reason + " PreemptEligibleTime=now PreemptTime=" + preempted + "'");
+    return ended_by_slurm("5");
+  };
+  EXPECT_EQ(shown("None", "None"), false);
+  EXPECT_EQ(shown("TimeLimit", "None"), true);
+  EXPECT_EQ(shown("None", "2026-01-01T00:00:00"), true);
+  fake("scontrol", "sleep 30");
+  EXPECT_EQ(ended_by_slurm("5"), std::nullopt);
+  fake("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
+  EXPECT_EQ(ended_by_slurm("5"), std::nullopt);
 }
 
 TEST_F(FakeSlurm, OneSqueueForMany) {

@@ -16,19 +16,7 @@ Y
 }
 job short 3 >short.yaml
 job long 100000 >long.yaml
-state() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])'; }
-field() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
-await() {  # run, states that end the wait
-  for _ in $(seq 600); do
-    local now; now=$(state "$1")
-    [[ " $2 " == *" $now "* ]] && return
-    sleep 0.1
-  done
-  echo "$1 is $now after a minute, not one of: $2"; "$THRONG" status "$1"; exit 1
-}
-hashes() { "$THRONG" inspect "$1" --json | python3 -c '
-import json, sys
-for name, step in sorted(json.load(sys.stdin)["steps"].items()): print(name, step["rows"], step["content_hash"], step["outputs"])'; }
+. "$SOURCE/tests/support/submissions.sh"
 under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
 refused() {  # exit code, text, words of the command line
   local code=0

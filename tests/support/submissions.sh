@@ -1,0 +1,18 @@
+# For scripts that submit runs; sourced.
+field() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
+state() { field "$1" state; }
+allocations() { "$THRONG" status "$1" --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["allocations"]))'; }
+await() {  # run, states that end the wait, seconds
+  local from=$SECONDS now=
+  while [ $((SECONDS - from)) -lt "${3:-60}" ]; do
+    now=$(state "$1")
+    [[ " $2 " == *" $now "* ]] && return
+    sleep 0.2
+  done
+  echo "$1 is $now after ${3:-60} s, not one of: $2"
+  "$THRONG" status "$1"
+  return 1
+}
+hashes() { "$THRONG" inspect "$1" --json | python3 -c '
+import json, sys
+for name, step in sorted(json.load(sys.stdin)["steps"].items()): print(name, step["rows"], step["content_hash"], step["outputs"])'; }
