@@ -190,7 +190,7 @@ class Go {
     if (stalled >= kStalledAllocations) {
       const std::string step = step_under_way(run_);
       return fail(fmt::format("{}{} allocations {}in a row ended before anything new was kept", step.empty() ? "" : step + ": ", stalled, time),
-                  fmt::format("ask for more --time than {}, or let checkpoints come more often: --checkpoint-every for stages, checkpoint_every or checkpoint_minutes of the step for training; the ranks are told to stop {} before the end (--signal-before)",
+                  fmt::format("ask for more --time than {}, or let checkpoints come more often: --checkpoint-every for stages, checkpoint_every or checkpoint_after of the step for training; the ranks are told to stop {} before the end (--signal-before)",
                               request.seconds > 0 ? time_text(request.seconds) : "now", time_text(request.signal_seconds)));
     }
     if (submission.requeues >= request.max_requeues)
