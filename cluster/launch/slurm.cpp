@@ -30,6 +30,13 @@ std::string quoted(const std::string& word) {
   return text + "'";
 }
 
+// A file's name for sbatch, which expands %: nothing else is special within double quotes but those and the backslash.
+std::string output_name(const std::string& path) {
+  std::string text;
+  for (char c : path) text += c == '%' ? "%%" : c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  return text;
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 std::vector<std::string> fields(const std::string& line, char separator) {
@@ -84,7 +91,8 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   directive("signal", fmt::format("B:USR1@{}", request.signal_seconds));
   if (!site.leaves_out("requeue")) text += site.requeue == "requeue" ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n";
   directive("open-mode", "append");
-  directive("output", array ? (folder / "%a" / log_of("").filename()).string() : log_of(folder).string());
+  const std::string log = output_name(folder.string()) + (array ? "/%a/" : "/") + log_of("").filename().string();
+  directive("output", log.find_first_of(" \"\\'") == log.npos ? log : "\"" + log + "\"");
   for (const auto& line : site.directives) text += "#SBATCH " + line + "\n";
   text += fmt::format("# Written by 'throng submit'; 'throng status {}' tells what became of it.\n\n", quoted(folder.string()));
   if (!site.modules.empty() || !site.setup.empty()) text += "trap 'export THRONG_WARNED=1' USR1  # the time may be up before the run begins\n";
@@ -99,7 +107,7 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
       "# It takes the signals of Slurm from here, ends the ranks at a checkpoint, and asks for another allocation.\n"
       "trap '' USR1\n"
       "exec {} allocation {}\n",
-      quoted(program), array ? "\"" + folder.string() + "/$SLURM_ARRAY_TASK_ID\"" : quoted(folder.string()));
+      quoted(program), array ? quoted(folder.string()) + "/\"$SLURM_ARRAY_TASK_ID\"" : quoted(folder.string()));
   return text;
 }
 

@@ -86,7 +86,17 @@ TEST(Slurm, ASiteChangesTheScript) {
 
 TEST(Slurm, AnArrayHasItsOwnFolders) {
   const std::string text = batch_script(some_submission(), {"/runs/x/1", "/runs/x/2", "/runs/x/3"}, "/runs/x", "/opt/throng", 2);
-  for (const char* line : {"#SBATCH --array=1-3%2\n", "#SBATCH --output=/runs/x/%a/submission.log\n", "exec /opt/throng allocation \"/runs/x/$SLURM_ARRAY_TASK_ID\"\n"}) EXPECT_THAT(text, HasSubstr(line));
+  for (const char* line : {"#SBATCH --array=1-3%2\n", "#SBATCH --output=/runs/x/%a/submission.log\n", "exec /opt/throng allocation /runs/x/\"$SLURM_ARRAY_TASK_ID\"\n"}) EXPECT_THAT(text, HasSubstr(line));
+}
+
+TEST(Slurm, AnyPathIsPassedOnAsItIs) {
+  Submission s = some_submission();
+  const fs::path folder = "/runs/my $HOME 50% \"x\" it's";
+  for (const auto& runs : {std::vector<fs::path>{folder}, {folder / "1", folder / "2"}}) {
+    const std::string text = batch_script(s, runs, folder, "/opt/throng");
+    EXPECT_THAT(text, HasSubstr(std::string("#SBATCH --output=\"/runs/my $HOME 50%% \\\"x\\\" it's/") + (runs.size() > 1 ? "%a/" : "") + "submission.log\"\n"));
+    EXPECT_THAT(text, HasSubstr("allocation '/runs/my $HOME 50% \"x\" it'\\''s'" + std::string(runs.size() > 1 ? "/\"$SLURM_ARRAY_TASK_ID\"" : "") + "\n"));
+  }
 }
 
 TEST(Slurm, TimesAreInItsForm) {
