@@ -6,10 +6,12 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <thread>
 
 #include "cluster/launch/background.h"
 #include "cluster/launch/local.h"
+#include "cluster/launch/look.h"
 #include "cluster/launch/slurm.h"
 #include "framework/base/clock.h"
 #include "framework/base/host_name.h"
@@ -44,25 +46,24 @@ bool warned_before() { return !variable("THRONG_WARNED").empty(); }
 
 void say(const std::string& text) { std::fprintf(stderr, "throng: %s\n", text.c_str()), std::fflush(stderr); }
 
-std::string failed_before(const std::string& after, const Submission& first) {
-  return fmt::format("the run that it was to follow is {}: {}", state_name(first.state), after);
-}
-
 // Waits until the submission before this one is done. A scheduler's allocation is given back instead: false.
 bool wait_for_the_one_before(const Submission& submission, std::string& trouble) {
   const std::string& after = submission.request.after;
   if (after.empty()) return true;
-  double wait = 0.2;
-  for (;;) {
-    auto first = Submission::read(after);
-    if (!first) return trouble = fmt::format("the run that it was to follow is not there any more: {}", after), true;
-    if (first->state == State::kDone) return true;
-    if (is_over(first->state)) return trouble = failed_before(after, *first), true;
+  for (double wait = 0.2;; wait = std::min(5.0, wait * 1.3)) {
+    Outlook first;
+    try {
+      first = look(after);  // settles one that ended without a word
+    } catch (const Error& e) {
+      return trouble = fmt::format("the run that it was to follow cannot be read: {}", e.message()), true;
+    }
+    if (first.state == State::kDone) return true;
+    if (is_over(first.state)) return trouble = fmt::format("the run that it was to follow is {}: {}", state_name(first.state), after), true;
     if (submission.request.launcher == "slurm") return false;
     if (cancel_wished(submission.run) || signals_seen().end) return true;
-    if (is_alive(first->id) == false) return trouble = fmt::format("the run that it was to follow has ended without a word: {}", after), true;
+    const auto now = Submission::read(submission.run);
+    if (!now || now->name != submission.name) return true;
     std::this_thread::sleep_for(std::chrono::duration<double>(wait));
-    wait = std::min(5.0, wait * 1.3);
   }
 }
 
@@ -75,20 +76,22 @@ std::string step_under_way(const fs::path& run) {
   return "";
 }
 
+// Slurm starts it again although someone who looked took it for dead.
+bool is_back(const Submission& s) {
+  return s.state == State::kFailed && !s.allocations.empty() && s.allocations.back().outcome == "killed" && !variable("SLURM_RESTART_COUNT").empty();
+}
+
 class Go {
  public:
-  Go(fs::path run, std::string program) : run_(std::move(run)), program_(std::move(program)) {}
+  Go(fs::path run, std::string name, std::string program) : run_(std::move(run)), name_(std::move(name)), program_(std::move(program)) {}
 
   int run() {
     mind_signals();
     Submission submission = *Submission::read(run_);
     const bool in_slurm = submission.request.launcher == "slurm";
     if (in_slurm && slurm_id().empty()) throw job_error("{}: was submitted to Slurm, but this is no job of Slurm's", run_.string());
-    if (const std::string name = variable("SLURM_JOB_NAME"); in_slurm && !name.empty() && name != submission.name && !submission.request.site.leaves_out("job-name")) {
-      say(fmt::format("job {} ({}) ends: the run was submitted again as '{}'", slurm_id(), name, submission.name));
-      return 0;
-    }
-    if (is_over(submission.state)) {
+    if (submission.name != name_) return superseded(submission);
+    if (is_over(submission.state) && !is_back(submission)) {
       say(fmt::format("{}: is {} already", run_.string(), state_name(submission.state)));
       return submission.code;
     }
@@ -97,7 +100,7 @@ class Go {
     if (cancel_wished(run_)) return end(State::kCancelled, 0, "cancelled", "");
     if (!trouble.empty()) return end(State::kFailed, int(Fault::kSystem), trouble, "");
     if (!ready) return go_on_after_the_one_before(submission);
-    begin(submission);
+    if (!begin(submission)) return superseded(*Submission::read(run_));
     if (in_slurm) {
       deadline_ = seconds_left(slurm_id());
       if (!deadline_ && submission.request.seconds > 0) deadline_ = submission.request.seconds;
@@ -109,14 +112,24 @@ class Go {
   // Its place in the queue came before the other's end: that one goes on in another job.
   int go_on_after_the_one_before(const Submission& submission) {
     const auto first = Submission::read(submission.request.after);
+    if (submission.requeues >= submission.request.max_requeues) return fail(fmt::format("it waited {} times for {}, as often as --max-requeues allows", submission.requeues, submission.request.after), "");
+    Submission::update(run_, [](Submission& s) { ++s.requeues; });
     const std::string problem = hand_over(submission, first->id);
     if (!problem.empty()) return end(State::kFailed, int(Fault::kSystem), fmt::format("cannot wait on for {}: {}", submission.request.after, problem), "");
     return int(Fault::kStopped);
   }
 
-  void begin(const Submission& submission) {
+  int superseded(const Submission& now) {
+    say(fmt::format("{} ends: the run was submitted again as {}", name_, now.name));
+    return 0;
+  }
+
+  // False where the run is another submission's by now.
+  bool begin(const Submission& submission) {
     const bool in_slurm = submission.request.launcher == "slurm";
+    bool ours = true;
     Submission::update(run_, [&](Submission& s) {
+      if (s.name != name_ || (is_over(s.state) && !is_back(s))) return void(ours = false);
       for (auto& a : s.allocations)
         if (a.outcome == "running") a.outcome = "killed", a.ended = utc_text();  // nobody was left to say so
       Allocation a{in_slurm ? slurm_id() : fmt::format("{}", ::getpid()), in_slurm ? variable("SLURM_JOB_NODELIST") : host_name(), utc_text(), "", "running", CommitMark::of(run_).to_json(), nullptr};
@@ -125,6 +138,7 @@ class Go {
       if (in_slurm) s.id = slurm_id();
       s.reason = s.hint = "", s.code = 0;
     });
+    return ours;
   }
 
   int start(const Submission& submission) {
@@ -133,7 +147,7 @@ class Go {
     const bool counted = !request.hostfile.empty() || request.hosts.find(':') != request.hosts.npos;  // the hosts say how many
     options.num_ranks = counted ? 0 : request.num_ranks();
     options.hosts = request.hosts, options.hostfile = request.hostfile, options.mpi_args = request.mpi_args;
-    options.in_allocation = request.launcher == "slurm";
+    options.in_allocation = request.launcher == "slurm", options.threads = request.threads;
     if (options.in_allocation) {
       if (request.site.start == "srun") options.srun_mpi = request.site.mpi;
       options.mpi_args = request.site.mpi_args + " " + options.mpi_args;
@@ -157,7 +171,7 @@ class Go {
     const bool signalled = warned_before() || signals_seen().warning || signals_seen().end;
     const bool stopped = error.fault() == Fault::kStopped;
     const bool cut = !stopped && signalled && error.fault() == Fault::kSystem;  // the ranks did not come to a checkpoint in time
-    if (!stopped && !cut) return end(State::kFailed, error.exit_code(), error.message(), error.hint());
+    if (!stopped && !cut) return end(State::kFailed, error.exit_code(), error.message(), error.fault() == Fault::kSystem && error.hint().find("--resume") != std::string::npos ? fmt::format("throng submit {} goes on", run_.string()) : error.hint());
     say(error.message());
     if (cancel_wished(run_)) return end(State::kCancelled, int(Fault::kStopped), "cancelled", "");
     if (submission.request.launcher == "slurm" && signals_seen().end && !time_is_up()) return ended_from_outside(error);
@@ -202,11 +216,14 @@ class Go {
     std::string problem;
     if (request.site.requeue == "requeue" && !request.site.leaves_out("requeue")) {
       say("asks Slurm for another allocation");
-      problem = requeue(slurm_id());
-      if (problem.empty()) return int(Fault::kStopped);
+      for (int attempt = 0; attempt < 6; ++attempt) {  // a controller may be away for a moment
+        if (attempt > 0) std::this_thread::sleep_for(std::chrono::seconds(1 << attempt));
+        problem = requeue(slurm_id());
+        if (problem.empty()) return int(Fault::kStopped);
+        if (signals_seen().end) break;
+      }
       say("Slurm does not put the job back: " + problem);
     }
-    if (signals_seen().end) return fail(fmt::format("{}; the job was being ended, and could not be put back", error.message()), fmt::format("throng submit {} goes on", run_.string()));
     problem = hand_over(submission, slurm_id());
     if (problem.empty()) return int(Fault::kStopped);
     return fail(fmt::format("{}; another allocation cannot be had: {}", error.message(), problem), fmt::format("throng submit {} goes on", run_.string()));
@@ -218,7 +235,8 @@ class Go {
       std::vector<std::string> flags{"--dependency=afterany:" + id};
       if (const std::string index = variable("SLURM_ARRAY_TASK_ID"); !index.empty()) flags.push_back("--array=" + index);
       // Within a job sbatch takes the job's values from the environment, but those of the script come first.
-      const std::string next = submit_to_slurm(submission.script, submission.name, flags);
+      const std::string name = fmt::format("{}.{:08x}", submission.name, std::random_device()());  // to be found by, where sbatch gives no answer
+      const std::string next = submit_to_slurm(submission.script, name, flags);
       const std::string whole = variable("SLURM_ARRAY_TASK_ID").empty() ? next : next + "_" + variable("SLURM_ARRAY_TASK_ID");
       Submission::update(run_, [&](Submission& s) { s.state = State::kQueued, s.id = whole; });
       say(fmt::format("goes on in job {}", whole));
@@ -246,36 +264,40 @@ class Go {
   }
 
   fs::path run_;
-  std::string program_;
+  std::string name_, program_;
   std::optional<double> deadline_;  // seconds after the start
   Stopwatch since_start_;
 };
 
 }  // namespace
 
-int run_allocation(const fs::path& run, const std::string& program) {
+int run_allocation(const fs::path& run, const std::string& name, const std::string& program) {
   if (!Submission::read(run)) throw job_error("{}: holds no submission", run.string());
-  return Go(fs::canonical(run), program).run();
+  return Go(fs::canonical(run), name, program).run();
 }
 
-int run_allocations(const std::vector<fs::path>& runs, const std::string& program) {
-  if (runs.size() == 1) return run_allocation(runs[0], program);
+int run_allocations(const std::vector<fs::path>& runs, const std::string& name, const std::string& program) {
+  if (runs.size() == 1) return run_allocation(runs[0], name, program);
   int first_code = 0;
   bool ended = false;
-  for (const auto& run : runs) {
-    if (ended) {
-      Submission::update(run, [&](Submission& s) {
-        if (!is_over(s.state)) s.state = State::kStopped, s.reason = "told to stop before its turn came", s.hint = fmt::format("throng submit {} goes on", run.string());
-      });
-      continue;
+  for (const auto& run : runs) try {
+      if (ended) {
+        Submission::update(run, [&](Submission& s) {
+          if (s.name == name && !is_over(s.state)) s.state = State::kStopped, s.reason = "told to stop before its turn came", s.hint = fmt::format("throng submit {} goes on", run.string());
+        });
+        continue;
+      }
+      const int log = ::open(log_of(run).c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
+      if (log >= 0) std::fflush(stdout), ::dup2(log, STDOUT_FILENO), ::dup2(log, STDERR_FILENO), ::close(log);
+      const int code = run_allocation(run, name, program);
+      if (first_code == 0) first_code = code;
+      // A TERM for a run that was cancelled is that run's alone.
+      if (signals_seen().end && cancel_wished(run)) forget_signals();
+      ended = signals_seen().end;
+    } catch (const Error& e) {  // its folder is gone, say: the others go on
+      say(e.text());
+      if (first_code == 0) first_code = e.exit_code();
     }
-    const int log = ::open(log_of(run).c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
-    if (log >= 0) std::fflush(stdout), ::dup2(log, STDOUT_FILENO), ::dup2(log, STDERR_FILENO), ::close(log);
-    forget_signals();
-    const int code = run_allocation(run, program);
-    if (first_code == 0) first_code = code;
-    ended = signals_seen().end && !cancel_wished(run);
-  }
   return first_code;
 }
 

@@ -58,8 +58,8 @@ Process parse(const std::string& id) {
 
 }  // namespace
 
-std::string start_in_background(const std::vector<fs::path>& runs, const std::string& program) {
-  std::vector<std::string> words{program, "allocation"};
+std::string start_in_background(const std::vector<fs::path>& runs, const std::string& name, const std::string& program) {
+  std::vector<std::string> words{program, "allocation", "--name", name};
   for (const auto& run : runs) words.push_back(run.string());
   const std::string log = log_of(runs.at(0)).string();
   int told[2];

@@ -29,6 +29,7 @@ constexpr const char* kLauncherHostVariable = "THRONG_LAUNCHER_HOST";
 constexpr const char* kCodeMark = "throng-code: ";  // begins a line of stderr: the code to end with
 constexpr const char* kErrorMark = "throng-error: ";  // begins a line of a rank on another host; what follows is the packed error
 constexpr int kGraceSeconds = 10;                      // for mpirun, after a rank reported an error
+constexpr int kTermSeconds = 15;                        // in an allocation, for ranks after TERM: KILL comes 30 s after it, as Slurm is set up at first
 constexpr size_t kKeptErrorBytes = 1 << 16;
 
 volatile std::sig_atomic_t mpirun_pid = 0, warned = 0, ended_by_signal = 0;
@@ -75,6 +76,7 @@ std::vector<std::string> split_like_a_shell(const std::string& text) {
 std::vector<std::string> srun_words(const LocalOptions& options) {
   std::vector<std::string> words{"srun", "--mpi=" + options.srun_mpi, "--kill-on-bad-exit=1"};
   if (options.num_ranks > 0) words.insert(words.end(), {"--ntasks", std::to_string(options.num_ranks)});
+  words.push_back("--cpus-per-task=" + std::to_string(options.threads));  // not taken over from sbatch since 22.05
   for (auto& word : split_like_a_shell(options.mpi_args)) words.push_back(word);
   return words;
 }
@@ -102,7 +104,7 @@ std::vector<std::string> mpirun_words(const LocalOptions& options) {
   return words;
 }
 
-Error error_of_end(int status, const std::string& output, const std::string& of_ranks) {
+Error error_of_end(int status, const std::string& output, const std::string& of_ranks, const std::string& launcher) {
   std::smatch match;
   static const std::regex killed("rank (\\d+) with PID \\d+ on node (\\S+) exited on signal (\\d+)");
   if (std::regex_search(output, match, killed)) {
@@ -111,13 +113,17 @@ Error error_of_end(int status, const std::string& output, const std::string& of_
     std::string hint = signal == SIGKILL ? "if nobody killed it, the system was out of memory; go on with --resume" : "go on with --resume";
     return system_error("rank {}{} on {} was ended by signal {} ({})", rank, of_ranks, host, signal, ::strsignal(signal)).with_hint(hint);
   }
+  static const std::regex task_ended("srun: error: (\\S+): task (\\d+): (Killed|Segmentation fault|Aborted|Bus error)");
+  if (std::regex_search(output, match, task_ended))
+    return system_error("rank {}{} on {} was ended: {}", match[2].str(), of_ranks, match[1].str(), match[3].str())
+        .with_hint(match[3] == "Killed" ? "if nobody killed it, the system was out of memory; go on with --resume" : "go on with --resume");
   std::string tail = output.size() > 2000 ? "..." + output.substr(output.size() - 2000) : output;
   while (!tail.empty() && tail.back() == '\n') tail.pop_back();
   if (!tail.empty()) tail = "\n" + tail;
-  if (WIFSIGNALED(status)) return system_error("mpirun was ended by signal {}{}", WTERMSIG(status), tail).with_hint("go on with --resume");
+  if (WIFSIGNALED(status)) return system_error("{} was ended by signal {}{}", launcher, WTERMSIG(status), tail).with_hint("go on with --resume");
   if (int signal = WEXITSTATUS(status) - 128; signal > 0 && signal < 32)  // mpirun does not always say which rank it was
     return system_error("one rank{} was ended by signal {} ({})", of_ranks, signal, ::strsignal(signal)).with_hint("go on with --resume");
-  return system_error("mpirun ended with code {}{}", WEXITSTATUS(status), tail);
+  return system_error("{} ended with code {}{}", launcher, WEXITSTATUS(status), tail);
 }
 
 }  // namespace
@@ -133,6 +139,8 @@ void forget_signals() {
   warned = 0;
   ended_by_signal = 0;
 }
+
+void check_mpi_args(const std::string& text) { split_like_a_shell(text); }
 
 bool report_code(int code) {
   if (!std::getenv(kErrorFileVariable)) return false;
@@ -213,7 +221,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   Tail tail;
   char block[4096];
   int status = 0;
-  std::optional<Stopwatch> since_error;
+  std::optional<Stopwatch> since_error, since_term;
   bool ended = false, forced = false;
   for (;;) {
     // A process of a host that is cut off may hold the pipe longer than mpirun lives: then only what is there is read.
@@ -229,6 +237,8 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
     if (ended) break;
     ended = ::waitpid(child, &status, WNOHANG) == child;
     if (!since_error && reported_error(error_file, tail.text())) since_error.emplace();
+    if (options.in_allocation && ended_by_signal && !since_term) since_term.emplace();
+    if (since_term && !forced && since_term->seconds() > kTermSeconds) end_after_grace(child, 0), forced = true;
     if (since_error && !forced && since_error->seconds() > 1) end_after_grace(child, kGraceSeconds), forced = true;
   }
   ::close(errors[0]);
@@ -252,7 +262,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
     if (!text.empty()) std::fwrite(text.data(), 1, text.size(), stderr);  // warnings of ranks that ended well
     return code;
   }
-  throw error_of_end(status, tail.text(), options.num_ranks > 0 ? fmt::format(" of {}", options.num_ranks) : "");
+  throw error_of_end(status, tail.text(), options.num_ranks > 0 ? fmt::format(" of {}", options.num_ranks) : "", words[0]);
 }
 
 }  // namespace throng::launch

@@ -12,6 +12,7 @@ struct LocalOptions {
   std::string hosts;     ///< "a,b" or "a:2,b:4" (ranks there); empty: this machine, or the hostfile's
   std::string hostfile;  ///< mpirun's: a line "HOST slots=N" each
   std::string mpi_args;  ///< further arguments of mpirun or srun, quoted as in a shell
+  int threads = 1;       ///< of each rank: cores that srun asks for
   std::string srun_mpi;  ///< not empty: srun starts the ranks, with this --mpi
   bool in_allocation = false;  ///< of a scheduler, which names the hosts and sends TERM to every process of the job: mpirun does not mind it, the ranks do
 };
@@ -32,6 +33,9 @@ void forget_signals();
 /// the options are wrong. Ends mpirun where it is still there 10 s after a rank reported an error: it keeps waiting
 /// for a host that is cut off.
 int run_local(const std::vector<std::string>& command, const LocalOptions& options);
+
+/// A job error where further arguments of mpirun are no words.
+void check_mpi_args(const std::string& text);
 
 /// A rank's side: hands the error to the launcher that started this job, by a file on its host, by stderr from others; a
 /// first error is kept. False where there is no launcher.

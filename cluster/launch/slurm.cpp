@@ -30,10 +30,18 @@ std::string quoted(const std::string& word) {
   return text + "'";
 }
 
-// A file's name for sbatch, which expands %: nothing else is special within double quotes but those and the backslash.
-std::string output_name(const std::string& path) {
+// A value of a directive; within double quotes they and the backslash are special.
+std::string for_sbatch(const std::string& value) {
+  if (value.find_first_of(" \"\\'#$`;&|<>()*?~") == value.npos) return value;
+  std::string text = "\"";
+  for (char c : value) text += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  return text + "\"";
+}
+
+// A file's name: sbatch expands %.
+std::string with_percent(const std::string& path) {
   std::string text;
-  for (char c : path) text += c == '%' ? "%%" : c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  for (char c : path) text += c == '%' ? "%%" : std::string(1, c);
   return text;
 }
 
@@ -74,7 +82,7 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   const bool array = runs.size() > 1;
   std::string text = "#!/bin/bash\n";
   auto directive = [&](const char* name, const std::string& value) {
-    if (!value.empty() && !site.leaves_out(name)) text += fmt::format("#SBATCH --{}={}\n", name, value);
+    if (!value.empty() && !site.leaves_out(name)) text += fmt::format("#SBATCH --{}={}\n", name, for_sbatch(value));
   };
   directive("job-name", submission.name);
   directive("nodes", std::to_string(request.nodes));
@@ -82,19 +90,20 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   directive("cpus-per-task", std::to_string(request.threads));
   if (request.seconds > 0) directive("time", slurm_time(request.seconds));
   if (request.memory_of_node > 0) directive("mem", fmt::format("{}M", (request.memory_of_node + (1 << 20) - 1) >> 20));
-  directive("partition", site.partition);
-  directive("account", site.account);
-  directive("qos", site.qos);
+  directive("partition", request.partition.empty() ? site.partition : request.partition);
+  directive("account", request.account.empty() ? site.account : request.account);
+  directive("qos", request.qos.empty() ? site.qos : request.qos);
   directive("constraint", site.constraint);
   if (array) directive("array", fmt::format("1-{}{}", runs.size(), at_once > 0 ? fmt::format("%{}", at_once) : ""));
-  if (!request.after_id.empty()) directive("dependency", "afterany:" + request.after_id);
+  if (!request.after_id.empty()) directive("dependency", (request.after.empty() ? "afterok:" : "afterany:") + request.after_id);
   directive("signal", fmt::format("B:USR1@{}", request.signal_seconds));
   if (!site.leaves_out("requeue")) text += site.requeue == "requeue" ? "#SBATCH --requeue\n" : "#SBATCH --no-requeue\n";
   directive("open-mode", "append");
-  const std::string log = output_name(folder.string()) + (array ? "/%a/" : "/") + log_of("").filename().string();
-  directive("output", log.find_first_of(" \"\\'") == log.npos ? log : "\"" + log + "\"");
+  directive("output", with_percent(folder.string()) + (array ? "/%a/" : "/") + log_of("").filename().string());
   for (const auto& line : site.directives) text += "#SBATCH " + line + "\n";
   text += fmt::format("# Written by 'throng submit'; 'throng status {}' tells what became of it.\n\n", quoted(folder.string()));
+  // Of a job that submitted this one, where there is one.
+  text += array ? "unset THRONG_WARNED\n" : "unset THRONG_WARNED SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID\n";
   if (!site.modules.empty() || !site.setup.empty()) text += "trap 'export THRONG_WARNED=1' USR1  # the time may be up before the run begins\n";
   if (!site.modules.empty()) {
     std::string modules;
@@ -106,13 +115,13 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   text += fmt::format(
       "# It takes the signals of Slurm from here, ends the ranks at a checkpoint, and asks for another allocation.\n"
       "trap '' USR1\n"
-      "exec {} allocation {}\n",
-      quoted(program), array ? quoted(folder.string()) + "/\"$SLURM_ARRAY_TASK_ID\"" : quoted(folder.string()));
+      "exec {} allocation --name {} {}\n",
+      quoted(program), submission.name, array ? quoted(folder.string()) + "/\"$SLURM_ARRAY_TASK_ID\"" : quoted(folder.string()));
   return text;
 }
 
 std::string submit_to_slurm(const std::filesystem::path& script, const std::string& name, const std::vector<std::string>& flags) {
-  std::vector<std::string> words{"sbatch", "--parsable"};
+  std::vector<std::string> words{"sbatch", "--parsable", "--job-name=" + name};
   words.insert(words.end(), flags.begin(), flags.end());
   words.push_back(script.string());
   const CommandResult result = run_command(words, patience());
@@ -179,19 +188,18 @@ SlurmJob slurm_job_of_sacct(const std::string& output) {
 SlurmJob look_at_slurm(const std::string& id) {
   SlurmJob none;
   const CommandResult queue = run_command({"squeue", "--noheader", "--states=all", "--format=%T|%r|%N", "--jobs=" + id}, patience());
+  if (queue.timed_out) return none.trouble = queue.trouble(), none;
   const bool unknown = queue.errors.find("Invalid job id") != std::string::npos;
-  if (queue.ok()) {
+  if (queue.ok())
     if (SlurmJob job = slurm_job_of_squeue(queue.output); job.known == SlurmJob::Known::kWaiting || job.known == SlurmJob::Known::kRunning) return job;
-  } else if (!unknown) {
-    none.trouble = queue.trouble();
-  }
   const CommandResult shown = run_command({"scontrol", "--oneliner", "show", "job", id}, patience());
   if (shown.ok())
     if (SlurmJob job = slurm_job_of_scontrol(shown.output); job.known != SlurmJob::Known::kGone) return job;
   const CommandResult accounted = run_command({"sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", "--starttime=now-30days", "--format=State,ExitCode,Reason,NodeList", "--jobs=" + id}, patience());
   if (accounted.ok())
     if (SlurmJob job = slurm_job_of_sacct(accounted.output); job.known != SlurmJob::Known::kGone) return job;
-  if (queue.ok() || unknown) none.known = SlurmJob::Known::kGone;
+  if (unknown) none.known = SlurmJob::Known::kGone;
+  else none.trouble = queue.ok() ? "it says nothing of job " + id : queue.trouble();
   return none;
 }
 
@@ -252,6 +260,12 @@ std::optional<bool> ended_by_slurm(const std::string& id) {
 
 std::string requeue(const std::string& id) {
   const CommandResult result = run_command({"scontrol", "requeue", id}, patience());
+  // Pending: Slurm itself has put it back, for a job that takes its place.
+  return result.ok() || result.errors.find("pending") != std::string::npos ? "" : result.trouble();
+}
+
+std::string warn_job(const std::string& id) {
+  const CommandResult result = run_command({"scancel", "--batch", "--signal=USR1", id}, patience());
   return result.ok() ? "" : result.trouble();
 }
 

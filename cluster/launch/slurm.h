@@ -31,7 +31,8 @@ struct SlurmJob {
   /// For people: what ended it, as far as Slurm says.
   std::string why() const;
 };
-/// squeue, then scontrol (which knows a job for some minutes after its end), then sacct. An empty answer means gone, not failed.
+/// squeue, then scontrol (which knows a job for some minutes after its end), then sacct. Gone is a job of which squeue says that there is none; an empty
+/// answer is no answer.
 SlurmJob look_at_slurm(const std::string& id);
 /// Of those that wait or run: by id. One squeue for all; the others are not in it.
 std::map<std::string, SlurmJob> slurm_queue(const std::vector<std::string>& ids);
@@ -49,6 +50,8 @@ std::optional<bool> ended_by_slurm(const std::string& id);
 
 /// Puts the running job back into the queue. Empty, or why it could not. The job's processes get TERM before this returns.
 std::string requeue(const std::string& id);
+/// Sends USR1 to the job's batch process alone. Empty, or why it could not.
+std::string warn_job(const std::string& id);
 /// Empty, or why it could not; a job that is not there any more is no trouble.
 std::string scancel(const std::string& id);
 

@@ -40,7 +40,7 @@ class FolderLock {
 
 json to_json(const Request& r) {
   return {{"launcher", r.launcher}, {"nodes", r.nodes}, {"ranks_per_node", r.ranks_per_node}, {"threads", r.threads}, {"seconds", r.seconds}, {"memory_of_node", r.memory_of_node},
-          {"signal_seconds", r.signal_seconds}, {"max_requeues", r.max_requeues}, {"hosts", r.hosts}, {"hostfile", r.hostfile}, {"mpi_args", r.mpi_args}, {"after", r.after}, {"after_id", r.after_id},
+          {"signal_seconds", r.signal_seconds}, {"max_requeues", r.max_requeues}, {"hosts", r.hosts}, {"hostfile", r.hostfile}, {"mpi_args", r.mpi_args}, {"partition", r.partition}, {"account", r.account}, {"qos", r.qos}, {"after", r.after}, {"after_id", r.after_id},
           {"site", r.site.to_json()}, {"run", r.run}};
 }
 
@@ -48,6 +48,7 @@ Request request_of(const json& j) {
   Request r;
   r.launcher = j.at("launcher"), r.nodes = j.at("nodes"), r.ranks_per_node = j.at("ranks_per_node"), r.threads = j.at("threads"), r.seconds = j.at("seconds"), r.memory_of_node = j.at("memory_of_node");
   r.signal_seconds = j.at("signal_seconds"), r.max_requeues = j.at("max_requeues"), r.hosts = j.at("hosts"), r.hostfile = j.at("hostfile"), r.mpi_args = j.at("mpi_args");
+  r.partition = j.at("partition"), r.account = j.at("account"), r.qos = j.at("qos");
   r.after = j.at("after"), r.after_id = j.at("after_id"), r.site = Site::from_json(j.at("site")), r.run = j.at("run").get<std::vector<std::string>>();
   return r;
 }
@@ -89,7 +90,7 @@ std::optional<Submission> Submission::read(const fs::path& run) {
     s.run = fs::weakly_canonical(run);  // the folder may have been moved
     return s;
   } catch (const std::exception& e) {
-    throw system_error("{}: is damaged: {}", file_of(run).string(), e.what()).with_hint("remove it, and submit the run again; what the run has kept stays");
+    throw system_error("{}: is damaged: {}", file_of(run).string(), e.what()).with_hint("remove it, and submit the job file again with this folder as --out; what the run has kept stays");
   }
 }
 
@@ -101,6 +102,14 @@ Submission Submission::update(const fs::path& run, const std::function<void(Subm
   change(*submission);
   submission->write();
   return *submission;
+}
+
+void Submission::put(const std::optional<Submission>& before) const {
+  FolderLock lock(run);
+  const auto now = read(run);
+  if (now.has_value() != before.has_value() || (now && now->to_json() != before->to_json()))
+    throw job_error("{}: was submitted or changed by another command in this moment", run.string()).with_hint("see 'throng status " + run.string() + "', and submit again");
+  write();
 }
 
 void Submission::write() const { write_file_atomically(file_of(run), to_json().dump(1)); }

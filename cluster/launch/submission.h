@@ -21,6 +21,7 @@ struct Request {
   int signal_seconds = 300;       ///< how long before the limit the ranks are told to stop
   int max_requeues = 20;
   std::string hosts, hostfile, mpi_args;  ///< see LocalOptions
+  std::string partition, account, qos;    ///< of the command line; empty: the site's
   std::string after;                      ///< run directory of the submission that must be done first
   std::string after_id;                   ///< or a Slurm job of another kind
   Site site;
@@ -61,6 +62,8 @@ struct Submission {
   static std::optional<Submission> read(const std::filesystem::path& run);
   /// Reads, changes and writes under a lock on the folder, so that two programs do not undo each other's change. A job error where there is no submission.
   static Submission update(const std::filesystem::path& run, const std::function<void(Submission&)>& change);
+  /// Writes it where the folder still holds `before`; a job error where another command was quicker.
+  void put(const std::optional<Submission>& before) const;
   void write() const;
 };
 

@@ -66,7 +66,7 @@ FrozenJob freeze(const graph::Job& job, const graph::Graph& graph, const fs::pat
           place[from.string()] = from.string();
           continue;
         }
-        const fs::path to = run / "submission.files" / fmt::format("{}-{}", step.id, from.filename().string());
+        const fs::path to = run / "submission.files" / fmt::format("{}-{}-{}", step.id, frozen.copies.size() + 1, from.filename().string());
         place[from.string()] = to.string();
         frozen.copies.emplace_back(from, to);
       }

@@ -135,6 +135,8 @@ int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arg
   }
   if (const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS"); tasks && std::atoi(tasks) > 1)
     throw system_error("srun started {} tasks, but no MPI tells them of each other: each would do the whole run", tasks).with_hint("start with 'srun --mpi=pmix', or leave srun out: 'throng run -n' in a batch script uses mpirun, 'throng submit' does it all");
+  if (const char* tasks = std::getenv("SLURM_NTASKS"); tasks && std::atoi(tasks) > 1 && options.num_ranks == 0 && options.hosts.empty() && options.hostfile.empty())
+    throw system_error("Slurm gave this job {} tasks, but it would have one rank", tasks).with_hint(fmt::format("start {} with -n {}, or one with -n 1", tasks, tasks));
   const bool several_hosts = !options.hosts.empty() || !options.hostfile.empty();
   if (several_hosts && options.backend == "threads") throw job_error("--hosts and --hostfile need MPI ranks, but --backend is threads");
   if (several_hosts || (options.num_ranks > 1 && options.backend != "threads")) {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "cluster/launch/background.h"
+#include "cluster/launch/local.h"
 #include "cluster/launch/look.h"
 #include "cluster/launch/slurm.h"
 #include "framework/base/files.h"
@@ -35,7 +36,7 @@ struct Options {
   JobOptions job;
   EngineOptions engine;
   Request request;
-  std::string out, time, memory_of_node, signal_before, site, partition, account, qos, after, root = "runs", hang_timeout;
+  std::string out, time, memory_of_node, signal_before, site, after, root = "runs", hang_timeout;
   int at_once = 0;
   bool array = false, dry_run = false, json = false;
   CLI::App* command = nullptr;
@@ -69,10 +70,9 @@ Request request_of(const Options& options, const std::optional<Request>& before)
   if (options.given("--signal-before")) r.signal_seconds = int(seconds_of("--signal-before", options.signal_before, 1));
   if (!before || options.given("--site"))
     if (const std::string path = options.given("--site") ? options.site : spec::default_site(); !path.empty()) r.site = spec::read_site(path);
-  if (options.given("--partition")) r.site.partition = options.partition;
-  if (options.given("--account")) r.site.account = options.account;
-  if (options.given("--qos")) r.site.qos = options.qos;
-  r.after = r.after_id = "";
+  take("--partition", &Request::partition), take("--account", &Request::account), take("--qos", &Request::qos);
+  if (options.given("--hosts")) r.hostfile = "";
+  if (options.given("--hostfile")) r.hosts = "";
 
   const bool slurm = r.launcher == "slurm", hosts = r.launcher == "hosts";
   auto only = [&](bool right, const char* flag, const char* launcher) {
@@ -90,25 +90,69 @@ Request request_of(const Options& options, const std::optional<Request>& before)
   return r;
 }
 
-// What must be done first.
+// What must be done first: as said now, or when the run was submitted before.
 void resolve_after(const Options& options, Request& request) {
-  if (options.after.empty()) return;
+  const std::string after = !options.after.empty() ? options.after : request.after;
+  if (after.empty()) return;
+  request.after = request.after_id = "";
   fs::path run;
   try {
-    run = launch::find_submission(options.after, options.root);
+    run = launch::find_submission(after, options.root);
   } catch (const Error&) {
-    if (request.launcher != "slurm" || options.after.find_first_not_of("0123456789") != options.after.npos) throw;
-    request.after_id = options.after;  // a Slurm job of another kind
+    if (request.launcher != "slurm" || after.find_first_not_of("0123456789") != after.npos) throw;
+    request.after_id = after;  // a Slurm job of another kind
     return;
   }
   const auto first = launch::look(run);
   if (first.state == State::kFailed || first.state == State::kCancelled || first.state == State::kStopped)
-    throw job_error("--after {}: that run is {}", options.after, state_name(first.state)).with_hint("submit it again first: throng submit " + run.string());
+    throw job_error("--after {}: that run is {}", after, state_name(first.state)).with_hint("submit it again first: throng submit " + run.string());
   request.after = fs::canonical(run).string();
   if (request.launcher == "slurm" && first.state != State::kDone) {
-    if (first.submission.request.launcher != "slurm") throw job_error("--after {}: that run is not Slurm's, so that Slurm cannot wait for it", options.after);
+    if (first.submission.request.launcher != "slurm") throw job_error("--after {}: that run is not Slurm's, so that Slurm cannot wait for it", after);
     request.after_id = first.submission.id;
   }
+}
+
+// Faults that would else be told when the run's turn has come.
+void check_early(const Options& options, const Request& request) {
+  engine::RunOptions unused;
+  options.engine.apply(unused);
+  if (!options.hang_timeout.empty()) seconds_of("--hang-timeout", options.hang_timeout, 1);
+  if (!request.hosts.empty()) launch::hosts_with_slots(request.hosts, request.num_ranks());
+  launch::check_mpi_args(request.mpi_args), launch::check_mpi_args(request.site.mpi_args);
+  auto plain = [](const char* what, const std::string& text) {
+    if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; })) throw job_error("{} has a control character: {}", what, nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  };
+  const auto& site = request.site;
+  for (const auto& [what, text] : {std::pair{"--partition", request.partition}, {"--account", request.account}, {"--qos", request.qos}, {"partition of the site profile", site.partition}, {"account of the site profile", site.account},
+                                   {"qos of the site profile", site.qos}, {"constraint of the site profile", site.constraint}, {"this program's path", program_path()}})
+    plain(what, text);
+  for (const auto& one : site.directives) plain("a directive of the site profile", one);
+  for (const auto& one : site.modules) plain("a module of the site profile", one);
+}
+
+void check_path(const fs::path& run) {
+  for (const char c : run.string())
+    if (static_cast<unsigned char>(c) < 32 || c == 127) throw job_error("the run directory's name has a control character: {}", nlohmann::json(run.string()).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)).with_hint("name another with --out");
+}
+
+// The words of an earlier submission, with what is said anew.
+std::vector<std::string> words_again(const Options& options, std::vector<std::string> words) {
+  const std::vector<std::pair<std::string, std::string>> engine{{"--memory", options.engine.memory},       {"--spill-quota", options.engine.spill_quota},          {"--checkpoint-every", options.engine.checkpoint_every},
+                                                                {"--exchange", options.engine.exchange}, {"--branches", std::to_string(options.engine.branches)}, {"--hang-timeout", options.hang_timeout}};
+  for (const auto& [flag, value] : engine) {
+    if (!options.given(flag.c_str())) continue;
+    for (size_t k = 0; k + 1 < words.size();) {
+      if (words[k] == "--set" || words[k] != flag) {
+        k += words[k] == "--no-estimate" ? 1 : 2;  // all others have a value
+        continue;
+      }
+      words.erase(words.begin() + long(k), words.begin() + long(k) + 2);
+    }
+    words.insert(words.end(), {flag, value});
+  }
+  if (!options.engine.estimate && std::find(words.begin(), words.end(), "--no-estimate") == words.end()) words.push_back("--no-estimate");
+  return words;
 }
 
 // What is asked for beside what the plan foresees.
@@ -183,8 +227,8 @@ std::vector<Planned> plan_all(const Options& options, const Request& request) {
 void refuse_if_under_way(const fs::path& run) {
   if (!Submission::read(run)) return;
   const auto there = launch::look(run);
-  if (!launch::is_over(there.state) && there.hint.empty())
-    throw job_error("{}: is {} already{}", run.string(), state_name(there.state), there.submission.request.launcher == "slurm" ? ", as Slurm job " + there.submission.id : "")
+  if (!launch::is_over(there.state))
+    throw job_error("{}: is {} already{}", run.string(), state_name(there.state), (there.submission.request.launcher == "slurm" ? ", as Slurm job " + there.submission.id : "") + (there.detail.empty() ? "" : " (" + there.detail + ")"))
         .with_hint("end it with 'throng cancel', or name another folder with --out");
 }
 
@@ -197,7 +241,7 @@ std::string shape_of(const Request& r) {
 
 void print_dry(const Submission& s, const std::vector<fs::path>& runs, const fs::path& folder, int at_once) {
   if (s.request.launcher == "slurm") return void(std::printf("%s", launch::batch_script(s, runs, folder, program_path(), at_once).c_str()));
-  for (const auto& run : runs) std::printf("%s allocation %s\n", program_path().c_str(), run.c_str());
+  for (const auto& run : runs) std::printf("%s allocation --name %s %s\n", program_path().c_str(), s.name.c_str(), run.c_str());
 }
 
 int submit(const Options& options) {
@@ -211,15 +255,17 @@ int submit(const Options& options) {
       if (options.given(flag)) throw job_error("{} is of a run that begins; {} goes on as it was", flag, options.job.job).with_hint("submit the job file for another run");
   }
   Request request = request_of(options, before ? std::optional(before->request) : std::nullopt);
+  if (again && !before->allocations.empty()) request.after = request.after_id = "";  // it has begun: what came first is done
+  check_early(options, request);
   resolve_after(options, request);
   if (again) {
     planned.resize(1);
-    planned[0].run = before->run, planned[0].job.name = before->job, planned[0].words = before->request.run;
+    planned[0].run = before->run, planned[0].job.name = before->job, planned[0].words = words_again(options, before->request.run);
   } else {
     planned = plan_all(options, request);
   }
   std::vector<fs::path> runs;
-  for (const auto& one : planned) runs.push_back(one.run);
+  for (const auto& one : planned) check_path(one.run), runs.push_back(one.run);
   const fs::path folder = options.array ? runs[0].parent_path() : runs[0];
   const bool slurm = request.launcher == "slurm";
   std::vector<Submission> all(planned.size());
@@ -238,9 +284,12 @@ int submit(const Options& options) {
     for (const auto& text : one.frozen.warnings) warn(text);
 
   for (size_t k = 0; k < planned.size(); ++k) {
-    if (!again) planned[k].frozen.write(planned[k].job, runs[k]);
+    const auto there = Submission::read(runs[k]);
+    if (there && !launch::is_over(there->state)) refuse_if_under_way(runs[k]);
+    make_folder(runs[k]);
+    all[k].put(there);  // of two commands at once, one goes on from here
     launch::forget_cancel(runs[k]);
-    all[k].write();
+    if (!again) planned[k].frozen.write(planned[k].job, runs[k]);
   }
   if (options.array) {
     nlohmann::json sweep = nlohmann::json::array();
@@ -253,15 +302,23 @@ int submit(const Options& options) {
       write_file_atomically(all[0].script, launch::batch_script(all[0], runs, folder, program_path(), options.at_once));
       id = launch::submit_to_slurm(all[0].script, name);
     } else {
-      id = launch::start_in_background(runs, program_path());
+      id = launch::start_in_background(runs, name, program_path());
     }
   } catch (const Error& e) {
-    for (const auto& run : runs) Submission::update(run, [&](Submission& s) { s.state = State::kFailed, s.reason = e.message(), s.hint = e.hint(), s.code = e.exit_code(); });
-    throw;
+    // A job of which sbatch gave no answer may have begun all the same, and then it says so here.
+    bool begun = false;
+    for (const auto& run : runs)
+      Submission::update(run, [&](Submission& s) {
+        if (s.name != name) return;
+        if (!s.allocations.empty()) id = s.id, begun = true;
+        else s.state = State::kFailed, s.reason = e.message(), s.hint = e.hint(), s.code = e.exit_code();
+      });
+    if (!begun) throw;
+    if (runs.size() > 1) id = id.substr(0, id.find('_'));
   }
   for (size_t k = 0; k < runs.size(); ++k)
     Submission::update(runs[k], [&](Submission& s) {
-      if (s.id.empty()) s.id = slurm && runs.size() > 1 ? fmt::format("{}_{}", id, k + 1) : id;  // the run may have begun
+      if (s.name == name && s.id.empty()) s.id = slurm && runs.size() > 1 ? fmt::format("{}_{}", id, k + 1) : id;  // the run may have begun
     });
 
   if (options.json) return std::printf("%s\n", nlohmann::json{{"id", id}, {"name", name}, {"launcher", request.launcher}, {"run", folder.string()}, {"runs", [&] { std::vector<std::string> v; for (auto& r : runs) v.push_back(r.string()); return v; }()}}.dump(1).c_str()), 0;
@@ -287,9 +344,9 @@ void add_submit(CLI::App& app, Action& action) {
   command->add_option("-t,--threads", r.threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
   command->add_option("--time", options->time, "wall-clock limit of one allocation, such as 2h (default: the partition's)");
   command->add_option("--memory-per-node", options->memory_of_node, "asked of Slurm, such as 64GiB (default: the partition's)");
-  command->add_option("-p,--partition", options->partition, "Slurm's partition");
-  command->add_option("-A,--account", options->account, "Slurm's account");
-  command->add_option("--qos", options->qos, "Slurm's quality of service");
+  command->add_option("-p,--partition", r.partition, "Slurm's partition");
+  command->add_option("-A,--account", r.account, "Slurm's account");
+  command->add_option("--qos", r.qos, "Slurm's quality of service");
   command->add_option("--site", options->site, "site profile, YAML (default: $THRONG_SITE, ~/.config/throng/site.yaml, /etc/throng/site.yaml)");
   command->add_option("--hosts", r.hosts, "hosts to run on, such as a,b, or a:2,b:4 with the ranks on each; rank 0 is on the first");
   command->add_option("--hostfile", r.hostfile, "mpirun's file of hosts, a line 'HOST slots=N' each")->excludes("--hosts")->check(CLI::ExistingFile);

@@ -64,7 +64,7 @@ TEST(Slurm, TheScriptSaysWhatWasAskedFor) {
   const std::string text = batch_script(s, {"/runs/x"}, "/runs/x", "/opt/throng");
   for (const char* line : {"#!/bin/bash\n", "#SBATCH --job-name=throng-x-1\n", "#SBATCH --nodes=4\n", "#SBATCH --ntasks-per-node=32\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --time=0-02:00:00\n", "#SBATCH --mem=65536M\n",
                            "#SBATCH --partition=batch\n", "#SBATCH --account=project\n", "#SBATCH --signal=B:USR1@300\n", "#SBATCH --requeue\n", "#SBATCH --open-mode=append\n", "#SBATCH --output=/runs/x/submission.log\n",
-                           "trap '' USR1\n", "exec /opt/throng allocation /runs/x\n"})
+                           "trap '' USR1\n", "exec /opt/throng allocation --name throng-x-1 /runs/x\n"})
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("--array")));
   EXPECT_THAT(text, Not(HasSubstr("--qos")));
@@ -76,7 +76,7 @@ TEST(Slurm, ASiteChangesTheScript) {
   site.qos = "low", site.constraint = "avx512", site.directives = {"--exclusive"}, site.leave_out = {"requeue", "partition"}, site.modules = {"gcc/12", "open mpi"};
   site.environment = {{"GREETING", "it's me"}}, site.setup = {"ulimit -n 4096"};
   const std::string text = batch_script(s, {"/runs/x"}, "/runs/x", "/opt/my throng");
-  for (const char* line : {"#SBATCH --qos=low\n", "#SBATCH --constraint=avx512\n", "#SBATCH --exclusive\n", "trap 'export THRONG_WARNED=1' USR1", "module load gcc/12 'open mpi' ||", "export GREETING='it'\\''s me'\n", "ulimit -n 4096\n", "exec '/opt/my throng' allocation"})
+  for (const char* line : {"#SBATCH --qos=low\n", "#SBATCH --constraint=avx512\n", "#SBATCH --exclusive\n", "trap 'export THRONG_WARNED=1' USR1", "module load gcc/12 'open mpi' ||", "export GREETING='it'\\''s me'\n", "ulimit -n 4096\n", "exec '/opt/my throng' allocation --name"})
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("requeue\n")));
   EXPECT_THAT(text, Not(HasSubstr("--partition")));
@@ -86,7 +86,7 @@ TEST(Slurm, ASiteChangesTheScript) {
 
 TEST(Slurm, AnArrayHasItsOwnFolders) {
   const std::string text = batch_script(some_submission(), {"/runs/x/1", "/runs/x/2", "/runs/x/3"}, "/runs/x", "/opt/throng", 2);
-  for (const char* line : {"#SBATCH --array=1-3%2\n", "#SBATCH --output=/runs/x/%a/submission.log\n", "exec /opt/throng allocation /runs/x/\"$SLURM_ARRAY_TASK_ID\"\n"}) EXPECT_THAT(text, HasSubstr(line));
+  for (const char* line : {"#SBATCH --array=1-3%2\n", "#SBATCH --output=/runs/x/%a/submission.log\n", "exec /opt/throng allocation --name throng-x-1 /runs/x/\"$SLURM_ARRAY_TASK_ID\"\n"}) EXPECT_THAT(text, HasSubstr(line));
 }
 
 TEST(Slurm, AnyPathIsPassedOnAsItIs) {
@@ -95,7 +95,7 @@ TEST(Slurm, AnyPathIsPassedOnAsItIs) {
   for (const auto& runs : {std::vector<fs::path>{folder}, {folder / "1", folder / "2"}}) {
     const std::string text = batch_script(s, runs, folder, "/opt/throng");
     EXPECT_THAT(text, HasSubstr(std::string("#SBATCH --output=\"/runs/my $HOME 50%% \\\"x\\\" it's/") + (runs.size() > 1 ? "%a/" : "") + "submission.log\"\n"));
-    EXPECT_THAT(text, HasSubstr("allocation '/runs/my $HOME 50% \"x\" it'\\''s'" + std::string(runs.size() > 1 ? "/\"$SLURM_ARRAY_TASK_ID\"" : "") + "\n"));
+    EXPECT_THAT(text, HasSubstr("allocation --name throng-x-1 '/runs/my $HOME 50% \"x\" it'\\''s'" + std::string(runs.size() > 1 ? "/\"$SLURM_ARRAY_TASK_ID\"" : "") + "\n"));
   }
 }
 
@@ -185,8 +185,9 @@ TEST_F(FakeSlurm, AnEmptyAnswerIsNoFailure) {
   fake("scontrol", "exit 1");
   fake("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1");
   const SlurmJob job = look_at_slurm("5");
-  EXPECT_EQ(job.known, Known::kGone);
-  EXPECT_EQ(job.state, "");
+  EXPECT_EQ(job.known, Known::kNoAnswer);
+  fake("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
+  EXPECT_EQ(look_at_slurm("5").known, Known::kGone);
 }
 
 TEST_F(FakeSlurm, NoAnswerIsNoFailureEither) {
@@ -194,6 +195,13 @@ TEST_F(FakeSlurm, NoAnswerIsNoFailureEither) {
   const SlurmJob job = look_at_slurm("5");
   EXPECT_EQ(job.known, Known::kNoAnswer);
   EXPECT_EQ(job.trouble, "no answer in time");
+}
+
+TEST_F(FakeSlurm, AJobThatSlurmHasPutBackIsBack) {
+  fake("scontrol", "echo 'Job is pending execution for job 5' >&2; exit 1");
+  EXPECT_EQ(requeue("5"), "");
+  fake("scontrol", "echo 'Requested operation is presently disabled for job 5' >&2; exit 1");
+  EXPECT_THAT(requeue("5"), HasSubstr("disabled"));
 }
 
 TEST_F(FakeSlurm, WhoEndsAJobIsKnown) {

@@ -33,7 +33,7 @@ class SubmissionTest : public testing::Test {
 
 TEST_F(SubmissionTest, EverythingIsReadAgain) {
   Submission s = make("a", State::kRunning);
-  s.request = {"slurm", 4, 32, 2, 7200, uint64_t{64} << 30, 120, 7, "a:1,b:2", "/hosts", "--mca x y", "/runs/first", "17", {}, {"--set", "a.b=1"}};
+  s.request = {"slurm", 4, 32, 2, 7200, uint64_t{64} << 30, 120, 7, "a:1,b:2", "/hosts", "--mca x y", "part", "acc", "q", "/runs/first", "17", {}, {"--set", "a.b=1"}};
   s.request.site = {"p", "acc", "q", "avx", {"--exclusive"}, {"mem"}, {"gcc"}, {{"A", "1"}}, {"true"}, "srun", "pmi2", "-v", "dependent"};
   s.id = "4711_2", s.script = "/runs/submission.sh", s.requeues = 3, s.reason = "why", s.hint = "how", s.code = 4;
   s.allocations = {{"1", "n1", "t0", "t1", "stopped", {{"a", 1}}, {{"b", 2}}}, {"2", "n2", "t2", "", "running", {{"a", 1}}, nullptr}};
@@ -57,7 +57,7 @@ TEST_F(SubmissionTest, ADamagedFileIsNamed) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::kSystem);
-    EXPECT_THAT(e.text(), testing::AllOf(HasSubstr((s.run / "submission.json").string()), HasSubstr("submit the run again")));
+    EXPECT_THAT(e.text(), testing::AllOf(HasSubstr((s.run / "submission.json").string()), HasSubstr("submit the job file again")));
   }
 }
 
@@ -104,24 +104,63 @@ TEST_F(SubmissionTest, AProcessOnAnotherHostIsNotJudged) {
 }
 
 TEST_F(SubmissionTest, OneThatWaitsIsCancelledAtOnce) {
-  Submission s = make("a", State::kQueued);
-  s.id = "elsewhere:1:1";
-  s.write();
+  const Submission s = make("a", State::kQueued);
   EXPECT_EQ(cancel(s.run, 5).state, State::kCancelled);
   EXPECT_TRUE(cancel_wished(s.run));
+}
+
+TEST_F(SubmissionTest, OneOnAnotherHostIsNotCancelledFromHere) {
+  Submission s = make("a", State::kRunning);
+  s.id = "elsewhere:1:1";
+  s.write();
+  try {
+    cancel(s.run, 5);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.message(), HasSubstr("elsewhere"));
+  }
+  EXPECT_FALSE(cancel_wished(s.run));
+}
+
+TEST_F(SubmissionTest, OneWithoutAnIdIsAboutToBeHandedOver) {
+  const Submission s = make("a", State::kQueued);
+  EXPECT_EQ(look(s.run).state, State::kQueued);
+}
+
+TEST_F(SubmissionTest, OfTwoThatSubmitAtOnceOneWins) {
+  const Submission before = make("a", State::kDone);
+  Submission one = before, other = before;
+  one.name = "one", other.name = "other";
+  one.put(before);
+  EXPECT_THROW(other.put(before), Error);
+  EXPECT_THROW(other.put(std::nullopt), Error);
+  EXPECT_EQ(Submission::read(before.run)->name, "one");
+}
+
+TEST_F(SubmissionTest, ADamagedOneDoesNotHideTheOthers) {
+  make("a", State::kDone);
+  const Submission b = make("b", State::kDone);
+  write_file_atomically(b.run / "submission.json", "{");
+  const auto all = look(submissions_under(root_));
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_THAT(all[0].reason + all[1].reason, HasSubstr("is damaged"));
 }
 
 TEST_F(SubmissionTest, IsFoundByFolderNameJobOrId) {
   make("a", State::kDone);
   Submission b = make("b", State::kDone);
-  b.id = "4711", b.write();
+  b.id = "4711", b.request.launcher = "slurm", b.allocations = {{"4710", "n1", "", "", "stopped", nullptr, nullptr}}, b.write();
+  Submission c = make("c", State::kDone);
+  c.id = "5000_2", c.request.launcher = "slurm", c.write();
+  EXPECT_EQ(find_submission("4710", root_), root_ / "b");  // the job that it was submitted as
+  EXPECT_THROW(find_submission("5000", root_), Error);     // an array
   EXPECT_EQ(find_submission((root_ / "a").string(), "nowhere"), root_ / "a");
   EXPECT_EQ(find_submission("a", root_), root_ / "a");
   EXPECT_EQ(find_submission("job_b", root_), root_ / "b");
   EXPECT_EQ(find_submission("throng-b", root_), root_ / "b");
   EXPECT_EQ(find_submission("4711", root_), root_ / "b");
   try {
-    find_submission("job_c", root_);
+    find_submission("job_d", root_);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::kJob);

@@ -83,10 +83,10 @@ TEST_F(InFolder, AFrozenJobReadsItsDataWhereItWasAndItsSmallFilesFromCopies) {
   const fs::path run = folder_ / "run";
   FrozenJob frozen;
   comm::run_on_threads(1, [&](comm::Communicator& comm) { frozen = freeze(job, engine::prepare(job, comm, faults).graph, run); });
-  EXPECT_THAT(frozen.overrides, ElementsAre("events.path=\"" + (folder_ / "events.jsonl").string() + "\"", "tokens.dictionary_file=\"" + (run / "submission.files/tokens-words.txt").string() + "\""));
+  EXPECT_THAT(frozen.overrides, ElementsAre("events.path=\"" + (folder_ / "events.jsonl").string() + "\"", "tokens.dictionary_file=\"" + (run / "submission.files/tokens-1-words.txt").string() + "\""));
   frozen.write(job, run);
   write("small/words.txt", "changed 1 n\n");
-  EXPECT_EQ(read_file(run / "submission.files/tokens-words.txt"), "throng 10 n\n");
+  EXPECT_EQ(read_file(run / "submission.files/tokens-1-words.txt"), "throng 10 n\n");
 
   // It is a job of its own, which finds all that it needs.
   const graph::Job again = spec::read_job((run / "job.yaml").string(), frozen.overrides, faults);

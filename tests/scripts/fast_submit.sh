@@ -35,6 +35,11 @@ hashes whole >want; hashes runs/short | diff want -
 "$THRONG" status short | grep -q 'train_sequence'
 "$THRONG" logs -f short | grep -q 'done in'   # ends, since the run has
 
+"$THRONG" submit short.yaml --on hosts --hosts localhost -n 2 --out runs/hosts >submit.out
+await runs/hosts done
+"$THRONG" run short.yaml --out whole4 >/dev/null
+hashes whole4 | diff - <(hashes runs/hosts)
+
 # One that fails: where and why.
 { cat events.jsonl; echo '{"user": "a", "ts": "yesterday", "action": "x", "text": "x", "item": "x"}'; } >bad.jsonl
 "$THRONG" submit short.yaml --out runs/bad --no-estimate --set events.path=bad.jsonl >submit.out
@@ -90,8 +95,8 @@ second, behind = (json.load(open(f"runs/{run}/submission.json"))["allocations"] 
 assert second[0]["ended"] <= behind[0]["started"], (second, behind)
 PY
 "$THRONG" jobs >jobs.out
-[ "$(grep -c ' done ' jobs.out)" = 4 ] || { cat jobs.out; exit 1; }
-"$THRONG" jobs --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 7'
+[ "$(grep -c ' done ' jobs.out)" = 5 ] || { cat jobs.out; exit 1; }
+"$THRONG" jobs --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 8'
 
 # Behind one that is still to fail.
 "$THRONG" submit long.yaml --no-estimate --out runs/first >submit.out
@@ -101,6 +106,38 @@ under_way runs/first
 "$THRONG" cancel runs/first >cancel.out
 await runs/never failed
 "$THRONG" status runs/never | grep -q 'the run that it was to follow is cancelled'
+
+# Submitted again with other settings: those that are given change, the others stay.
+"$THRONG" submit runs/short --checkpoint-every 7m --memory 300MiB --threads 2 >submit.out
+await runs/short done
+"$THRONG" submit runs/short --checkpoint-every 8m >submit.out
+await runs/short done
+python3 - <<'PY'
+import json
+request = json.load(open("runs/short/submission.json"))["request"]
+words = request["run"]
+assert words.count("--checkpoint-every") == 1 and words[words.index("--checkpoint-every") + 1] == "8m", words
+assert words[words.index("--memory") + 1] == "300MiB" and request["threads"] == 2 and request["ranks_per_node"] == 2, request
+PY
+
+# One of a sweep is cancelled while another runs, and submitted again: it is run once.
+"$THRONG" submit long.yaml --no-estimate --array --set next.hidden=8,12 --out runs/two >submit.out
+under_way runs/two/1
+"$THRONG" cancel runs/two/2 >cancel.out
+[ "$(state runs/two/2)" = cancelled ]
+"$THRONG" submit runs/two/2 --no-estimate >submit.out
+under_way runs/two/2
+"$THRONG" cancel runs/two/1 >cancel.out   # its process now comes to the second, which is another's
+sleep 1
+[ "$(state runs/two/2)" = running ] && [ "$(allocations runs/two/2)" = 1 ]
+grep -q 'was submitted again' runs/two/2/submission.log
+"$THRONG" cancel runs/two/2 >cancel.out
+
+# Submitted twice at once: one of them is told.
+for k in 1 2 3; do ("$THRONG" submit short.yaml --no-estimate --out runs/twice >"twice$k.out" 2>&1 || true) & done; wait
+[ "$(cat twice?.out | grep -c '^started')" -ge 1 ]
+await runs/twice done
+[ "$(allocations runs/twice)" = 1 ]
 
 # Refused before anything is written.
 refused 2 "unknown parameter" submit short.yaml --set next.hiden=3 --out runs/none
@@ -113,6 +150,11 @@ refused 2 'expected at least 60s' submit short.yaml --on slurm --time 5s --out r
 refused 2 'that run is cancelled' submit short.yaml --after runs/first --out runs/none
 refused 2 'no submission' status nothing
 refused 2 'is a sweep' status runs/sweep
+refused 2 "--checkpoint-every is 'often'" submit short.yaml --checkpoint-every often --out runs/none
+refused 2 "--hang-timeout is 'never'" submit short.yaml --hang-timeout never --out runs/none
+refused 2 'expected words' submit short.yaml --mpi-args "'x" --out runs/none
+refused 2 'expected names such as' submit short.yaml --on hosts --hosts a,,b --out runs/none
+refused 2 'control character' submit short.yaml --out $'runs/no\nne'
 refused 2 'goes on as it was' submit runs/short --set next.epochs=3
 [ ! -e runs/none ]
 THRONG_SITE= "$THRONG" submit short.yaml --on slurm --dry-run --nodes 2 -n 4 --out runs/none >dry.out
@@ -127,6 +169,8 @@ grep -q 'ask for --memory-per-node' warnings.out
 
 # Started by srun without MPI, each task would do the whole run.
 SLURM_STEP_NUM_TASKS=2 refused 4 'srun started 2 tasks' run short.yaml --out runs/none
+# In a batch script, one rank where Slurm gave several tasks.
+SLURM_NTASKS=4 refused 4 'Slurm gave this job 4 tasks' run short.yaml --out runs/none
 # No Slurm here.
 if ! command -v sbatch >/dev/null; then
   refused 4 'sbatch cannot be started' submit short.yaml --on slurm --out runs/noslurm

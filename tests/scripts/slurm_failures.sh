@@ -46,6 +46,14 @@ grep -q 'stopped at a checkpoint' runs/cancelled/run.log
 await runs/behind failed
 "$THRONG" status runs/behind | grep -q 'the run that it was to follow is cancelled'
 
+# With srun too, whose tasks TERM would kill.
+echo 'start: srun' >srun.yaml
+submit long.yaml srun -n 2 --site srun.yaml
+under_way runs/srun
+"$THRONG" cancel runs/srun >cancel.out
+[ "$(state runs/srun)" = cancelled ]
+grep -q 'stopped at a checkpoint' runs/srun/run.log
+
 # Cancelled before it began: both nodes are taken.
 submit long.yaml first --nodes 2   # with one rank each: two daemons of mpirun on one host would share the names of segments
 submit short.yaml waits --nodes 2 -n 2

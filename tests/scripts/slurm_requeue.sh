@@ -20,7 +20,7 @@ steps:
   topics: { op: topics, from: tokens, k: 8, iterations: 60 }
   next:   { op: train_sequence, from: parts, epochs: 1000, hidden: 48, checkpoint_every: 5 }
 Y
-echo 'leave_out: [signal]' >no_signal.yaml
+printf 'leave_out: [signal]\nrequeue: dependent\n' >no_signal.yaml
 echo 'start: srun' >srun.yaml
 echo 'requeue: dependent' >dependent.yaml
 echo 'requeue: never' >never.yaml
