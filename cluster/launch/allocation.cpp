@@ -220,7 +220,7 @@ class Go {
         if (attempt > 0) std::this_thread::sleep_for(std::chrono::seconds(1 << attempt));
         problem = requeue(slurm_id());
         if (problem.empty()) return int(Fault::kStopped);
-        if (signals_seen().end) break;
+        if (signals_seen().end || !is_no_answer(problem)) break;
       }
       say("Slurm does not put the job back: " + problem);
     }

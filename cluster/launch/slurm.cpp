@@ -258,6 +258,12 @@ std::optional<bool> ended_by_slurm(const std::string& id) {
   return shown.output.find(" Reason=TimeLimit ") != shown.output.npos || (at != shown.output.npos && shown.output.compare(at + 13, 4, "None") != 0);
 }
 
+bool is_no_answer(const std::string& trouble) {
+  for (const char* words : {"no answer", "imed out", "Unable to contact", "Connection refused", "Communication connection failure"})
+    if (trouble.find(words) != trouble.npos) return true;
+  return false;
+}
+
 std::string requeue(const std::string& id) {
   const CommandResult result = run_command({"scontrol", "requeue", id}, patience());
   // Pending: Slurm itself has put it back, for a job that takes its place.

@@ -50,6 +50,9 @@ std::optional<bool> ended_by_slurm(const std::string& id);
 
 /// Puts the running job back into the queue. Empty, or why it could not. The job's processes get TERM before this returns.
 std::string requeue(const std::string& id);
+/// True where such a trouble may pass: the controller was not reached, or did not answer.
+bool is_no_answer(const std::string& trouble);
+
 /// Sends USR1 to the job's batch process alone. Empty, or why it could not.
 std::string warn_job(const std::string& id);
 /// Empty, or why it could not; a job that is not there any more is no trouble.
