@@ -20,17 +20,18 @@ std::string go_on_hint(const Submission& s) { return fmt::format("throng submit 
 
 Outlook as_written(const Submission& s) { return {s, s.state, "", s.reason, s.hint}; }
 
-Outlook failed(const Submission& s, const std::string& reason) {
+Outlook ended(const Submission& s, State state, const std::string& reason) {
   Outlook o = as_written(s);
-  o.state = cancel_wished(s.run) ? State::kCancelled : State::kFailed;
-  o.reason = o.state == State::kCancelled ? "cancelled" : reason;
-  o.hint = o.state == State::kCancelled ? "" : go_on_hint(s);
+  const bool cancelled = cancel_wished(s.run);
+  o.state = cancelled ? State::kCancelled : state;
+  o.reason = cancelled ? "cancelled" : reason;
+  o.hint = cancelled ? "" : go_on_hint(s);
   return o;
 }
 
 // What was found out for good is kept, unless the run itself has said something in the meantime.
-Outlook settle(const Submission& seen, const std::string& reason) {
-  Outlook now = failed(seen, reason);
+Outlook settle(const Submission& seen, const std::string& reason, State state = State::kFailed) {
+  Outlook now = ended(seen, state, reason);
   bool changed = false;
   try {
     const Submission written = Submission::update(seen.run, [&](Submission& s) {
@@ -63,7 +64,7 @@ Outlook with_slurm(const Submission& s, const SlurmJob& job) {
     case SlurmJob::Known::kRunning: o.detail = s.state == State::kQueued ? "Slurm: " + job.state : ""; return o;
     case SlurmJob::Known::kEnded:
       if (const auto again = Submission::read(s.run); again && is_over(again->state)) return as_written(*again);
-      return settle(s, job.why());
+      return settle(s, job.why(), job.state.starts_with("CANCELLED") ? State::kCancelled : State::kFailed);
   }
   return o;
 }
