@@ -1,6 +1,7 @@
 // Wall time for progress and reports; results never depend on it.
 #pragma once
 #include <chrono>
+#include <string>
 
 namespace throng {
 
@@ -14,5 +15,8 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+/// Now, as 2026-01-31T12:00:00Z: for logs and state files.
+std::string utc_text();
 
 }  // namespace throng

@@ -21,6 +21,7 @@ struct Bytes {
 std::optional<Duration> parse_duration(std::string_view text);
 std::optional<Bytes> parse_bytes(std::string_view text);
 std::string format_duration(Duration duration);  ///< shortest exact form, "1h", "90m"
+inline std::string format_duration_of(double seconds) { return format_duration(Duration{int64_t(seconds * 1e6)}); }
 std::string format_bytes(uint64_t bytes);        ///< "3.2 MiB"
 std::string format_count(uint64_t count);        ///< "1,234,567"
 std::string format_seconds(double seconds);      ///< "0.42 s", "3 min 12 s"

@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
-#include <ctime>
 #include <set>
 
+#include "framework/base/clock.h"
 #include "framework/base/files.h"
 #include "framework/base/hash.h"
 #include "framework/engine/estimate.h"
@@ -89,15 +89,6 @@ json foretell(const graph::Job& job, const Plan& plan, const RunDirectory& direc
   return predicted;
 }
 
-std::string now_text() {
-  std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 void open_directory(const graph::Job& job, const Plan& plan, const RunOptions& options) {
   if (options.resume && !fs::exists(options.out / "job.yaml"))
     throw job_error("{}: holds no run to resume", options.out.string()).with_hint("name the run's directory with --out, or leave --resume out");
@@ -145,7 +136,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   options.memory_bytes = options.memory_bytes == 0 ? most : std::min(most, options.memory_bytes);
 
   json state{{"job", job.name},       {"state", "running"},     {"ranks", comm.size()}, {"threads", options.threads},
-             {"started", now_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
+             {"started", utc_text()}, {"pid", int(::getpid())}, {"folder", fs::absolute(job.folder.empty() ? "." : job.folder).lexically_normal().string()},
              {"overrides", job.overrides}, {"seed", job.seed},  {"steps", json::object()}};
   describe(plan, state);
   if (comm.rank() == 0) result.predicted = state["predicted"] = foretell(job, plan, directory, options, comm.size());
@@ -205,7 +196,7 @@ RunResult run(const graph::Job& job, Plan plan, comm::Communicator& comm, RunOpt
   if (comm.rank() == 0) {
     state["state"] = "done";
     state["seconds"] = result.seconds;
-    state["finished"] = now_text();
+    state["finished"] = utc_text();
     directory.write_state(state);
     directory.append_log(fmt::format("done in {:.2f} s", result.seconds));
   }

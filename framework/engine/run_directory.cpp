@@ -1,8 +1,8 @@
 #include "framework/engine/run_directory.h"
 
-#include <ctime>
 #include <fstream>
 
+#include "framework/base/clock.h"
 #include "framework/base/files.h"
 
 namespace throng::engine {
@@ -70,12 +70,7 @@ json RunDirectory::state() const {
 }
 
 void RunDirectory::append_log(const std::string& line) const {
-  std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  std::ofstream(path_ / "run.log", std::ios::app) << stamp << ' ' << line << '\n';
+  std::ofstream(path_ / "run.log", std::ios::app) << utc_text() << ' ' << line << '\n';
 }
 
 }  // namespace throng::engine
