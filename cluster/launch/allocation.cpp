@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <thread>
 
@@ -39,8 +41,6 @@ std::string slurm_id() {
   return array.empty() ? variable("SLURM_JOB_ID") : array + "_" + variable("SLURM_ARRAY_TASK_ID");
 }
 
-std::string time_text(double seconds) { return format_duration({int64_t(seconds * 1e6)}); }
-
 // The batch script had the signal before this program began.
 bool warned_before() { return !variable("THRONG_WARNED").empty(); }
 
@@ -50,8 +50,9 @@ void say(const std::string& text) { std::fprintf(stderr, "throng: %s\n", text.c_
 bool wait_for_the_one_before(const Submission& submission, std::string& trouble) {
   const std::string& after = submission.request.after;
   if (after.empty()) return true;
-  for (double wait = 0.2;; wait = std::min(5.0, wait * 1.3)) {
-    Outlook first;
+  Outlook first;
+  // Slurm is asked by many: less and less.
+  for (double wait = 0.2;; wait = std::min(first.submission.request.launcher == "slurm" ? 120.0 : 5.0, wait * 1.3)) {
     try {
       first = look(after);  // settles one that ended without a word
     } catch (const Error& e) {
@@ -200,12 +201,12 @@ class Go {
     int stalled = 0;
     for (auto a = submission.allocations.rbegin(); a != submission.allocations.rend() && !a->kept_after.is_null(); ++a, ++stalled)
       if (!CommitMark::same(CommitMark::from_json(a->kept_before), CommitMark::from_json(a->kept_after))) break;
-    const std::string time = request.seconds > 0 ? "of " + time_text(request.seconds) + " " : "";
+    const std::string time = request.seconds > 0 ? "of " + format_duration_of(request.seconds) + " " : "";
     if (stalled >= kStalledAllocations) {
       const std::string step = step_under_way(run_);
       return fail(fmt::format("{}{} allocations {}in a row ended before anything new was kept", step.empty() ? "" : step + ": ", stalled, time),
                   fmt::format("ask for more --time than {}, or let checkpoints come more often: --checkpoint-every for stages, checkpoint_every or checkpoint_after of the step for training; the ranks are told to stop {} before the end (--signal-before)",
-                              request.seconds > 0 ? time_text(request.seconds) : "now", time_text(request.signal_seconds)));
+                              request.seconds > 0 ? format_duration_of(request.seconds) : "now", format_duration_of(double(request.signal_seconds))));
     }
     if (submission.requeues >= request.max_requeues)
       return fail(fmt::format("{}; it was put back into the queue {} times, as often as --max-requeues allows", error.message(), submission.requeues), fmt::format("throng submit {} goes on", run_.string()));
@@ -288,7 +289,8 @@ int run_allocations(const std::vector<fs::path>& runs, const std::string& name, 
         continue;
       }
       const int log = ::open(log_of(run).c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
-      if (log >= 0) std::fflush(stdout), ::dup2(log, STDOUT_FILENO), ::dup2(log, STDERR_FILENO), ::close(log);
+      if (log < 0) throw system_error("{}: cannot be written: {}", log_of(run).string(), std::strerror(errno));
+      std::fflush(stdout), ::dup2(log, STDOUT_FILENO), ::dup2(log, STDERR_FILENO), ::close(log);
       const int code = run_allocation(run, name, program);
       if (first_code == 0) first_code = code;
       // A TERM for a run that was cancelled is that run's alone.

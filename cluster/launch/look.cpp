@@ -30,13 +30,14 @@ Outlook ended(const Submission& s, State state, const std::string& reason) {
 }
 
 // What was found out for good is kept, unless the run itself has said something in the meantime.
-Outlook settle(const Submission& seen, const std::string& reason, State state = State::kFailed) {
+Outlook settle(const Submission& seen, const std::string& reason, State state = State::kFailed, const std::string& hint = "") {
   Outlook now = ended(seen, state, reason);
+  if (!hint.empty()) now.hint = hint;
   bool changed = false;
   try {
     const Submission written = Submission::update(seen.run, [&](Submission& s) {
       if (s.to_json() != seen.to_json()) return void(changed = true);
-      s.state = now.state, s.reason = now.reason, s.hint = now.hint, s.code = int(Fault::kSystem);
+      s.state = now.state, s.reason = now.reason, s.hint = now.hint, s.code = s.code ? s.code : int(Fault::kSystem);
       for (auto& a : s.allocations)
         if (a.outcome == "running") a.outcome = "killed", a.ended = utc_text();
     });
@@ -78,13 +79,13 @@ Outlook with_process(const Submission& s) {
   return settle(s, "its process ended without a word: it was killed, or the machine went down");
 }
 
-// A rank was killed: whether for its memory, only Slurm knows.
+// A rank was killed: whether for its memory, only Slurm knows, and it is asked once.
 Outlook with_slurms_reason(const Submission& s) {
   const SlurmJob job = look_at_slurm(s.id);
-  if (job.known != SlurmJob::Known::kEnded || !job.state.starts_with("OUT_OF_MEMORY")) return as_written(s);
-  Outlook o = as_written(s);
-  o.reason += "; " + job.why(), o.hint = fmt::format("ask for more with --memory-per-node, or fewer ranks on a node: throng submit {} goes on", s.run.string());
-  return o;
+  const bool ended = job.known == SlurmJob::Known::kEnded;
+  if (!ended && job.known != SlurmJob::Known::kGone) return as_written(s);
+  const std::string hint = ended && job.state.starts_with("OUT_OF_MEMORY") ? fmt::format("ask for more with --memory-per-node, or fewer ranks on a node: throng submit {} goes on", s.run.string()) : s.hint;
+  return settle(s, s.reason + "; " + (ended ? job.why() : "Slurm says no more of it"), State::kFailed, hint);
 }
 
 Submission read(const fs::path& run) {

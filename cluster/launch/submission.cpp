@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
+#include "framework/base/clock.h"
 #include "framework/base/files.h"
 
 namespace throng::launch {
@@ -73,6 +73,7 @@ json Submission::to_json() const {
 }
 
 Submission Submission::from_json(const json& j) {
+  if (j.at("version") != kVersion) throw system_error("it is of version {}, not {}", j.at("version").dump(), kVersion);
   Submission s;
   s.name = j.at("name"), s.run = j.at("run").get<std::string>(), s.job = j.at("job"), s.request = request_of(j.at("request"));
   const auto at = std::find(kStates.begin(), kStates.end(), j.at("state").get<std::string>());
@@ -122,14 +123,5 @@ void forget_cancel(const fs::path& run) {
 }
 
 fs::path log_of(const fs::path& run) { return run / "submission.log"; }
-
-std::string utc_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 }  // namespace throng::launch

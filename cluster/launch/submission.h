@@ -75,7 +75,4 @@ void forget_cancel(const std::filesystem::path& run);
 /// Where the batch script's output goes: what `throng logs` shows.
 std::filesystem::path log_of(const std::filesystem::path& run);
 
-/// Seconds since 1970 as 2026-01-31T12:00:00Z; now without an argument.
-std::string utc_text();
-
 }  // namespace throng::launch

@@ -37,6 +37,7 @@ CommitMark CommitMark::of(const fs::path& run) {
         const json whole = json::parse(read_file(it->path()));
         stages.push_back(fmt::format("{} {} {}", it->path().string(), whole.at("stage").dump(), whole.at("finished").dump()));
       } catch (const std::exception&) {
+        // gone, or not whole: it counts once it is
       }
     } else if (name.starts_with("checkpoint") && name.ends_with(".h5") && it->is_regular_file(gone)) {
       checkpoints.push_back(fmt::format("{} {} {}", it->path().string(), it->file_size(gone), it->last_write_time(gone).time_since_epoch().count()));

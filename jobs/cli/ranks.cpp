@@ -96,13 +96,17 @@ void RankOptions::add_threads_to(CLI::App& command) {
   command.add_option("-t,--threads", threads, "worker threads of each rank (default 1)")->check(CLI::Range(1, 1024));
 }
 
+void add_host_flags(CLI::App& command, std::string& hosts, std::string& hostfile, std::string& mpi_args, std::string& hang_timeout) {
+  auto* list = command.add_option("--hosts", hosts, "hosts to run on, such as a,b, or a:2,b:4 with the ranks on each; rank 0 is on the first");
+  command.add_option("--hostfile", hostfile, "mpirun's file of hosts, a line 'HOST slots=N' each")->excludes(list)->check(CLI::ExistingFile);
+  command.add_option("--mpi-args", mpi_args, "further arguments of mpirun or srun, such as \"--mca btl_tcp_if_include eth0\"");
+  command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: no heartbeats)");
+}
+
 void RankOptions::add_to(CLI::App& command) {
   command.add_option("-n,--ranks", num_ranks, "MPI ranks to start (default 1; with hosts, one for each slot)")->check(CLI::Range(1, 100000));
   command.add_option("--backend", backend, "mpi, or threads: ranks as threads of this process")->check(CLI::IsMember({"auto", "mpi", "threads"}));
-  auto* list = command.add_option("--hosts", hosts, "hosts to run on, such as a,b, or a:2,b:4 with the ranks on each; rank 0 is on the first");
-  command.add_option("--hostfile", hostfile, "mpirun's file of hosts, a line 'HOST slots=N' each")->excludes(list)->check(CLI::ExistingFile);
-  command.add_option("--mpi-args", mpi_args, "further arguments of mpirun, such as \"--mca btl_tcp_if_include eth0\"");
-  command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: no heartbeats)");
+  add_host_flags(command, hosts, hostfile, mpi_args, hang_timeout);
 }
 
 std::string program_path() {

@@ -27,6 +27,9 @@ struct RankOptions {
   void add_threads_to(CLI::App& command);
 };
 
+/// Adds --hosts, --hostfile, --mpi-args and --hang-timeout.
+void add_host_flags(CLI::App& command, std::string& hosts, std::string& hostfile, std::string& mpi_args, std::string& hang_timeout);
+
 /// Says where a rank that loses rank 0, or the other way round, leaves a line in run.log.
 void note_run_directory(const std::filesystem::path& path);
 

@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cluster/launch/look.h"
 #include "framework/base/files.h"
-#include "framework/base/clock.h"
 
 namespace throng::launch {
 namespace {
@@ -148,7 +148,6 @@ TEST_F(FakeSlurm, ARefusalIsToldInSlurmsWords) {
 TEST_F(FakeSlurm, ASubmissionWithoutAnswerIsFoundByItsName) {
   fake("sbatch", "sleep 30");
   fake("squeue", "for word; do case $word in --name=throng-x-1) echo 17;; esac; done");
-  const Stopwatch watch;
   EXPECT_EQ(message_of_submit(), "job 17");
   fake("sbatch", "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1");
   EXPECT_EQ(message_of_submit(), "job 17");
@@ -224,6 +223,22 @@ TEST_F(FakeSlurm, OneSqueueForMany) {
   EXPECT_EQ(found.size(), 2u);
   EXPECT_EQ(found.at("7_2").known, Known::kWaiting);
   EXPECT_EQ(read_file(folder_ / "calls"), "x\n");
+}
+
+TEST_F(FakeSlurm, WhetherAKilledRankWasOutOfMemoryIsAskedOnce) {
+  Submission s = some_submission();
+  s.run = folder_ / "run", s.id = "5", s.state = State::kFailed, s.code = 4, s.reason = "rank 2 of 4 on n1 was ended by signal 9 (Killed)", s.hint = "throng submit goes on";
+  fs::create_directories(s.run);
+  s.write();
+  for (const char* name : {"squeue", "scontrol", "sacct"}) fake(name, "sleep 30");
+  EXPECT_EQ(look(s.run).reason, s.reason);
+  fake("squeue", "exit 0");
+  fake("scontrol", "echo 'JobId=5 JobState=OUT_OF_MEMORY Reason=OutOfMemory ExitCode=0:125 NodeList=n1'");
+  EXPECT_THAT(look(s.run).reason, testing::AllOf(HasSubstr("signal 9"), HasSubstr("a node ran out of memory (Slurm: OUT_OF_MEMORY, OutOfMemory, exit code 0:125)")));
+  fake("scontrol", "echo asked >>" + (folder_ / "calls").string());
+  EXPECT_THAT(look(s.run).hint, HasSubstr("--memory-per-node"));
+  EXPECT_FALSE(fs::exists(folder_ / "calls"));
+  EXPECT_EQ(Submission::read(s.run)->code, 4);
 }
 
 TEST_F(FakeSlurm, CancellingAJobThatIsGoneIsNoTrouble) {
