@@ -2,14 +2,7 @@
 # On a real Slurm: what goes wrong is told, and nothing is lost. A node that fails, scancel by hand and by throng, a killed rank, data that is bad, sbatch that refuses,
 # a controller that is down, an array, and srun without MPI.
 set -euo pipefail
-command -v slurmctld >/dev/null && [ "$(id -u)" = 0 ] || { echo "skipped: needs root and Debian's slurm-wlm and munge"; exit 77; }
-work=$(mktemp -d)
-trap 'echo "failed at line $LINENO"; squeue || true; tail -n 40 runs/*/submission.log 2>/dev/null; cat ./*.out' ERR
-trap 'bash "$SOURCE/tests/support/slurm.sh" stop "$work/slurm"; rm -rf "$work"' EXIT
-bash "$SOURCE/tests/support/slurm.sh" start "$work/slurm"
-. "$work/slurm/env"
-. "$SOURCE/tests/support/submissions.sh"
-cd "$work"
+. "$SOURCE/tests/support/own_slurm.sh"
 "$THRONG" generate behaviour --users 100 --events 5000 --seed 5 --out events.jsonl >/dev/null
 cat >short.yaml <<'Y'
 job: short

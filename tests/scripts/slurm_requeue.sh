@@ -2,14 +2,7 @@
 # On a real Slurm: a run that needs several allocations ends with the hashes of one that nobody interrupted, however it gets them: by requeue, by a
 # dependent job, started by mpirun or srun, warned by USR1 or by TERM alone. One that gets nowhere ends with an error that says what is too long.
 set -euo pipefail
-command -v slurmctld >/dev/null && [ "$(id -u)" = 0 ] || { echo "skipped: needs root and Debian's slurm-wlm and munge"; exit 77; }
-work=$(mktemp -d)
-trap 'echo "failed at line $LINENO"; squeue || true; tail -n 40 runs/*/submission.log 2>/dev/null' ERR
-trap 'bash "$SOURCE/tests/support/slurm.sh" stop "$work/slurm"; rm -rf "$work"' EXIT
-bash "$SOURCE/tests/support/slurm.sh" start "$work/slurm"
-. "$work/slurm/env"
-. "$SOURCE/tests/support/submissions.sh"
-cd "$work"
+. "$SOURCE/tests/support/own_slurm.sh"
 "$THRONG" generate behaviour --users 300 --events 30000 --seed 5 --out events.jsonl >/dev/null
 cat >job.yaml <<'Y'
 job: long
