@@ -1,6 +1,7 @@
 #include "cluster/heartbeat/heartbeat.h"
 
 #include <atomic>
+#include <climits>
 // One thread runs all handlers, and the queue has its lock; TSan does not know fences.
 #define BOOST_ASIO_DISABLE_FENCED_BLOCK
 #include <boost/asio.hpp>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "cluster/heartbeat/invitation.h"
+#include "cluster/telemetry/ranks_text.h"
 #include "framework/base/clock.h"
 #include "framework/base/host_name.h"
 #include "framework/base/units.h"
@@ -22,16 +24,18 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 // The protocol: a rank sends "COOKIE RANK HOST\n", rank 0 answers "ANSWER\n"; from then on both send beats, the rank first, and
-// a goodbye last.
+// a goodbye last. Between beats a rank sends reports, "{...}\n".
 constexpr char kBeat = '.', kGoodbye = 'x';
-constexpr size_t kLongestGreeting = 512;
+constexpr size_t kLongestGreeting = 512, kLongestReport = size_t{64} << 10;
+constexpr double kReportSeconds = 0.9;
+constexpr int kBeatsForGreeting = 60;  // where silence has no limit
 constexpr auto kAttempt = std::chrono::seconds(5);  // for one address; a lost SYN is sent again after 1 and 3 s
 
 struct Peer {
   explicit Peer(asio::io_context& io) : socket(io) {}
   tcp::socket socket;
-  std::array<char, 256> received;
-  std::string greeting;
+  std::array<char, 4096> received;
+  std::string greeting, report, unsent;
   bool greeted = false, left = false, closed = false;
   int rank = 0;
   std::string host;
@@ -39,18 +43,6 @@ struct Peer {
   Stopwatch since_heard;
 };
 using PeerPtr = std::shared_ptr<Peer>;
-
-// "rank 3", "ranks 0-3, 7"
-std::string ranks_text(const std::vector<int>& ranks) {
-  std::string text;
-  for (size_t i = 0; i < ranks.size();) {
-    size_t last = i;
-    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
-    text += (i ? ", " : "") + std::to_string(ranks[i]) + (last > i ? "-" + std::to_string(ranks[last]) : "");
-    i = last + 1;
-  }
-  return (ranks.size() > 1 ? "ranks " : "rank ") + text;
-}
 
 }  // namespace
 
@@ -90,9 +82,10 @@ class Heartbeat::Impl {
 
  private:
   void set_pace() {
-    double beat = std::min(1.0, options_.timeout_seconds / 10);
+    const bool never = options_.timeout_seconds <= 0;
+    double beat = never ? 1.0 : std::min(1.0, options_.timeout_seconds / 10);
     beat_ = std::chrono::microseconds(std::max<int64_t>(1000, int64_t(beat * 1e6)));
-    limit_ = 1 + int(std::ceil(options_.timeout_seconds / std::chrono::duration<double>(beat_).count() - 1e-6));
+    limit_ = never ? INT_MAX : 1 + int(std::ceil(options_.timeout_seconds / std::chrono::duration<double>(beat_).count() - 1e-6));
   }
 
   void start() {
@@ -174,10 +167,16 @@ class Heartbeat::Impl {
     peer.socket.non_blocking(true, ignored);
   }
 
-  // Never waits: what a stalled link does not take is dropped, and the silence is noticed.
+  // Never waits. What a stalled link does not take is sent before anything else; what comes in the meantime is dropped, and the
+  // silence is noticed.
   void send(Peer& peer, const std::string& text) {
-    error_code ignored;
-    peer.socket.write_some(asio::buffer(text), ignored);
+    auto write = [&](const std::string& bytes) {
+      error_code failed;
+      const size_t n = peer.socket.write_some(asio::buffer(bytes), failed);
+      return bytes.substr(failed ? 0 : n);
+    };
+    if (!peer.unsent.empty()) peer.unsent = write(peer.unsent);
+    if (peer.unsent.empty()) peer.unsent = write(text);
   }
 
   void receive(PeerPtr peer) {
@@ -190,9 +189,26 @@ class Heartbeat::Impl {
       if (guests_.contains(peer)) watch(peer);
       peer->silent_beats = 0;
       peer->since_heard = Stopwatch();
-      peer->left |= std::find(peer->received.data(), peer->received.data() + n, kGoodbye) != peer->received.data() + n;
+      take(*peer, std::string_view(peer->received.data(), n));
       receive(peer);
     });
+  }
+
+  // Beats, reports and the goodbye.
+  void take(Peer& peer, std::string_view bytes) {
+    while (!bytes.empty()) {
+      if (peer.report.empty() && bytes[0] != '{') {
+        peer.left |= bytes[0] == kGoodbye;
+        bytes.remove_prefix(1);
+        continue;
+      }
+      const size_t end = bytes.find('\n');
+      if (peer.report.size() < kLongestReport) peer.report += bytes.substr(0, end);
+      if (end == bytes.npos) return;
+      bytes.remove_prefix(end + 1);
+      const std::string report = std::exchange(peer.report, "");
+      if (report.size() <= kLongestReport && options_.on_report) options_.on_report(peer.rank, report);
+    }
   }
 
   // Returns what is wrong with it, or nothing. Rank 0 watches a guest from its first beat on: one that gave up waiting for
@@ -248,7 +264,7 @@ class Heartbeat::Impl {
     if (code) return;
     for (auto it = guests_.begin(); it != guests_.end();) {
       PeerPtr guest = *it++;
-      if (++guest->silent_beats > limit_) close(guest, "no greeting");
+      if (++guest->silent_beats > std::min(limit_, kBeatsForGreeting)) close(guest, "no greeting");
     }
     bool silence = false;
     for (auto& [rank, peer] : peers_)
@@ -257,8 +273,13 @@ class Heartbeat::Impl {
       options_.on_silence(silence_error());
       return;
     }
+    std::string says(1, kBeat);
+    if (options_.rank != 0 && options_.report && since_report_.seconds() >= kReportSeconds) {
+      says += options_.report() + "\n";
+      since_report_ = Stopwatch();
+    }
     for (auto& [rank, peer] : peers_)
-      if (!peer->closed) send(*peer, std::string(1, kBeat));
+      if (!peer->closed) send(*peer, says);
     if (options_.rank == 0 && !accepting_) accept();
     timer_.expires_after(beat_);
     timer_.async_wait([this](error_code next) { on_beat(next); });
@@ -299,6 +320,7 @@ class Heartbeat::Impl {
   size_t next_address_ = 0;
   PeerPtr attempt_;
   asio::steady_timer attempt_timer_{io_};
+  Stopwatch since_report_;
   std::thread thread_;
 };
 

@@ -1,5 +1,6 @@
 // Signs of life between rank 0 and every other rank, over TCP apart from MPI: TCP alone would wait a quarter of an hour on a
-// cut link. They say that a process and the network to it are there, not that its rank makes progress.
+// cut link. They say that a process and the network to it are there, not that its rank makes progress; what that does, a rank
+// says in a report beside them.
 #pragma once
 #include <functional>
 #include <memory>
@@ -12,9 +13,13 @@ namespace throng::heartbeat {
 struct Options {
   int rank = 0;
   int num_ranks = 1;
-  double timeout_seconds = 60;  ///< rank 0's counts; above zero
+  double timeout_seconds = 60;  ///< rank 0's counts; 0: silence is never too long
   /// Called once, from the heartbeat's thread, with a system error that names the hosts and ranks that fell silent.
   std::function<void(const Error&)> on_silence;
+  /// The others: what goes to rank 0 about once a second, JSON of an object in one line. Called from the heartbeat's thread.
+  std::function<std::string()> report = {};
+  /// Rank 0: what another rank reported. Called from the heartbeat's thread.
+  std::function<void(int rank, const std::string& report)> on_report = {};
   /// Called from the heartbeat's thread when this rank goes on unwatched, with the reason.
   std::function<void(const std::string&)> warn;
 };

@@ -62,8 +62,8 @@ void AtomicFile::write(std::string_view bytes) {
   }
 }
 
-void AtomicFile::finish() {
-  if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
+void AtomicFile::finish(bool flush) {
+  if ((flush && ::fsync(descriptor_) != 0) || ::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
   ::close(std::exchange(descriptor_, -1));
 }
 
@@ -71,6 +71,12 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   AtomicFile file(path);
   file.write(content);
   file.finish();
+}
+
+void replace_file(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.finish(false);
 }
 
 fs::path temporary_folder() {

@@ -13,7 +13,10 @@ std::string read_file(const std::filesystem::path& path);
 /// Writes a temporary file beside `path`, fsyncs it and renames it: readers see the old file or the new one.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// The same in pieces: what is written goes to a temporary file, which `finish` puts in the place of `path`. System errors name `path`.
+/// The same without fsync: for what is written often, and of no worth after a crash of the machine.
+void replace_file(const std::filesystem::path& path, std::string_view content);
+
+/// The same in pieces: what is written goes to a temporary file, which `finish` flushes and puts in the place of `path`. System errors name `path`.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -21,7 +24,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
   void write(std::string_view bytes);
-  void finish();
+  void finish(bool flush = true);
 
  private:
   [[noreturn]] void fail(int code);

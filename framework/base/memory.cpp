@@ -52,6 +52,12 @@ uint64_t host_memory_limit(const fs::path& root) {
   return limit;
 }
 
+uint64_t resident_bytes() {
+  uint64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * uint64_t(::sysconf(_SC_PAGESIZE));
+}
+
 uint64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

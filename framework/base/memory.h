@@ -10,6 +10,8 @@ namespace throng {
 /// The limit on this host in bytes: the least of physical memory, the cgroups (v2 and v1) this process is in and those above
 /// them, and Slurm's SLURM_MEM_PER_NODE or SLURM_MEM_PER_CPU x SLURM_CPUS_ON_NODE. `root` stands for / in tests.
 uint64_t host_memory_limit(const std::filesystem::path& root = "/");
+/// Resident set of this process now, in bytes; 0 where /proc does not say.
+uint64_t resident_bytes();
 /// Peak resident set of this process in bytes, since its start or the last `reset_peak_resident`.
 uint64_t peak_resident_bytes();
 /// Lets the peak begin anew from what is resident now; nothing where the kernel does not offer it.

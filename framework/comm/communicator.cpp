@@ -35,8 +35,13 @@ std::span<const T> view_as(const Buffer& b) {
 }  // namespace
 
 Buffer Communicator::wait_message(int from) {
+  Activity wait(*line_);
   for (;;) {
-    if (auto incoming = transport_->poll(from, Channel::kCollective)) return std::move(incoming->message);
+    if (auto incoming = transport_->poll(from, Channel::kCollective)) {
+      line_->totals().received_bytes.fetch_add(incoming->message.size(), std::memory_order_relaxed);
+      return std::move(incoming->message);
+    }
+    if (!wait.begun() && waits_ == Waits::kAtOnce) wait.begin(Doing::kCollective, Collective::name_on(*line_), from);
     switch (waits_) {
       case Waits::kAtOnce: transport_->idle(); break;
       case Waits::kGently: ::usleep(500), transport_->check(); break;
@@ -47,6 +52,7 @@ Buffer Communicator::wait_message(int from) {
 
 // The first message carries the total length, so that the receiver knows how many follow.
 void Communicator::put(int to, std::span<const std::byte> bytes) {
+  line_->totals().sent_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
   uint64_t total = bytes.size();
   size_t first = std::min(bytes.size(), kMaxMessageBytes - sizeof total);
   Buffer message(sizeof total + first);
@@ -77,10 +83,15 @@ Buffer Communicator::take(int from) {
 }
 
 void Communicator::settle() {
-  while (transport_->views_in_flight() > 0) transport_->idle();
+  Activity wait(*line_);
+  while (transport_->views_in_flight() > 0) {
+    if (!wait.begun()) wait.begin(Doing::kCollective, "its messages to be taken");
+    transport_->idle();
+  }
 }
 
 void Communicator::barrier() {
+  Collective collective(*line_, "a barrier");
   for (int distance = 1; distance < size(); distance *= 2) {
     put((rank() + distance) % size(), {});
     take((rank() - distance + size()) % size());
@@ -97,6 +108,7 @@ void Communicator::broadcast_bytes(Buffer& bytes, int root) {
 }
 
 void Communicator::broadcast(std::string& text, int root) {
+  Collective collective(*line_, "a broadcast");
   Buffer bytes = rank() == root ? to_buffer(text) : Buffer();
   broadcast_bytes(bytes, root);
   if (rank() != root) text = to_string(bytes);
@@ -104,6 +116,7 @@ void Communicator::broadcast(std::string& text, int root) {
 
 void Communicator::broadcast(std::span<float> values, int root) {
   if (size() == 1) return;
+  Collective collective(*line_, "a broadcast");
   Buffer bytes;
   if (rank() == root) {
     bytes.resize(values.size_bytes());
@@ -115,6 +128,7 @@ void Communicator::broadcast(std::span<float> values, int root) {
 }
 
 std::vector<std::string> Communicator::gather(const std::string& text, int root) {
+  Collective collective(*line_, "a gather");
   if (rank() != root) {
     put(root, std::as_bytes(std::span(text)));
     return {};
@@ -126,6 +140,7 @@ std::vector<std::string> Communicator::gather(const std::string& text, int root)
 }
 
 std::vector<std::string> Communicator::allgather(const std::string& text) {
+  Collective collective(*line_, "an allgather");
   // Ring: step s passes on what rank - s sent, so that each link carries size - 1 messages.
   std::vector<std::string> all(static_cast<size_t>(size()));
   all[size_t(rank())] = text;
@@ -139,6 +154,7 @@ std::vector<std::string> Communicator::allgather(const std::string& text) {
 
 template <class T>
 void Communicator::allreduce_of(std::span<T> values, Op op) {
+  Collective collective(*line_, "an allreduce");
   for (int bit = 1; bit < size(); bit *= 2) {
     if (rank() & bit) {
       put(rank() - bit, std::as_bytes(values));
@@ -171,8 +187,16 @@ double Communicator::allreduce_extreme(double value, Op op) {
 }
 
 std::vector<Buffer> Communicator::alltoall(std::vector<Buffer> messages) {
+  Collective collective(*line_, "an all-to-all");
   THRONG_CHECK(messages.size() == size_t(size()), "{} messages for {} ranks", messages.size(), size());
-  if (auto received = transport_->alltoall(messages)) return std::move(*received);
+  {
+    Activity wait(*line_, Doing::kCollective, "an all-to-all");
+    if (auto received = transport_->alltoall(messages)) {
+      for (const auto& message : messages) line_->totals().sent_bytes.fetch_add(message.size(), std::memory_order_relaxed);
+      for (const auto& message : *received) line_->totals().received_bytes.fetch_add(message.size(), std::memory_order_relaxed);
+      return std::move(*received);
+    }
+  }
   std::vector<Buffer> received(messages.size());
   for (int d = 1; d < size(); ++d) put((rank() + d) % size(), messages[size_t((rank() + d) % size())]);
   received[size_t(rank())] = std::move(messages[size_t(rank())]);
@@ -192,6 +216,7 @@ int Communicator::owner_of_shard(int shard, int num_shards) const {
 
 template <class T>
 void Communicator::sum_shards_of(std::vector<std::span<T>>& mine, int num_shards, std::span<T> out) {
+  Collective collective(*line_, "a sum over shards");
   THRONG_CHECK(num_shards > 0 && (num_shards & (num_shards - 1)) == 0, "{} shards", num_shards);
   const int first = first_shard(rank(), num_shards), end = first_shard(rank() + 1, num_shards);
   THRONG_CHECK(int(mine.size()) == end - first, "{} shards held, {} owned", mine.size(), end - first);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/base/board.h"
 #include "framework/comm/transport.h"
 
 namespace throng::comm {
@@ -23,11 +24,15 @@ struct WaitEnded : std::exception {
 /// rank; any of them throws PeerFailure when another rank has failed.
 class Communicator {
  public:
-  explicit Communicator(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+  /// A lane's shares the board of the rank.
+  explicit Communicator(std::unique_ptr<Transport> transport, std::shared_ptr<Board> board = std::make_shared<Board>()) : transport_(std::move(transport)), board_(std::move(board)), line_(board_->add()) {}
 
   int rank() const { return transport_->rank(); }
   int size() const { return transport_->size(); }
   Transport& transport() { return *transport_; }
+  /// What this rank is doing, and what the thread that uses this communicator is.
+  const std::shared_ptr<Board>& board() const { return board_; }
+  BoardLine& line() { return *line_; }
   /// Thread-safe, also while another thread waits.
   void set_waits(Waits waits) { waits_ = waits; }
 
@@ -61,7 +66,10 @@ class Communicator {
   void put(int to, std::span<const std::byte> bytes);
   Buffer take(int from);
   /// One message of at most kMaxMessageBytes, of bytes that stay as they are until `settle` has returned; `take_one` waits for it.
-  void put_view(int to, std::span<const std::byte> bytes) { transport_->post_view(to, Channel::kCollective, bytes); }
+  void put_view(int to, std::span<const std::byte> bytes) {
+    line_->totals().sent_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
+    transport_->post_view(to, Channel::kCollective, bytes);
+  }
   Buffer take_one(int from) { return wait_message(from); }
   /// Returns when no view that this rank has put is still needed.
   void settle();
@@ -75,6 +83,8 @@ class Communicator {
   void broadcast_bytes(Buffer& bytes, int root);
 
   std::unique_ptr<Transport> transport_;
+  std::shared_ptr<Board> board_;
+  std::shared_ptr<BoardLine> line_;
   std::atomic<Waits> waits_ = Waits::kAtOnce;
 };
 

@@ -67,7 +67,7 @@ class Lanes::LaneTransport : public Transport {
 
 Lanes::Lanes(Communicator& base, int num_lanes) : shared_(base.transport()) {
   THRONG_CHECK(num_lanes > 0 && num_lanes <= kMostLanes, "{} lanes", num_lanes);
-  for (int k = 0; k < num_lanes; ++k) lanes_.push_back(std::make_unique<Communicator>(std::make_unique<LaneTransport>(shared_, k)));
+  for (int k = 0; k < num_lanes; ++k) lanes_.push_back(std::make_unique<Communicator>(std::make_unique<LaneTransport>(shared_, k), base.board()));
 }
 
 void Lanes::fail(const Error& error) {

@@ -58,6 +58,7 @@ void DatasetWriter::write(int64_t partition, const Batch& rows) {
 }
 
 void DatasetWriter::write_piece(const Batch& rows) {
+  Activity writing(comm_.line(), Doing::kWriting, "its dataset");
   if (!part_) part_ = std::make_unique<PartFile>(folder_, fmt::format("part-{:05}.h5", partition_), schema_, storage_);
   places_[partition_].pieces.push_back(part_->append(rows));
 }
@@ -123,6 +124,7 @@ void DatasetWriter::write_virtual(const Manifest& manifest) const {
 void DatasetWriter::end_part() {
   cutter_.finish();
   if (!part_) return;
+  Activity writing(comm_.line(), Doing::kWriting, "its dataset");
   part_->close();
   part_.reset();
 }
@@ -141,6 +143,7 @@ std::string DatasetWriter::keep() {
 
 Manifest DatasetWriter::commit(int64_t num_partitions, const std::string& step_key) {
   end_part();
+  Activity writing(comm_.line(), Doing::kWriting, "its dataset");
   const auto all = comm_.gather(comm_.rank() == 0 ? "" : keep());
   Manifest whole;
   std::string text;

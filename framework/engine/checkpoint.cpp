@@ -43,6 +43,7 @@ json ranges(std::vector<int64_t> numbers) {
 }  // namespace
 
 uint64_t CheckpointFolder::save(const Checkpoint& checkpoint, const WaitingRows& rows) {
+  Activity writing(comm_.line(), Doing::kWriting, "a checkpoint");
   if (comm_.rank() == 0) make_folder(path_);
   comm_.barrier();
   ++generation_;

@@ -48,7 +48,8 @@ void StreamPath::begin_round() {
   }
   owed_ = expected_ = received_ = 0;
   counts_.assign(peers_.size(), 0);
-  awaited_counts_ = for_children(comm_.rank(), comm_.size(), [](int) {});
+  awaited_counts_.clear();
+  for_children(comm_.rank(), comm_.size(), [&](int child) { awaited_counts_.push_back(child); });
   counts_sent_ = sums_known_ = false;
 }
 
@@ -58,8 +59,12 @@ void StreamPath::send(int to, int64_t partition, Buffer block) {
   else if (++unsent_ % kBlocksBetweenPolls) return;
   while (progress()) {
   }
-  while (queued_ > memory_.share_bytes())
-    if (!progress()) comm_.transport().idle();
+  Activity wait(comm_.line());
+  for (uint64_t spins = 0; queued_ > memory_.share_bytes();)
+    if (!progress()) {
+      tell_wait(wait, spins);
+      comm_.transport().idle();
+    }
   if (since_reaped_ > memory_.share_bytes() / 4) comm_.transport().bytes_in_flight(), since_reaped_ = 0;
 }
 
@@ -122,6 +127,7 @@ void StreamPath::post(int to, Buffer message, Trailer trailer) {
   trailer.number = peers_[size_t(to)].next_to++;
   trailer.exchange = exchange_;
   append_bytes(message, &trailer, sizeof trailer);
+  comm_.line().totals().sent_bytes.fetch_add(message.size(), std::memory_order_relaxed);
   comm_.transport().post(to, channel_of(exchange_), std::move(message));
 }
 
@@ -133,6 +139,7 @@ bool StreamPath::progress() {
   Peer& peer = peers_[size_t(from)];
   Incoming incoming{{}, std::move(arrived->message)};
   incoming.cost = incoming.bytes.size();
+  comm_.line().totals().received_bytes.fetch_add(incoming.cost, std::memory_order_relaxed);
   THRONG_CHECK(incoming.cost >= sizeof(Trailer), "rank {} sent a message of {} bytes to exchange {}", from, incoming.cost, exchange_);
   std::memcpy(&incoming.trailer, incoming.bytes.data() + incoming.cost - sizeof(Trailer), sizeof(Trailer));
   incoming.bytes.resize(incoming.cost - sizeof(Trailer));
@@ -174,9 +181,8 @@ bool StreamPath::control(int from, const Incoming& incoming) {
       if (incoming.trailer.kind == Kind::kSums) {
         take_sums(numbers);
       } else {
-        THRONG_CHECK(awaited_counts_ > 0, "rank {} sent its counts of exchange {} twice", from, exchange_);
+        THRONG_CHECK(std::erase(awaited_counts_, from) == 1, "rank {} sent its counts of exchange {} twice", from, exchange_);
         for (size_t r = 0; r < numbers.size(); ++r) counts_[r] += numbers[r];
-        --awaited_counts_;
       }
       return true;
     }
@@ -269,6 +275,27 @@ void StreamPath::serve_waiting() {
 
 void StreamPath::note_peak() { peak_ = std::max(peak_, queued_ + owed_ + held_ + assembling_); }
 
+// The rank that what this one waits for must come from; -1 where that is not known.
+int StreamPath::blocking_peer() const {
+  auto first = [&](auto&& is) {
+    const auto peer = std::find_if(peers_.begin(), peers_.end(), is);
+    return peer == peers_.end() ? -1 : int(peer - peers_.begin());
+  };
+  if (queued_ > 0) return first([](const Peer& p) { return !p.queue.empty(); });
+  if (!awaited_counts_.empty()) return awaited_counts_.front();
+  if (!sums_known_) return comm_.rank() == 0 ? -1 : parent_of(comm_.rank());
+  if (!waiting_.empty()) return waiting_.front();
+  if (received_ < expected_) return first([](const Peer& p) { return p.filled > 0; });
+  return first([](const Peer& p) { return p.owed > p.uncredited; });
+}
+
+void StreamPath::tell_wait(Activity& wait, uint64_t& spins) {
+  if (!wait.begun()) wait.begin(Doing::kExchange, "", -1, int64_t(exchange_));
+  if (spins++ % 256) return;
+  wait.set_peer(blocking_peer());
+  comm_.line().set_queues(queued_, owed_, held_ + assembling_);
+}
+
 bool StreamPath::drain(bool done) {
   for (int d = 1; d < comm_.size(); ++d) {
     const int to = (comm_.rank() + d) % comm_.size();
@@ -277,11 +304,17 @@ bool StreamPath::drain(bool done) {
     peer.queue.push_back({Kind::kBatch, 0, std::exchange(peer.batch, Buffer())});
     push(to);
   }
-  for (;;) {
-    if (queued_ == 0 && awaited_counts_ == 0 && !counts_sent_) send_counts();
-    if (sums_known_ && received_ == expected_ && credits_to_come_ == 0 && waiting_.empty()) break;
-    if (!progress()) comm_.transport().idle();
+  {
+    Activity wait(comm_.line());
+    for (uint64_t spins = 0;;) {
+      if (queued_ == 0 && awaited_counts_.empty() && !counts_sent_) send_counts();
+      if (sums_known_ && received_ == expected_ && credits_to_come_ == 0 && waiting_.empty()) break;
+      if (progress()) continue;
+      tell_wait(wait, spins);
+      comm_.transport().idle();
+    }
   }
+  comm_.line().set_queues(0, 0, 0);
   // Blocks of the next round wait until every rank has those of this one: no message is left in the network.
   const bool all_done = comm_.allreduce(done ? 1 : 0, comm::Op::kMin) == 1;
   comm_.transport().bytes_in_flight();

@@ -69,6 +69,9 @@ class StreamPath : public ExchangePath {
   bool consume(int from, Incoming& incoming);
   void serve_waiting();
   void note_peak();
+  /// Tells the board that this rank waits here, and for whom; `spins` counts the calls of one wait.
+  void tell_wait(Activity& wait, uint64_t& spins);
+  int blocking_peer() const;
 
   comm::Communicator& comm_;
   const uint64_t exchange_;
@@ -79,7 +82,7 @@ class StreamPath : public ExchangePath {
   std::vector<Peer> peers_;
   std::deque<int> waiting_;  // ranks in whose turn a long block comes
   std::vector<uint64_t> counts_;   // of the round: messages to each rank, from here and from the ranks below in the tree
-  int awaited_counts_ = 0;         // of ranks below
+  std::vector<int> awaited_counts_;  // from these ranks below
   bool counts_sent_ = false, sums_known_ = false;
   uint64_t expected_ = 0, received_ = 0, credits_to_come_ = 0;  // of the round
   uint64_t queued_ = 0, owed_ = 0, held_ = 0, assembling_ = 0, since_reaped_ = 0, unsent_ = 0, peak_ = 0;

@@ -175,7 +175,11 @@ void Executor::run_task(Lane& lane, size_t index) {
   record.id = node.step.id, record.op = node.step.op, record.key = task.key;
   reset_peak_resident();
   Stopwatch watch;
-  auto progress = [&](const std::string& text, double fraction, int64_t rows) { tell({node.step.id, node.step.op, text, fraction, rows, watch.seconds()}); };
+  comm.line().set_step(node.step.id, node.step.op);  // stays where the step fails
+  auto progress = [&](const std::string& text, double fraction, int64_t rows) {
+    comm.line().set_progress(text, fraction, rows);
+    tell({node.step.id, node.step.op, text, fraction, rows * comm.size(), watch.seconds()});
+  };
   progress("", 0, 0);
   TaskRun run(state_, lane, task, record, progress);
   run.run();
@@ -185,6 +189,7 @@ void Executor::run_task(Lane& lane, size_t index) {
     finish(index, record, false);
   }
   comm.barrier();
+  comm.line().set_step("", "");
 }
 
 }  // namespace throng::engine

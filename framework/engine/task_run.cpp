@@ -92,7 +92,7 @@ data::Manifest TaskRun::write(size_t s, const std::vector<int64_t>& finished, co
       last = at.partition;
       rows += batch.num_rows();
       writer.write(at.partition, conform(batch, schema, node_.step.id));
-      tell_("", at.fraction, rows * lane_.comm.size());
+      tell_("", at.fraction, rows);
     };
   };
   StagePass stage_pass = pass(stage);
@@ -132,7 +132,7 @@ void TaskRun::send(size_t s, const std::vector<int64_t>& finished) {
       rows += sent->rows;
       counts_.add_hitters(stage.tail_node, stage.tail_input, at.partition, sent->hitters);
       for (auto& [target, block] : sent->blocks) exchange.send(target, std::move(block));
-      tell_("shuffling", 0.5 * at.fraction, rows * lane_.comm.size());
+      tell_("shuffling", 0.5 * at.fraction, rows);
     };
   };
   uint64_t counted = 0;

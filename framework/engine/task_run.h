@@ -15,7 +15,7 @@ namespace throng::engine {
 /// Collective, as a whole: every rank makes it, runs it, and finishes it. One thread.
 class TaskRun {
  public:
-  /// Told of what it does: a text, the fraction of this rank's work, rows so far.
+  /// Told of what it does: a text, the fraction of this rank's work, its rows so far.
   using Tell = std::function<void(const std::string& text, double fraction, int64_t rows)>;
   /// `record` takes what the task measured and wrote.
   TaskRun(RankState& state, Lane& lane, const Task& task, StepRecord& record, Tell tell);

@@ -82,6 +82,7 @@ Checkpoints::~Checkpoints() {
 }
 
 void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables) {
+  Activity copying(comm.line(), Doing::kWriting, "a checkpoint");
   finish(comm);
   auto store = std::make_shared<data::ArrayStore>();
   for (size_t i = 0; i < optimizer.state().size(); ++i) {
@@ -134,6 +135,7 @@ void Checkpoints::look(comm::Communicator& comm) {
 }
 
 void Checkpoints::finish(comm::Communicator& comm) {
+  Activity writing(comm.line(), Doing::kWriting, "a checkpoint");
   if (writing_.valid()) writing_.get();
   comm.barrier();
   const std::string tag = std::exchange(waiting_, "");

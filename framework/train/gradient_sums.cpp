@@ -170,6 +170,7 @@ struct GradientSums::State {
   }
 
   void sum_bucket(const Slice& bucket, uint32_t number) {
+    Collective collective(comm.line(), "the sum of gradients");
     const int me = comm.rank(), ranks = comm.size();
     for (const Node& node : nodes[size_t(me)]) fold(node, bucket.begin, bucket.end);
     for (int d = 1; d < ranks; ++d) {
@@ -349,6 +350,7 @@ const std::vector<nn::Slice>& GradientSums::slices(int rank) const { return stat
 std::span<float> GradientSums::sum() { return state_->gradients[0]; }
 
 void GradientSums::share(std::span<float> values) {
+  Collective collective(comm_.line(), "the sharing of weights");
   State& s = *state_;
   const int me = comm_.rank(), ranks = comm_.size();
   const auto of_slices = [&](int rank, const auto& visit) {

@@ -8,11 +8,13 @@
 #include <cstdlib>
 #include <future>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cluster/heartbeat/heartbeat.h"
 #include "cluster/launch/ending.h"
 #include "cluster/launch/local.h"
+#include "cluster/telemetry/recorder.h"
 #include "framework/base/stop_signal.h"
 #include "framework/comm/mpi_backend.h"
 #include "framework/comm/threads_backend.h"
@@ -26,13 +28,14 @@ namespace {
 std::mutex run_directory_mutex;
 std::filesystem::path run_directory;
 
+std::filesystem::path noted_run_directory() {
+  std::lock_guard lock(run_directory_mutex);
+  return run_directory;
+}
+
 // In a thread of its own, given up after a while: the folder may lie on the host that is gone.
 void leave_line_in_log(const std::string& line) {
-  std::filesystem::path path;
-  {
-    std::lock_guard lock(run_directory_mutex);
-    path = run_directory;
-  }
+  const std::filesystem::path path = noted_run_directory();
   if (path.empty()) return;
   auto written = std::make_shared<std::promise<void>>();
   auto future = written->get_future();
@@ -59,10 +62,12 @@ class Reporter {
   bool reported_ = false;
 };
 
-// Collective. Null where there is one rank, or rank 0 cannot or shall not.
-std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, double timeout, Reporter& reporter) {
+// Collective. Null where there is one rank, or rank 0 cannot. `recorder`: rank 0's, which outlives it.
+std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, double timeout, Reporter& reporter, telemetry::Recorder* recorder) {
   if (comm.size() == 1) return {};
-  heartbeat::Options options{.rank = comm.rank(), .num_ranks = comm.size(), .timeout_seconds = timeout};
+  heartbeat::Options options{.rank = comm.rank(), .num_ranks = comm.size(), .timeout_seconds = timeout, .on_silence = {}, .warn = {}};
+  options.report = [rank = comm.rank(), board = comm.board()] { return telemetry::RankReport::of(rank, *board).to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); };
+  if (recorder) options.on_report = [recorder](int rank, const std::string& report) { recorder->take(rank, report); };
   options.warn = [](const std::string& text) { std::fprintf(stderr, "throng: warning: %s\n", text.c_str()); };
   options.on_silence = [&reporter, rank = comm.rank()](const Error& error) {
     reporter.report(error);
@@ -72,7 +77,7 @@ std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, 
   };
   std::unique_ptr<heartbeat::Heartbeat> heartbeat;
   std::string invitation;
-  if (comm.rank() == 0 && timeout > 0) {
+  if (comm.rank() == 0) {
     try {
       heartbeat = std::make_unique<heartbeat::Heartbeat>(options);
       invitation = heartbeat->invitation();
@@ -80,7 +85,7 @@ std::unique_ptr<heartbeat::Heartbeat> start_heartbeat(comm::Communicator& comm, 
       options.warn(e.message() + "; going on without them");
     }
   }
-  comm.broadcast(invitation);  // rank 0's wish counts: the ranks may have been started with different flags
+  comm.broadcast(invitation);  // with rank 0's timeout: the ranks may have been started with different flags
   if (comm.rank() != 0 && !invitation.empty()) heartbeat = std::make_unique<heartbeat::Heartbeat>(options, invitation);
   return heartbeat;
 }
@@ -100,7 +105,7 @@ void add_host_flags(CLI::App& command, std::string& hosts, std::string& hostfile
   auto* list = command.add_option("--hosts", hosts, "hosts to run on, such as a,b, or a:2,b:4 with the ranks on each; rank 0 is on the first");
   command.add_option("--hostfile", hostfile, "mpirun's file of hosts, a line 'HOST slots=N' each")->excludes(list)->check(CLI::ExistingFile);
   command.add_option("--mpi-args", mpi_args, "further arguments of mpirun or srun, such as \"--mca btl_tcp_if_include eth0\"");
-  command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: no heartbeats)");
+  command.add_option("--hang-timeout", hang_timeout, "end when a host was silent for so long (default 60s; 0: never)");
 }
 
 void RankOptions::add_to(CLI::App& command) {
@@ -122,10 +127,15 @@ int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arg
     launch::end_when_orphaned();
     Reporter reporter;
     bool launched = std::getenv("THRONG_ERROR_FILE") != nullptr;
+    std::unique_ptr<telemetry::Recorder> recorder;    // rank 0's
     std::unique_ptr<heartbeat::Heartbeat> heartbeat;  // until MPI has been finalised, which a cut link would also hold up
     return comm::run_on_mpi(
         [&](comm::Communicator& comm) {
-          heartbeat = start_heartbeat(comm, timeout, reporter);
+          if (comm.rank() == 0) {
+            recorder = std::make_unique<telemetry::Recorder>(comm.size(), noted_run_directory);
+            recorder->watch(0, comm.board());
+          }
+          heartbeat = start_heartbeat(comm, timeout, reporter, recorder.get());
           try {
             body(comm);
           } catch (const Error& e) {
@@ -150,7 +160,11 @@ int run_on_ranks(const RankOptions& options, const std::vector<std::string>& arg
     return launch::run_local(command, {options.num_ranks, options.hosts, options.hostfile, options.mpi_args});
   }
   catch_stop_signals();
-  comm::run_on_threads(std::max(1, options.num_ranks), body);
+  telemetry::Recorder recorder(std::max(1, options.num_ranks), noted_run_directory);
+  comm::run_on_threads(std::max(1, options.num_ranks), [&](comm::Communicator& comm) {
+    recorder.watch(comm.rank(), comm.board());
+    body(comm);
+  });
   return 0;
 }
 

@@ -19,7 +19,7 @@ struct RankOptions {
   int threads = 1;
   std::string backend = "auto";                 ///< auto, mpi, threads
   std::string hosts, hostfile, mpi_args;        ///< see launch::LocalOptions
-  std::string hang_timeout = "60s";             ///< silence after which a host is given up; 0: no heartbeats
+  std::string hang_timeout = "60s";             ///< silence after which a host is given up; 0: never
 
   /// Adds the flags about ranks, hosts and heartbeats.
   void add_to(CLI::App& command);

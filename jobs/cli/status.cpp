@@ -2,10 +2,13 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cluster/launch/look.h"
 #include "framework/base/units.h"
 #include "framework/engine/run_directory.h"
+#include "cluster/telemetry/explain.h"
+#include "cluster/telemetry/recorder.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/outlook_text.h"
 
@@ -34,6 +37,26 @@ std::vector<std::string> lines_of_steps(const json& state) {
   return lines;
 }
 
+// What the ranks do, or did when they were last heard of.
+std::vector<std::string> lines_of_ranks(const Outlook& o) {
+  telemetry::RanksFile file = telemetry::read_ranks(o.submission.run);
+  const bool running = o.state == launch::State::kRunning;
+  if (file.ranks.empty() || !(running || o.state == launch::State::kFailed)) return {};
+  uint64_t sum = 0, most = 0;
+  std::set<std::string> hosts;
+  std::set<std::pair<std::string, int>> processes;
+  for (auto& r : file.ranks) {
+    hosts.insert(r.host);
+    if (running) r.age_seconds += file.age_seconds;
+    if (!processes.insert({r.host, r.pid}).second) continue;  // ranks of one process
+    sum += r.resident_bytes, most = std::max(most, r.resident_bytes);
+  }
+  std::vector<std::string> lines{fmt::format("  {} on {}, {} resident{}{}", file.num_ranks == 1 ? "1 rank" : fmt::format("{} ranks", file.num_ranks), hosts.size() == 1 ? *hosts.begin() : fmt::format("{} hosts", hosts.size()), format_bytes(sum),
+                                             processes.size() > 1 ? fmt::format(", at most {} in one", format_bytes(most)) : "", running ? "" : "; when they were last heard of, at " + file.updated + ":")};
+  for (const auto& line : telemetry::explain(file.ranks)) lines.push_back("  " + line);
+  return lines;
+}
+
 void print_outlook(const Outlook& o) {
   const auto& s = o.submission;
   std::printf("%s  %s%s\n", s.job.c_str(), state_name(o.state).c_str(), o.detail.empty() ? "" : (" (" + o.detail + ")").c_str());
@@ -48,6 +71,9 @@ void print_outlook(const Outlook& o) {
   const auto lines = lines_of_steps(engine::RunDirectory(s.run).state());
   if (!lines.empty()) std::printf("\n");
   for (const auto& line : lines) std::printf("%s\n", line.c_str());
+  const auto of_ranks = lines_of_ranks(o);
+  if (!of_ranks.empty()) std::printf("\n");
+  for (const auto& line : of_ranks) std::printf("%s\n", line.c_str());
 }
 
 int status(const NamedRun& options) {
@@ -55,6 +81,11 @@ int status(const NamedRun& options) {
   if (!options.json) return print_outlook(o), 0;
   json j = json_of(o);
   j["progress"] = engine::RunDirectory(o.submission.run).state();
+  const auto ranks = telemetry::read_ranks(o.submission.run);
+  j["ranks"] = json::array();
+  for (const auto& r : ranks.ranks) j["ranks"].push_back(r.to_json());
+  j["ranks_age_seconds"] = ranks.age_seconds;
+  j["ranks_explained"] = telemetry::explain(ranks.ranks);
   return std::printf("%s\n", j.dump(1).c_str()), 0;
 }
 

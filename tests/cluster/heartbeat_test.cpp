@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -134,6 +135,33 @@ TEST(Heartbeat, RanksThatSayGoodbyeAreNotMissed) {
   }
   std::this_thread::sleep_for(std::chrono::seconds(3));
   EXPECT_FALSE(first.silent()) << first.silence;
+}
+
+TEST(Heartbeat, ReportsReachRankZeroWhole) {
+  std::mutex mutex;
+  std::map<int, std::vector<std::string>> heard;
+  Options options{.rank = 0, .num_ranks = 3, .timeout_seconds = 0};
+  options.warn = [](const std::string&) {};
+  options.on_silence = [](const Error& e) { ADD_FAILURE() << e.text(); };
+  options.on_report = [&](int rank, const std::string& report) {
+    std::lock_guard lock(mutex);
+    heard[rank].push_back(report);
+  };
+  Heartbeat first(options);
+  // In pieces of 256 bytes, with the letters of a beat and a goodbye in it; the second is longer than any may be, but for its first time.
+  Relay relay(Invitation::unpack(first.invitation()).port);
+  const std::string whole = "{\"text\": \"" + std::string(5000, 'x') + "...\"}", longer = "{" + std::string(100000, 'y') + "}";
+  std::atomic<int> asked = 0;
+  Options one = options, two = options;
+  one.rank = 1, two.rank = 2;
+  one.report = [&] { return whole; };
+  two.report = [&] { return ++asked == 1 ? longer : std::string("{\"a\": 1}"); };
+  Heartbeat second(one, through(relay, first.invitation())), third(two, first.invitation());
+  EXPECT_TRUE(eventually([&] { return std::lock_guard(mutex), heard[1].size() >= 2 && !heard[2].empty(); }));
+  EXPECT_EQ(first.num_watched(), 2) << "an x in a report is no goodbye";
+  std::lock_guard lock(mutex);
+  for (const auto& report : heard[1]) EXPECT_EQ(report, whole);
+  for (const auto& report : heard[2]) EXPECT_EQ(report, "{\"a\": 1}");
 }
 
 TEST(Heartbeat, ACutLinkIsNoticedOnBothSides) {

@@ -1,7 +1,9 @@
 // The conformance suite on ranks as threads, and how failures end.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <thread>
 
 #include "framework/base/clock.h"
 #include "framework/comm/threads_backend.h"
@@ -26,6 +28,30 @@ TEST_P(ThreadsConformance, HostMemory) {
 }
 TEST_P(ThreadsConformance, AllToAll) {
   run_on_threads(GetParam(), [](Communicator& comm) { conformance::all_to_all(comm, comm.size() == 2 || comm.size() == 3); });
+}
+
+TEST(ThreadsBoard, AWaitingRankSaysForWhom) {
+  std::array<std::shared_ptr<Board>, 3> boards;
+  run_on_threads(3, [&](Communicator& comm) {
+    comm.line().set_step("s", "op");
+    boards[size_t(comm.rank())] = comm.board();
+    comm.barrier();
+    if (comm.rank() == 1) {
+      auto waits = [&](int rank, const char* what, int peer) {
+        const auto s = boards[size_t(rank)]->snapshot().at(0);
+        return s.doing == Doing::kCollective && s.what == what && s.peer == peer;
+      };
+      while (!waits(2, "an allreduce", 0) || !waits(0, "an allreduce", 1)) std::this_thread::yield();
+    }
+    EXPECT_EQ(comm.allreduce(comm.rank()), 3);
+    EXPECT_EQ(comm.board()->snapshot().at(0).doing, Doing::kComputing);
+    comm.barrier();
+    EXPECT_GT(comm.board()->totals().sent_bytes, 0);
+    EXPECT_GT(comm.board()->totals().received_bytes, 0);
+    if (comm.rank() != 1) {
+      EXPECT_GT(comm.board()->totals().collective_wait_us, 0);
+    }
+  });
 }
 
 TEST_P(ThreadsConformance, OneFailureEndsEveryRankPromptly) {

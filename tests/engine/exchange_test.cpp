@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -24,6 +25,36 @@ Buffer block_of(uint64_t id, size_t n) {
 bool intact(const Buffer& b, uint64_t& id) {
   std::memcpy(&id, b.data(), 8);
   return b == block_of(id, b.size() - 8);
+}
+
+TEST(Exchange, AWaitingRankSaysForWhom) {
+  testing::TemporaryFolder folder;
+  std::array<std::shared_ptr<Board>, 3> boards;
+  comm::run_on_threads(3, [&](comm::Communicator& comm) {
+    comm.line().set_step("s", "op");
+    boards[size_t(comm.rank())] = comm.board();
+    MemoryBudget budget(1 << 20);
+    SpillQuota quota;
+    Buckets buckets({budget, quota, folder / "spill"});
+    Exchange exchange(comm, 3, 7, buckets);
+    auto waits = [&](int rank, int peer) {
+      const auto all = boards[size_t(rank)]->snapshot();
+      return !all.empty() && all[0].doing == Doing::kExchange && all[0].exchange == 7 && all[0].peer == peer;
+    };
+    if (comm.rank() == 1) {
+      while (!waits(0, 1) || !waits(2, 1)) std::this_thread::yield();  // for its counts, and for credit
+      EXPECT_GT(boards[2]->snapshot()[0].queued + boards[2]->snapshot()[0].unconfirmed, 0);
+    }
+    if (comm.rank() == 2) {  // more than its credit: it waits to send
+      for (int k = 0; k < 300; ++k) exchange.send(1, block_of(uint64_t(k), 4000));
+    }
+    exchange.finish();
+    EXPECT_EQ(comm.line().snapshot().doing, Doing::kComputing);
+    EXPECT_EQ(comm.line().snapshot().unconfirmed, 0);
+    if (comm.rank() == 1) {
+      EXPECT_GE(comm.board()->totals().received_bytes, 300 * 4000);
+    }
+  });
 }
 
 // Sends `num_blocks` from each rank and returns the bytes spilled on all ranks.
