@@ -15,18 +15,19 @@ std::string escaped(const std::string& value) {
 
 }  // namespace
 
-std::string prometheus_text(const std::string& run, const std::vector<RankReport>& reports) {
+std::string prometheus_text(const std::vector<RunReports>& runs) {
   std::string text;
-  const std::string run_label = escaped(run);
   auto head = [&](const char* name, const char* type, const char* help) { text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type); };
   auto of_ranks = [&](const char* name, const char* type, const char* help, const std::function<double(const RankReport&)>& value) {
     head(name, type, help);
-    for (const auto& r : reports) text += fmt::format("{}{{run=\"{}\",rank=\"{}\",host=\"{}\"}} {}\n", name, run_label, r.rank, escaped(r.host), value(r));
+    for (const auto& [run, reports] : runs)
+      for (const auto& r : reports) text += fmt::format("{}{{run=\"{}\",rank=\"{}\",host=\"{}\"}} {}\n", name, escaped(run), r.rank, escaped(r.host), value(r));
   };
   auto of_lanes = [&](const char* name, const char* help, const std::function<double(const BoardLine::Snapshot&)>& value) {
     head(name, "gauge", help);
-    for (const auto& r : reports)
-      for (const auto& lane : r.lanes) text += fmt::format("{}{{run=\"{}\",rank=\"{}\",step=\"{}\"}} {}\n", name, run_label, r.rank, escaped(lane.step), value(lane));
+    for (const auto& [run, reports] : runs)
+      for (const auto& r : reports)
+        for (const auto& lane : r.lanes) text += fmt::format("{}{{run=\"{}\",rank=\"{}\",step=\"{}\"}} {}\n", name, escaped(run), r.rank, escaped(lane.step), value(lane));
   };
   of_ranks("throng_rank_resident_bytes", "gauge", "Resident memory of the rank's process.", [](const auto& r) { return double(r.resident_bytes); });
   of_ranks("throng_rank_peak_bytes", "gauge", "Most resident memory since the step began.", [](const auto& r) { return double(r.peak_bytes); });

@@ -85,7 +85,7 @@ class Recorder::Impl {
       json list = json::array();
       for (const auto& r : ranks) list.push_back(r.to_json());
       replace_file(run / "ranks.json", json{{"updated", utc_text()}, {"num_ranks", num_ranks_}, {"ranks", list}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-      replace_file(run / "metrics.prom", prometheus_text(fs::absolute(run).lexically_normal().filename().string(), ranks));
+      replace_file(run / "metrics.prom", prometheus_text({{fs::absolute(run).lexically_normal().filename().string(), ranks}}));
     } catch (const std::exception&) {
     }
   }

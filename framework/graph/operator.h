@@ -49,6 +49,8 @@ class Operator {
   /// Files it reads beside its inputs, which are there when it is bound: their content is part of the step's key, so that a step whose file
   /// has changed is done again, and those behind it.
   virtual std::vector<std::filesystem::path> files() const { return {}; }
+  /// Files and folders beside its datasets that it writes, as the job names them: relative ones are below the run directory.
+  virtual std::vector<std::filesystem::path> targets() const { return {}; }
   /// The input that is a step whose learned state this one uses, and a copy of that step's operator, bound to nothing yet, with the schemas of its inputs: given before `bind`.
   virtual std::optional<size_t> learner_input() const { return {}; }
   virtual void take_learner(std::unique_ptr<CollectiveOperator> learner, std::vector<data::Schema> inputs) { (void)learner, (void)inputs; }

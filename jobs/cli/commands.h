@@ -27,6 +27,7 @@ void add_jobs(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);
 void add_logs(CLI::App& app, Action& action);
 void add_cancel(CLI::App& app, Action& action);
+void add_serve(CLI::App& app, Action& action);
 void add_allocation(CLI::App& app, Action& action);
 void add_apply(CLI::App& app, Action& action, const std::vector<std::string>& arguments);
 

@@ -5,6 +5,7 @@
 
 #include "framework/base/units.h"
 #include "framework/engine/run_directory.h"
+#include "jobs/cli/confine.h"
 #include "jobs/spec/yaml_job.h"
 
 namespace throng::cli {
@@ -14,6 +15,7 @@ void JobOptions::add_to(CLI::App& command) {
   command.add_option("JOB", job, "job file (YAML), or a run directory")->required();
   command.add_option("--set", set, "step.param=value: overrides a parameter (may be repeated)")->take_all()->expected(1)->allow_extra_args(false);
   command.add_option("--plugin", plugins, "shared library with operators of your own (may be repeated)")->expected(1)->allow_extra_args(false)->take_all();
+  command.add_option("--data-root", data_roots, "read no file outside this folder, and write to the run directory's results/ alone; relative paths begin at the first (may be repeated)")->expected(1)->allow_extra_args(false)->take_all()->check(CLI::ExistingDirectory);
   command.add_option_function<uint64_t>("--seed", [this](const uint64_t& s) { seed = s, seed_given = true; }, "seed of all random numbers (default: the job's)");
 }
 
@@ -45,6 +47,7 @@ graph::Job JobOptions::read(graph::Faults& faults) const {
   for (const auto& p : plugins) graph::load_plugin(p);
   graph::Job j = fs::is_directory(job) ? job_of_run(job, faults) : spec::read_job(job, set, faults);
   if (seed_given) j.seed = seed;
+  if (!data_roots.empty()) confine(j, data_roots, faults);
   return j;
 }
 

@@ -14,7 +14,7 @@ namespace throng::cli {
 
 struct JobOptions {
   std::string job;
-  std::vector<std::string> set, plugins;
+  std::vector<std::string> set, plugins, data_roots;
   uint64_t seed = 0;
   bool seed_given = false;
 

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   add_status(app, action);
   add_logs(app, action);
   add_cancel(app, action);
+  add_serve(app, action);
   add_allocation(app, action);
   try {
     app.parse(argc, argv);

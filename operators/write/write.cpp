@@ -32,6 +32,7 @@ class WriteOperator : public graph::CollectiveOperator {
   }
   bool writes_outside() const override { return true; }
   bool uses_mpi() const override { return format_ == "h5"; }
+  std::vector<fs::path> targets() const override { return {params_.path}; }
   bool results_there(const fs::path& run) const override { return fs::exists(target(run)); }
 
   void run(graph::CollectiveContext& context) override {

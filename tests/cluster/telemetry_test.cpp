@@ -110,7 +110,7 @@ TEST(Telemetry, AReportOfThisProcess) {
 }
 
 TEST(Telemetry, MetricsInPrometheusForm) {
-  const std::string text = prometheus_text("a \"run\"\\\n", {whole()});
+  const std::string text = prometheus_text({{"a \"run\"\\\n", {whole()}}});
   EXPECT_THAT(text, HasSubstr("# TYPE throng_rank_sent_bytes_total counter\nthrong_rank_sent_bytes_total{run=\"a \\\"run\\\"\\\\\\n\",rank=\"5\",host=\"n2\"} 30\n"));
   EXPECT_THAT(text, HasSubstr("throng_rank_exchange_wait_seconds_total{run=\"a \\\"run\\\"\\\\\\n\",rank=\"5\",host=\"n2\"} 1.5\n"));
   EXPECT_THAT(text, HasSubstr("throng_step_rows{run=\"a \\\"run\\\"\\\\\\n\",rank=\"5\",step=\"s\"} 123\n"));

@@ -54,7 +54,9 @@ door 'libdeflate\.h' framework/data/deflate
 door 'lz4\.h' framework/base/block_file
 door 'xxhash\.h' framework/base/hash
 door 'CLI/' jobs/cli/
-door 'boost/' cluster/heartbeat/
+door 'boost/' 'cluster/heartbeat/|cluster/service/http_server'
+door 'sqlite3\.h' cluster/service/store
+door 'openssl/' cluster/service/token
 
 expected="CMakeLists.txt CMakePresets.json LICENSE README.md cluster examples framework jobs operators tests"
 have=$(git ls-files | cut -d/ -f1 | grep -v '^\.' | sort -u | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//')

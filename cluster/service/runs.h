@@ -1,0 +1,85 @@
+// The gateway's runs: accepted, waiting for their turn, handed to a launcher, and what has become of them.
+#pragma once
+#include <condition_variable>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cluster/launch/look.h"
+#include "cluster/service/store.h"
+
+namespace throng::service {
+
+struct RunsOptions {
+  std::filesystem::path root;             ///< run directories are below it, by the runs' ids
+  std::string program;                    ///< this one, whose verbs plan and submit
+  std::vector<std::string> data_roots;    ///< what jobs may read, apart from earlier runs
+  std::vector<std::string> launchers = {"local"};  ///< that users may ask for
+  std::string site;                       ///< site profile; empty: the default one
+  int at_once = 1;                        ///< runs on this machine at the same time
+  int most_ranks = 0;                     ///< of a run on this machine; 0: as many as it has processors
+};
+
+/// Why a request cannot be had: an HTTP status, and JSON with `error` and, for a job file, `faults` with their places.
+struct Refusal {
+  int status;
+  nlohmann::json body;
+};
+
+/// A thread hands accepted runs over in the order they came: on this machine `at_once` at a time, others at once. What is accepted is in the
+/// store before its id is told, and whoever hands it over looks first whether that was done before: so that a killed gateway loses none and
+/// starts none twice. Thread-safe. Throws `Refusal`.
+class Runs {
+ public:
+  Runs(RunsOptions options, Store& store);
+  ~Runs();
+
+  /// The plan of a job, as `throng plan --json`, with its `drawing`.
+  nlohmann::json plan(const nlohmann::json& request);
+  /// Accepts a run, and returns its id. With `key`, a second request with the same one gives the same run.
+  std::string submit(const nlohmann::json& request, const std::string& user, const std::string& key);
+  void cancel(const std::string& id);
+  /// Lets a run that has ended otherwise than well go on when its turn comes, from what it has kept.
+  void resume(const std::string& id);
+
+  /// Newest first.
+  nlohmann::json list(int64_t before, int limit);
+  /// All there is to say, but for files and logs.
+  nlohmann::json describe(const std::string& id);
+  /// The run's directory; refuses ids of no run, and where nothing is there yet.
+  std::filesystem::path folder(const std::string& id) const;
+  /// Its graph, as SVG; refuses where it has none yet.
+  std::string drawing(const std::string& id);
+  /// Of the runs that go on.
+  std::string metrics();
+
+ private:
+  struct Words {
+    std::vector<std::string> job, submit;  ///< for plan and submit, and for submit alone
+  };
+  Words words_of(const nlohmann::json& request) const;
+  nlohmann::json checked(const std::string& file, const Words& words, bool estimate) const;
+  StoredRun stored(const std::string& id) const;
+  nlohmann::json summary(const StoredRun& run, const launch::Outlook* outlook) const;
+  bool is_active(const StoredRun& run);
+  bool hand_over(const StoredRun& run);
+  void wake();
+  void loop();
+
+  RunsOptions options_;
+  Store& store_;
+  std::filesystem::path folder_of_jobs_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false, woken_ = false;
+  std::set<std::string> ended_;  // of those handed over: need not be looked at again
+  std::thread thread_;
+};
+
+}  // namespace throng::service
