@@ -30,6 +30,7 @@ constexpr const char* kCodeMark = "throng-code: ";  // begins a line of stderr: 
 constexpr const char* kErrorMark = "throng-error: ";  // begins a line of a rank on another host; what follows is the packed error
 constexpr int kGraceSeconds = 10;                      // for mpirun, after a rank reported an error
 constexpr int kTermSeconds = 15;                        // in an allocation, for ranks after TERM: KILL comes 30 s after it, as Slurm is set up at first
+constexpr double kTellAgainSeconds = 1;
 constexpr size_t kKeptErrorBytes = 1 << 16;
 
 volatile std::sig_atomic_t mpirun_pid = 0, warned = 0, ended_by_signal = 0;
@@ -221,7 +222,7 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   Tail tail;
   char block[4096];
   int status = 0;
-  std::optional<Stopwatch> since_error, since_term;
+  std::optional<Stopwatch> since_error, since_term, since_told;
   bool ended = false, forced = false;
   for (;;) {
     // A process of a host that is cut off may hold the pipe longer than mpirun lives: then only what is there is read.
@@ -237,6 +238,11 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
     if (ended) break;
     ended = ::waitpid(child, &status, WNOHANG) == child;
     if (!since_error && reported_error(error_file, tail.text())) since_error.emplace();
+    // What comes while mpirun starts its ranks reaches none of them: told again and again, which does no harm.
+    if (!ended && (warned || ended_by_signal) && (!since_told || since_told->seconds() > kTellAgainSeconds)) {
+      if (since_told) ::kill(child, SIGUSR1);
+      since_told = Stopwatch();
+    }
     if (options.in_allocation && ended_by_signal && !since_term) since_term.emplace();
     if (since_term && !forced && since_term->seconds() > kTermSeconds) end_after_grace(child, 0), forced = true;
     if (since_error && !forced && since_error->seconds() > 1) end_after_grace(child, kGraceSeconds), forced = true;

@@ -48,6 +48,15 @@ await runs/bad failed
 [ "$(field runs/bad code)" = 3 ]
 
 # Cancelled at a checkpoint; submitted again it goes on.
+# Cancelled while mpirun starts its ranks, who hear of it all the same.
+"$THRONG" submit long.yaml --no-estimate -n 2 --out runs/early >submit.out
+python3 - <<'P'
+import json
+while json.load(open('runs/early/submission.json'))['state'] != 'running': pass
+P
+"$THRONG" cancel runs/early --wait 0 >cancel.out
+await runs/early cancelled
+
 "$THRONG" submit long.yaml --no-estimate -n 2 --out runs/cancelled >submit.out
 under_way runs/cancelled
 refused 2 'is running already' submit long.yaml --no-estimate --out runs/cancelled
@@ -96,7 +105,7 @@ assert second[0]["ended"] <= behind[0]["started"], (second, behind)
 PY
 "$THRONG" jobs >jobs.out
 [ "$(grep -c ' done ' jobs.out)" = 5 ] || { cat jobs.out; exit 1; }
-"$THRONG" jobs --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 8'
+"$THRONG" jobs --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 9'
 
 # Behind one that is still to fail.
 "$THRONG" submit long.yaml --no-estimate --out runs/first >submit.out
