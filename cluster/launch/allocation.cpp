@@ -137,6 +137,7 @@ class Go {
       s.allocations.push_back(a);
       s.state = State::kRunning;
       if (in_slurm) s.id = slurm_id();
+      else if (s.id.empty()) s.id = own_id();  // who started it may not come to write it
       s.reason = s.hint = "", s.code = 0;
     });
     return ours;

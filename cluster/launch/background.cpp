@@ -88,11 +88,16 @@ std::string start_in_background(const std::vector<fs::path>& runs, const std::st
   return fmt::format("{}:{}:{}", host_name(), pid, start_of(pid));
 }
 
+std::string own_id() { return fmt::format("{}:{}:{}", host_name(), ::getpid(), start_of(::getpid())); }
+
 std::optional<bool> is_alive(const std::string& id) {
   const Process p = parse(id);
   if (p.pid <= 0) return false;
   if (p.host != host_name()) return {};
-  return !p.start.empty() && start_of(p.pid) == p.start;
+  const std::string start = start_of(p.pid);
+  std::error_code code;
+  if (start.empty() && std::filesystem::exists(fmt::format("/proc/{}/stat", p.pid), code) && !std::ifstream(fmt::format("/proc/{}/stat", p.pid))) return {};  // no descriptor left to look
+  return !p.start.empty() && start == p.start;
 }
 
 bool signal_process(const std::string& id, int signal) {

@@ -31,7 +31,7 @@ std::string CommandResult::trouble() const {
   return text.empty() ? fmt::format("ended with code {}", code) : text;
 }
 
-CommandResult run_command(const std::vector<std::string>& words, double timeout_seconds) {
+CommandResult run_command(const std::vector<std::string>& words, double timeout_seconds, const std::function<bool()>& given_up) {
   std::vector<char*> arguments;
   for (const auto& w : words) arguments.push_back(const_cast<char*>(w.c_str()));
   arguments.push_back(nullptr);
@@ -49,9 +49,13 @@ CommandResult run_command(const std::vector<std::string>& words, double timeout_
   }
   if (child == 0) {
     ::setpgid(0, 0);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);  // a worker thread may block them
     ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
     ::dup2(output[1], STDOUT_FILENO);
     ::dup2(errors[1], STDERR_FILENO);
+    ::close_range(3, ~0U, 0);  // a socket that listens, say, must not go on with a program that outlives this one
     ::execvp(arguments[0], arguments.data());
     ::dprintf(STDERR_FILENO, "%s cannot be started: %s\n", arguments[0], std::strerror(errno));
     std::_Exit(127);
@@ -65,6 +69,11 @@ CommandResult run_command(const std::vector<std::string>& words, double timeout_
   bool ended = false;
   int status = 0;
   while (!ended || ends[0].fd >= 0 || ends[1].fd >= 0) {
+    if (given_up && given_up()) {
+      ::close(output[0]), ::close(errors[0]);
+      result.timed_out = true;
+      return result;
+    }
     const double left = timeout_seconds - watch.seconds();
     if (left <= 0) {
       result.timed_out = true;

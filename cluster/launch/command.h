@@ -1,5 +1,6 @@
 // Runs another program to its end, with a limit on its time, and keeps what it wrote.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct CommandResult {
   std::string trouble() const;
 };
 
-/// Starts `words` (found on PATH) without input. After `timeout_seconds` it and its children get KILL.
-CommandResult run_command(const std::vector<std::string>& words, double timeout_seconds);
+/// Starts `words` (found on PATH) without input, and without the descriptors of this process. After `timeout_seconds` it and its children get KILL. Where `given_up` becomes
+/// true, it is left to itself, and the result is that of one that took too long.
+CommandResult run_command(const std::vector<std::string>& words, double timeout_seconds, const std::function<bool()>& given_up = {});
 
 }  // namespace throng::launch

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kRefusalsAMinute = 60;
 constexpr size_t kMostFiles = 20000;
+constexpr const char* kReport = "report.html";
 constexpr const char* kChartCode = "/usr/share/javascript/chart.js/chart.min.js";  // Debian's libjs-chart.js, as in the report
 // Nothing from elsewhere, and nothing inline.
 constexpr const char* kPagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -45,12 +46,13 @@ int64_t number_of(const HttpRequest& request, const std::string& name, int64_t o
 
 HttpResponse asset(std::string_view text, const std::string& type) { return {.type = type, .body = std::string(text), .headers = {{"Content-Security-Policy", kPagePolicy}, {"Cache-Control", "no-cache"}}}; }
 
-HttpResponse file_response(const std::filesystem::path& file) {
+// What a browser shows, and does not keep: the report alone, since anyone who submits can write other pages.
+HttpResponse file_response(const std::filesystem::path& file, bool shown) {
   HttpResponse response{.type = content_type_of(file), .body = "", .headers = {{"Content-Security-Policy", kFilePolicy}, {"X-Frame-Options", "SAMEORIGIN"}}};
   response.file = file;
   std::string name = file.filename().string();
   std::replace_if(name.begin(), name.end(), [](char c) { return c < 32 || c == '"' || c == '\\' || c == 127; }, '_');
-  if (!response.type.starts_with("text/html")) response.headers.emplace_back("Content-Disposition", "attachment; filename=\"" + name + "\"");
+  if (!shown) response.headers.emplace_back("Content-Disposition", "attachment; filename=\"" + name + "\"");
   return response;
 }
 
@@ -79,7 +81,7 @@ void Api::add_routes() {
   add_open("/api/v1/health", [](const HttpRequest&, const Names&) { return json_response({{"status", "ok"}}); });
   add_open("/tickets/{ticket}", [this](const HttpRequest&, const Names& names) {
     const auto file = tickets_.take(names[0]);
-    return file ? file_response(*file) : error_response(404, "this address was used, or is too old");
+    return file ? file_response(file->file, file->shown) : error_response(404, "this address was used, or is too old");
   });
 
   add("GET", "/api/v1/me", Role::kViewer, false, [](const HttpRequest& r, const Names&) { return json_response({{"name", r.user}, {"role", r.role}}); });
@@ -111,13 +113,13 @@ void Api::add_routes() {
   add("GET", "/api/v1/runs/{id}/files", Role::kViewer, false, [this](const HttpRequest&, const Names& names) { return json_response({{"files", files_below(runs_.folder(names[0]), kMostFiles)}}); });
   add("GET", "/api/v1/runs/{id}/files/{path}", Role::kViewer, false, [this](const HttpRequest&, const Names& names) {
     const auto file = file_below(runs_.folder(names[0]), names[1]);
-    return file ? file_response(*file) : error_response(404, "the run has no such file");
+    return file ? file_response(*file, names[1] == kReport) : error_response(404, "the run has no such file");
   });
   add("POST", "/api/v1/runs/{id}/tickets", Role::kViewer, false, [this](const HttpRequest& r, const Names& names) {
     const json body = parsed(r);
     if (!body.is_object() || !body.contains("path") || !body["path"].is_string()) throw Refusal{400, {{"error", "'path' is missing"}}};
     const auto file = file_below(runs_.folder(names[0]), body["path"]);
-    return file ? json_response({{"address", "/tickets/" + tickets_.issue(*file)}}, 201) : error_response(404, "the run has no such file");
+    return file ? json_response({{"address", "/tickets/" + tickets_.issue({*file, body["path"] == kReport})}}, 201) : error_response(404, "the run has no such file");
   });
   add("GET", "/api/v1/metrics", Role::kViewer, false, [this](const HttpRequest&, const Names&) { return HttpResponse{.type = "text/plain; version=0.0.4", .body = runs_.metrics(), .headers = {}}; });
 
@@ -174,6 +176,15 @@ const Route* Api::find(const HttpRequest& request, std::vector<std::string>& nam
   return nullptr;
 }
 
+void Api::audit_refusal(const HttpRequest& request, int status) {
+  {
+    std::lock_guard lock(mutex_);
+    if (since_refusals_.seconds() > 60) since_refusals_ = Stopwatch(), refusals_ = 0;
+    if (++refusals_ > kRefusalsAMinute) return;  // a flood of them is cut short
+  }
+  audit(request, request.path.substr(0, 200), status);
+}
+
 void Api::audit(const HttpRequest& request, const std::string& target, int status) { store_.audit({utc_text(), request.user, request.peer, request.method, target, status}); }
 
 std::optional<HttpResponse> Api::gate(HttpRequest& request) {
@@ -185,13 +196,7 @@ std::optional<HttpResponse> Api::gate(HttpRequest& request) {
   std::optional<User> user;
   if (shown.starts_with("Bearer ") && shown.size() < 300) user = store_.user_of_token(shown.substr(7));
   if (!user) {
-    bool noted = false;  // a flood of them is cut short
-    {
-      std::lock_guard lock(mutex_);
-      if (since_refusals_.seconds() > 60) since_refusals_ = Stopwatch(), refusals_ = 0;
-      noted = ++refusals_ <= kRefusalsAMinute;
-    }
-    if (noted) audit(request, request.path.substr(0, 200), 401);
+    audit_refusal(request, 401);
     HttpResponse response = error_response(401, "a token is needed");
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
@@ -199,7 +204,7 @@ std::optional<HttpResponse> Api::gate(HttpRequest& request) {
   request.user = user->name, request.role = role_name(user->role);
   if (!route) return error_response(path_known ? 405 : 404, path_known ? "the method is not offered here" : "there is nothing here");
   if (int(user->role) < int(route->role)) {
-    audit(request, request.path.substr(0, 200), 403);
+    audit_refusal(request, 403);
     return error_response(403, "this needs the role " + role_name(route->role));
   }
   return {};
@@ -218,7 +223,11 @@ HttpResponse Api::answer(const HttpRequest& request) {
   } catch (const Error& e) {
     response = json_response({{"error", e.message()}, {"hint", e.hint()}}, e.fault() == Fault::kJob || e.fault() == Fault::kData ? 409 : 500);
   }
-  if (route->changes) audit(request, request.path.substr(0, 200), response.status);
+  if (route->changes) try {
+      audit(request, request.path.substr(0, 200), response.status);
+    } catch (const Error& e) {  // it is done all the same
+      std::fprintf(stderr, "throng: warning: not in the audit log: %s\n", e.message().c_str());
+    }
   return response;
 }
 

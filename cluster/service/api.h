@@ -32,6 +32,7 @@ class Api {
  private:
   void add_routes();
   const Route* find(const HttpRequest& request, std::vector<std::string>& names, bool& path_known) const;
+  void audit_refusal(const HttpRequest& request, int status);
   void audit(const HttpRequest& request, const std::string& target, int status);
 
   Store& store_;

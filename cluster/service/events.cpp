@@ -15,7 +15,7 @@ constexpr int kQuietCalls = 15;  // then a comment, so that nobody between takes
 std::string event(const std::string& name, const json& data) { return "event: " + name + "\ndata: " + data.dump(-1, ' ', false, json::error_handler_t::replace) + "\n\n"; }
 
 struct Told {
-  json run;
+  json run, lasting;
   uint64_t log_next = 0;
   int quiet = 0;
   bool ended = false;
@@ -32,14 +32,17 @@ std::function<std::optional<std::string>()> event_stream(Runs& runs, const std::
     json run;
     try {
       run = runs.describe(id);
+      run.erase("request");  // long, and told elsewhere
     } catch (const Refusal& r) {
       told->ended = true;
       return event("end", r.body);
     }
     const std::string state = run["state"];
     const bool over = state != "queued" && state != "running";
-    if (run != told->run) text += event("run", run);
-    told->run = std::move(run);
+    json lasting = run;
+    lasting.erase("ranks_age_seconds");
+    if (lasting != told->lasting) text += event("run", run);
+    told->run = std::move(run), told->lasting = std::move(lasting);
     bool more = false;
     if (told->run.contains("allocations")) {
       json piece = piece_of(launch::log_of(runs.folder(id)), told->log_next);

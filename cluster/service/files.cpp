@@ -73,23 +73,23 @@ std::string content_type_of(const fs::path& file) {
   return at == kTypes.end() ? "text/plain; charset=utf-8" : at->second;
 }
 
-std::string Tickets::issue(const fs::path& file) {
+std::string Tickets::issue(Ticket ticket) {
   std::lock_guard lock(mutex_);
   std::erase_if(tickets_, [](const auto& t) { return t.second.age.seconds() > kTicketSeconds; });
-  if (tickets_.size() >= kMostTickets) tickets_.clear();
-  const std::string ticket = random_token();
-  tickets_[ticket] = {file, Stopwatch()};
-  return ticket;
+  if (tickets_.size() >= kMostTickets) tickets_.erase(std::max_element(tickets_.begin(), tickets_.end(), [](const auto& a, const auto& b) { return a.second.age.seconds() < b.second.age.seconds(); }));
+  const std::string name = random_token();
+  tickets_[name] = std::move(ticket);
+  return name;
 }
 
-std::optional<fs::path> Tickets::take(const std::string& ticket) {
+std::optional<Tickets::Ticket> Tickets::take(const std::string& ticket) {
   std::lock_guard lock(mutex_);
   const auto at = tickets_.find(ticket);
   if (at == tickets_.end()) return {};
-  const Ticket found = at->second;
+  Ticket found = std::move(at->second);
   tickets_.erase(at);
   if (found.age.seconds() > kTicketSeconds) return {};
-  return found.file;
+  return found;
 }
 
 }  // namespace throng::service

@@ -26,15 +26,16 @@ std::string content_type_of(const std::filesystem::path& file);
 /// One-time addresses for what a browser opens by itself, which cannot send a token: each names one file for a minute. Thread-safe.
 class Tickets {
  public:
-  std::string issue(const std::filesystem::path& file);
-  /// Nothing where it is none, was used, or is too old.
-  std::optional<std::filesystem::path> take(const std::string& ticket);
-
- private:
   struct Ticket {
     std::filesystem::path file;
-    Stopwatch age;
+    bool shown = false;  ///< by the browser, instead of being kept
+    Stopwatch age = {};
   };
+  std::string issue(Ticket ticket);
+  /// Nothing where it is none, was used, or is too old.
+  std::optional<Ticket> take(const std::string& ticket);
+
+ private:
   std::mutex mutex_;
   std::map<std::string, Ticket> tickets_;
 };

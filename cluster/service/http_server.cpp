@@ -1,11 +1,14 @@
 #include "cluster/service/http_server.h"
 
+#include <fcntl.h>
+
 // One thread runs all handlers of connections, and the queues have their locks; TSan does not know fences.
 #define BOOST_ASIO_DISABLE_FENCED_BLOCK
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/beast.hpp>
 #include <boost/beast/ssl.hpp>
+#include <future>
 #include <set>
 #include <thread>
 
@@ -34,6 +37,7 @@ struct Shared {
   size_t num_streams = 0;
   bool over = false;
   std::set<class Connection*> connections;
+  asio::thread_pool gates{2};  // apart, so that slow answers keep nobody out
   asio::thread_pool pool;
   asio::io_context io{1};  // last: what waits in it holds connections
 
@@ -141,9 +145,10 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
       at = end;
     }
     if (const auto length = parser_->content_length(); length && *length > shared_.options.most_body_bytes) return write(problem(413, "the body of the request is too long"), false);
+    if (shared_.over) return;
     beast::get_lowest_layer(stream_).expires_never();
     auto self = this->shared_from_this();
-    asio::post(shared_.pool, [self]() mutable {
+    asio::post(shared_.gates, [self]() mutable {
       std::optional<HttpResponse> refused;
       try {
         refused = self->shared_.gate(self->request_);
@@ -153,7 +158,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
       back(std::move(self), [refused = std::move(refused)](const auto& self) mutable {
         if (self->shared_.over) return;
         // A body that nobody reads would be taken for the next request.
-        if (refused) return self->write(std::move(*refused), self->parser_->is_done());
+        if (refused) return self->write(std::move(*refused), self->parser_->is_done() && self->parser_->keep_alive());
         self->read_body();
       });
     });
@@ -178,13 +183,14 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
 
   void ask() {
     request_.body = std::move(parser_->get().body());
+    if (shared_.over) return;
     beast::get_lowest_layer(stream_).expires_never();
     auto self = this->shared_from_this();
     asio::post(shared_.pool, [self]() mutable {
       HttpResponse response;
       try {
         response = self->shared_.answer(self->request_);
-      } catch (const std::exception&) {
+      } catch (...) {
         response = problem(500, "the gateway failed");
       }
       back(std::move(self), [response = std::move(response)](const auto& self) mutable {
@@ -275,13 +281,14 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   }
 
   void next_piece() {
+    if (shared_.over) return;
     beast::get_lowest_layer(stream_).expires_never();
     auto self = this->shared_from_this();
     asio::post(shared_.pool, [self]() mutable {
       std::optional<std::string> piece;
       try {
         piece = (*self->streamed_)();
-      } catch (const std::exception&) {
+      } catch (...) {
         // the stream ends
       }
       back(std::move(self), [piece = std::move(piece)](const auto& self) {
@@ -370,19 +377,31 @@ class HttpServer::Impl {
     if (!code) acceptor_.set_option(asio::socket_base::reuse_address(true), code);
     if (!code) acceptor_.bind(at, code);
     if (!code) acceptor_.listen(asio::socket_base::max_listen_connections, code);
+    if (!code) ::fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
     if (code) throw system_error("{} port {} cannot be listened on: {}", o.address, o.port, code.message()).with_hint("another program may have it: choose one with --port");
     accept();
-    thread_ = std::thread([this] { shared_.io.run(); });
+    thread_ = std::thread([this] {
+      for (;;) try {
+          shared_.io.run();
+          return;
+        } catch (const std::exception& e) {  // one connection's: no memory, say
+          std::fprintf(stderr, "throng: warning: a connection failed: %s\n", e.what());
+        }
+    });
   }
 
   ~Impl() {
-    asio::post(shared_.io, [this] {
+    std::promise<void> closed;
+    asio::post(shared_.io, [this, &closed] {
       shared_.over = true;
       error_code ignored;
       acceptor_.close(ignored);
       again_.cancel();
       for (Connection* c : shared_.connections) c->close();
+      closed.set_value();
     });
+    closed.get_future().wait();  // from here on nobody asks the workers for more
+    shared_.gates.join();
     shared_.pool.join();  // what workers post still finds the context
     shared_.io.stop();
     thread_.join();
@@ -412,6 +431,7 @@ class HttpServer::Impl {
     const auto peer = socket.remote_endpoint(failed);
     if (failed) return;
     socket.set_option(tcp::no_delay(true), failed);
+    ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
     const std::string from = peer.address().to_string();
     if (shared_.options.certificate.empty()) std::make_shared<Session<beast::tcp_stream>>(shared_, beast::tcp_stream(std::move(socket)), from)->start();
     else std::make_shared<Session<beast::ssl_stream<beast::tcp_stream>>>(shared_, beast::ssl_stream<beast::tcp_stream>(beast::tcp_stream(std::move(socket)), shared_.tls), from)->start();

@@ -19,7 +19,7 @@ struct HttpOptions {
   double request_seconds = 20;     ///< for a whole request to arrive, and for each piece of a response to be taken
   double idle_seconds = 60;        ///< between requests of a connection
   double stream_seconds = 1;       ///< between the pieces of a stream
-  int workers = 4;                 ///< threads that answer
+  int workers = 8;                 ///< threads that answer
 };
 
 /// One thread moves bytes; `gate` and `answer` are called by workers, several at a time. A request whose head the gate refuses is answered without its body

@@ -22,7 +22,11 @@ using nlohmann::json;
 
 namespace {
 
-constexpr double kPlanSeconds = 120, kSubmitSeconds = 120;
+constexpr double kPlanSeconds = 300, kSubmitSeconds = 900;  // beyond what a slow Slurm and its queries may take
+constexpr double kCancelSeconds = 60;                       // for a checkpoint, then Slurm ends it
+constexpr double kSeenSeconds = 3;
+constexpr int kPlansAtOnce = 2;
+constexpr size_t kHandedAtOnce = 4;
 constexpr auto kLook = std::chrono::seconds(1);  // between looks whether a run's turn has come
 
 // What a request may ask for beside the job: the flag of `throng submit`, and whether it is text or a whole number.
@@ -60,6 +64,9 @@ json faults_of(std::string text, const std::string& file) {
 
 std::string new_id() { return utc_text().substr(0, 10) + "-" + random_token().substr(0, 10); }
 
+// Written by a submission that has not come to its launcher.
+bool is_cut_off(const launch::Submission& s) { return s.id.empty() && s.allocations.empty() && s.state == State::kQueued; }
+
 bool has_folder(const StoredRun& run) { return run.stage == StoredRun::Stage::kHanded || run.stage == StoredRun::Stage::kResumed; }
 
 std::string name_of_stage(const StoredRun& run) {
@@ -83,6 +90,15 @@ json progress_of(const json& state) {
   return {{"done", done}, {"steps", state.contains("order") ? state["order"].size() : state["steps"].size()}, {"now", now}};
 }
 
+constexpr size_t kMostPoints = 500;  // of a curve: more cannot be seen apart
+
+json thinned(const json& points) {
+  if (!points.is_array() || points.size() <= kMostPoints) return points;
+  json few = json::array();
+  for (size_t k = 0; k < kMostPoints; ++k) few.push_back(points[k * (points.size() - 1) / (kMostPoints - 1)]);
+  return few;
+}
+
 // Points of the curves that steps draw while they learn.
 json curves_of(const fs::path& run) {
   json curves = json::object();
@@ -91,7 +107,7 @@ json curves_of(const fs::path& run) {
     const fs::path file = it->path() / "state" / "curve.json";
     std::error_code gone;
     if (!fs::exists(file, gone)) continue;
-    if (const json curve = json::parse(read_file(file), nullptr, false); !curve.is_discarded()) curves[it->path().filename().string()] = curve;
+    if (const json curve = json::parse(read_file(file), nullptr, false); !curve.is_discarded()) curves[it->path().filename().string()] = thinned(curve);
   }
   return curves;
 }
@@ -99,7 +115,9 @@ json curves_of(const fs::path& run) {
 }  // namespace
 
 Runs::Runs(RunsOptions options, Store& store) : options_(std::move(options)), store_(store), folder_of_jobs_(options_.root / ".gateway" / "jobs") {
-  if (options_.most_ranks <= 0) options_.most_ranks = int(std::max(1U, std::thread::hardware_concurrency()));
+  if (options_.most_workers <= 0) options_.most_workers = int(std::max(1U, std::thread::hardware_concurrency()));
+  std::error_code ignored;
+  fs::remove_all(folder_of_jobs_, ignored);  // what a killed gateway left
   make_folder(folder_of_jobs_);
   thread_ = std::thread([this] { loop(); });
 }
@@ -111,6 +129,20 @@ Runs::~Runs() {
   }
   changed_.notify_all();
   thread_.join();
+  for (;;) {
+    decltype(workers_) last;
+    {
+      std::lock_guard lock(mutex_);
+      if (workers_.empty()) break;
+      last.splice(last.begin(), workers_, workers_.begin());
+    }
+    last.front().first.join();
+  }
+}
+
+bool Runs::is_over() {
+  std::lock_guard lock(mutex_);
+  return over_;
 }
 
 Runs::Words Runs::words_of(const json& request) const {
@@ -120,13 +152,13 @@ Runs::Words Runs::words_of(const json& request) const {
   for (const auto& [name, value] : request.items()) {
     if (name == "job" || name == "after") continue;
     const auto text = [&, &key = name, &v = value] {
-      if (!v.is_string()) refuse(400, "'" + key + "' is no text");
+      if (!v.is_string() || v.get_ref<const std::string&>().empty()) refuse(400, "'" + key + "' is no text, or empty");
       return v.get<std::string>();
     };
     if (name == "set") {
       if (!value.is_array()) refuse(400, "'set' is no list");
       for (const auto& one : value) {
-        if (!one.is_string()) refuse(400, "'set' has something else than texts in it");
+        if (!one.is_string() || one.get_ref<const std::string&>().empty()) refuse(400, "'set' has something else than texts in it");
         words.job.push_back("--set=" + one.get<std::string>());
       }
     } else if (name == "seed") {
@@ -141,24 +173,47 @@ Runs::Words Runs::words_of(const json& request) const {
   }
   const std::string launcher = request.value("launcher", "local");
   if (std::find(options_.launchers.begin(), options_.launchers.end(), launcher) == options_.launchers.end()) refuse(400, "'launcher' is '" + launcher + "', which is not offered here");
-  if (launcher == "local" && request.value("ranks_per_node", 1) > options_.most_ranks) refuse(400, fmt::format("'ranks_per_node' is {}; a run here may have {}", request["ranks_per_node"].dump(), options_.most_ranks));
+  if (launcher == "local") {
+    const auto asked = [&](const char* name) { return request.contains(name) && request[name].is_number_integer() ? request[name].get<double>() : 1.0; };
+    if (const double workers = asked("ranks_per_node") * asked("threads"); workers > options_.most_workers) refuse(400, fmt::format("{:.0f} ranks times threads; a run here may have {}", workers, options_.most_workers));
+  }
   for (const auto& root : options_.data_roots) words.job.push_back("--data-root=" + root);
   words.job.push_back("--data-root=" + options_.root.string());
   if (launcher == "slurm" && !options_.site.empty()) words.submit.push_back("--site=" + options_.site);
   return words;
 }
 
-json Runs::checked(const std::string& file, const Words& words, bool estimate) const {
+json Runs::checked(const std::string& file, const Words& words, bool estimate) {
   std::vector<std::string> command{options_.program, "plan", file, "--json"};
   if (!estimate) command.emplace_back("--no-estimate");
   command.insert(command.end(), words.job.begin(), words.job.end());
-  const auto result = launch::run_command(command, kPlanSeconds);
+  const auto result = launch::run_command(command, kPlanSeconds, [this] { return is_over(); });
   if (result.ok()) return json::parse(result.output);
   if (result.timed_out) refuse(504, "the job could not be planned in time");
   throw Refusal{result.code == int(Fault::kJob) || result.code == int(Fault::kData) ? 422 : 500, {{"error", "the job has faults"}, {"faults", faults_of(result.trouble(), file)}}};
 }
 
 namespace {
+
+// A turn among the few that may plan at a time.
+class Turn {
+ public:
+  Turn(std::mutex& mutex, int& taken, int most) : mutex_(mutex), taken_(taken) {
+    std::lock_guard lock(mutex_);
+    if (taken_ >= most) refuse(503, "other jobs are being checked; try again in a moment");
+    ++taken_;
+  }
+  ~Turn() {
+    std::lock_guard lock(mutex_);
+    --taken_;
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::mutex& mutex_;
+  int& taken_;
+};
 
 // A job file for as long as a verb needs it.
 struct JobFile {
@@ -174,6 +229,7 @@ struct JobFile {
 
 json Runs::plan(const json& request) {
   const Words words = words_of(request);
+  const Turn turn(mutex_, num_plans_, kPlansAtOnce);
   const JobFile file(folder_of_jobs_, new_id(), request["job"]);
   json plan = checked(file.path.string(), words, true);
   plan["drawing"] = drawing_of(plan.value("steps", json::array()), folder_of_jobs_);
@@ -181,21 +237,35 @@ json Runs::plan(const json& request) {
 }
 
 std::string Runs::submit(const json& request, const std::string& user, const std::string& key) {
+  if (!key.empty())
+    if (const std::string before = store_.run_of_key(user, key); !before.empty()) return before;
   const Words words = words_of(request);
   if (request.contains("after")) {
     if (!request["after"].is_string()) refuse(400, "'after' is no text");
     if (!store_.run(request["after"])) refuse(422, "'after' names no run");
   }
   StoredRun run;
-  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.request = request.dump();
+  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = request.value("launcher", "local"), run.request = request.dump();
   {
+    const Turn turn(mutex_, num_plans_, kPlansAtOnce);
     const JobFile file(folder_of_jobs_, run.id, request["job"]);
-    // What an earlier run makes is not there yet.
-    run.job = request.contains("after") ? "" : checked(file.path.string(), words, false).at("job").get<std::string>();
+    if (!request.contains("after")) {  // what an earlier run makes is not there yet
+      run.job = checked(file.path.string(), words, false).at("job").get<std::string>();
+      check_words(file.path.string(), run.id, words);
+    }
   }
   const std::string id = store_.add_run(run, key);
   wake();
   return id;
+}
+
+// What the launcher will say of the rest of the request.
+void Runs::check_words(const std::string& file, const std::string& id, const Words& words) {
+  std::vector<std::string> command{options_.program, "submit", file, "--dry-run", "--no-estimate", "--out", (options_.root / id).string()};
+  command.insert(command.end(), words.job.begin(), words.job.end());
+  command.insert(command.end(), words.submit.begin(), words.submit.end());
+  const auto result = launch::run_command(command, kPlanSeconds, [this] { return is_over(); });
+  if (!result.ok()) throw Refusal{422, {{"error", "the run cannot be had"}, {"faults", faults_of(result.trouble(), file)}}};
 }
 
 StoredRun Runs::stored(const std::string& id) const {
@@ -208,10 +278,17 @@ void Runs::cancel(const std::string& id) {
   const StoredRun run = stored(id);
   if (store_.move_stage(id, StoredRun::Stage::kAccepted, StoredRun::Stage::kCancelled)) return;
   if (store_.move_stage(id, StoredRun::Stage::kResumed, StoredRun::Stage::kHanded)) return;
-  if (run.stage != StoredRun::Stage::kHanded && stored(id).stage != StoredRun::Stage::kHanded) refuse(409, "the run is over already");
+  if (stored(id).stage != StoredRun::Stage::kHanded) refuse(409, "the run is over already");
+  if (launch::is_over(look(run).state)) refuse(409, "the run is over already");
+  end(id, run.launcher);
+}
+
+// Slurm's way takes time: its ranks are warned, and come to a checkpoint.
+void Runs::end(const std::string& id, const std::string& launcher) {
   const fs::path folder = options_.root / id;
-  if (launch::is_over(launch::look(folder).state)) refuse(409, "the run is over already");
-  launch::cancel(folder, 0);
+  if (launcher != "slurm") return void(launch::cancel(folder, 0));
+  launch::wish_to_cancel(folder);
+  start("", [this, folder] { launch::run_command({options_.program, "cancel", folder.string(), "--wait", fmt::format("{}", kCancelSeconds)}, kSubmitSeconds, [this] { return is_over(); }); });
 }
 
 void Runs::resume(const std::string& id) {
@@ -219,6 +296,7 @@ void Runs::resume(const std::string& id) {
   const State state = launch::look(options_.root / id).state;
   if (!launch::is_over(state)) refuse(409, "the run goes on already");
   if (state == State::kDone) refuse(409, "the run is done");
+  if (!fs::exists(options_.root / id / "job.yaml")) refuse(409, "the run never came to its folder; submit it again");
   if (!store_.move_stage(id, StoredRun::Stage::kHanded, StoredRun::Stage::kResumed)) refuse(409, "the run waits to go on already");
   wake();
 }
@@ -232,8 +310,7 @@ void Runs::wake() {
 }
 
 json Runs::summary(const StoredRun& run, const Outlook* outlook) const {
-  const json request = json::parse(run.request);
-  json s{{"number", run.number}, {"id", run.id}, {"job", run.job}, {"user", run.user}, {"submitted", run.submitted}, {"launcher", request.value("launcher", "local")}, {"state", name_of_stage(run)}, {"reason", run.note}, {"detail", ""}};
+  json s{{"number", run.number}, {"id", run.id}, {"job", run.job}, {"user", run.user}, {"submitted", run.submitted}, {"launcher", run.launcher}, {"state", name_of_stage(run)}, {"reason", run.note}, {"detail", ""}};
   if (!outlook) {
     if (run.stage == StoredRun::Stage::kAccepted) s["detail"] = "waits for its turn";
     return s;
@@ -277,7 +354,7 @@ json Runs::describe(const std::string& id) {
     s["request"] = json::parse(run.request);
     return s;
   }
-  const Outlook outlook = launch::look(folder);
+  const Outlook outlook = look(run);
   json s = summary(run, &outlook);
   s["request"] = json::parse(run.request);
   s["allocations"] = outlook.submission.to_json()["allocations"];
@@ -287,7 +364,8 @@ json Runs::describe(const std::string& id) {
   s["graph"] = state.is_object() ? state.value("graph", json::array()) : json::array();
   s["order"] = state.is_object() ? state.value("order", json::array()) : json::array();
   s["curves"] = curves_of(folder);
-  const auto ranks = telemetry::read_ranks(folder);
+  auto ranks = telemetry::read_ranks(folder);
+  if (outlook.state == State::kRunning) ranks.age();
   s["num_ranks"] = ranks.num_ranks;
   s["ranks_age_seconds"] = ranks.age_seconds;
   s["rank_reports"] = json::array();
@@ -312,98 +390,171 @@ std::string Runs::drawing(const std::string& id) {
 std::string Runs::metrics() {
   std::vector<telemetry::RunReports> all;
   for (const auto& run : store_.runs(0, 1000)) {
-    if (!has_folder(run) || !is_active(run)) continue;
+    if (!has_folder(run) || look(run).state != State::kRunning) continue;
     auto ranks = telemetry::read_ranks(options_.root / run.id);
+    ranks.age();
     if (!ranks.ranks.empty()) all.emplace_back(run.id, std::move(ranks.ranks));
   }
   return telemetry::prometheus_text(all);
 }
 
-bool Runs::is_active(const StoredRun& run) {
-  {
+// As `launch::look`; Slurm is asked no more than every few seconds.
+Outlook Runs::look(const StoredRun& run) {
+  const bool cached = run.launcher == "slurm";
+  if (cached) {
     std::lock_guard lock(mutex_);
-    if (ended_.contains(run.id)) return false;
+    if (const auto at = seen_.find(run.id); at != seen_.end() && at->second.since.seconds() < kSeenSeconds) return at->second.outlook;
   }
+  Outlook outlook = launch::look(options_.root / run.id);
+  if (cached) {
+    std::lock_guard lock(mutex_);
+    std::erase_if(seen_, [](const auto& s) { return s.second.since.seconds() >= kSeenSeconds; });
+    seen_[run.id] = {outlook, Stopwatch()};
+  }
+  return outlook;
+}
+
+// Of one handed over on this machine.
+bool Runs::is_active(const std::string& id) {
+  const fs::path folder = options_.root / id;
+  std::error_code code;
+  const bool gone = !fs::exists(folder, code) && !code;
   try {
-    if (!launch::is_over(launch::look(options_.root / run.id).state)) return true;
+    if (!gone && !launch::is_over(launch::look(folder).state)) return true;
   } catch (const Error&) {
-    // its folder is gone
+    return true;  // it cannot be read now: its place is kept
   }
-  std::lock_guard lock(mutex_);
-  ended_.insert(run.id);
+  store_.set_ended(id, true);
   return false;
 }
 
-// True where it left the stage of waiting.
-bool Runs::hand_over(const StoredRun& run) {
-  const fs::path folder = options_.root / run.id;
-  const json request = json::parse(run.request);
+// Looks first how far it has come: a gateway may have been killed at any moment, while `throng submit` goes on. Where it cannot be told yet,
+// it is left as it is, for a later pass.
+void Runs::hand_over(const std::string& id) {
+  const auto run = store_.run(id);
+  if (!run) return;
+  using Stage = StoredRun::Stage;
+  const bool resumed = run->stage == Stage::kResumed;
+  if (!resumed && run->stage != Stage::kAccepted) return;  // cancelled since
+  const fs::path folder = options_.root / id;
+  const json request = json::parse(run->request);
+  const auto there = launch::Submission::read(folder);
+  const bool cut_off = there && is_cut_off(*there);
+  if (cut_off && std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(folder / "submission.json")).count() < kSubmitSeconds + 10) return;
+  if (cut_off) launch::cancel(folder, 0);
+  const bool untouched = !there || (there->allocations.empty() && there->id.empty());
+  if (!cut_off && (resumed ? there && !launch::is_over(launch::look(folder).state) : !untouched)) {
+    store_.move_stage(id, run->stage, Stage::kHanded);
+    return;
+  }
+
   std::vector<std::string> command{options_.program, "submit"};
   std::optional<JobFile> file;
-  if (run.stage == StoredRun::Stage::kResumed) {
-    if (!launch::is_over(launch::look(folder).state)) {  // by a gateway that was killed then
-      store_.move_stage(run.id, StoredRun::Stage::kResumed, StoredRun::Stage::kHanded);
-      return true;
-    }
-    command.push_back(folder.string());
-  } else if (const auto there = launch::Submission::read(folder)) {
-    // Handed over before this gateway was started anew, unless that was cut off on its way.
-    const bool cut_off = there->allocations.empty() && there->id.empty();
-    const double age = std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(folder / "submission.json")).count();
-    if (!cut_off) {
-      store_.move_stage(run.id, StoredRun::Stage::kAccepted, StoredRun::Stage::kHanded);
-      return true;
-    }
-    if (!launch::is_over(there->state) && age < kSubmitSeconds + 10) return false;  // it may still be on its way
-    if (!launch::is_over(there->state)) launch::cancel(folder, 0);
+  if (resumed) {
     command.push_back(folder.string());
   } else {
     Words words;
     try {
       words = words_of(request);
     } catch (const Refusal& r) {  // what is offered may have changed
-      store_.set_stage(run.id, StoredRun::Stage::kRefused, r.body.value("error", ""));
-      return true;
+      store_.set_stage(id, Stage::kRefused, r.body.value("error", ""));
+      return;
     }
     if (request.contains("after")) {
       const auto first = store_.run(request["after"]);
-      if (!first || first->stage == StoredRun::Stage::kRefused || first->stage == StoredRun::Stage::kCancelled) {
-        store_.set_stage(run.id, StoredRun::Stage::kRefused, "the run that it was to follow has not run");
-        return true;
+      if (!first || first->stage == Stage::kRefused || first->stage == Stage::kCancelled) {
+        store_.set_stage(id, Stage::kRefused, "the run that it was to follow has not run");
+        return;
       }
-      if (first->stage == StoredRun::Stage::kAccepted) return false;
+      if (first->stage == Stage::kAccepted) return;
       words.submit.push_back("--after=" + (options_.root / first->id).string());
     }
-    file.emplace(folder_of_jobs_, run.id, request["job"]);
+    file.emplace(folder_of_jobs_, id, request["job"]);
     command.push_back(file->path.string());
     command.insert(command.end(), words.job.begin(), words.job.end());
     command.insert(command.end(), words.submit.begin(), words.submit.end());
     command.insert(command.end(), {"--out", folder.string()});
   }
   command.emplace_back("--json");
-  const auto result = launch::run_command(command, kSubmitSeconds);
+  const auto result = launch::run_command(command, kSubmitSeconds, [this] { return is_over(); });
+  if (is_over()) return;  // the next gateway sees how far it came
+  const auto now = launch::Submission::read(folder);
   std::string why;
-  if (!result.ok())
+  if (!result.ok()) {
+    if (now && is_cut_off(*now)) return;
     for (const auto& fault : faults_of(result.trouble(), file ? file->path.string() : "")) why += (why.empty() ? "" : "\n") + fault.value("message", "");
-  if (run.stage == StoredRun::Stage::kResumed) {
+  }
+  const bool begun = result.ok() || (now && (!launch::is_over(now->state) || !now->allocations.empty()));
+  if (resumed || begun) {
+    store_.set_ended(id, false);
+    const bool wanted = store_.move_stage(id, run->stage, Stage::kHanded);  // else it was cancelled in the meantime
+    store_.set_stage(id, Stage::kHanded, resumed ? why : "");
+    if (!wanted && begun) end(id, run->launcher);
+  } else if (store_.move_stage(id, Stage::kAccepted, Stage::kRefused)) {
+    store_.set_stage(id, Stage::kRefused, why);
+  }
+}
+
+// Runs that were cancelled before they were handed over, as it seemed to a gateway that was killed.
+void Runs::recover() {
+  for (const auto& run : store_.runs_in(StoredRun::Stage::kCancelled)) try {
+      const fs::path folder = options_.root / run.id;
+      if (!launch::Submission::read(folder)) continue;
+      store_.set_stage(run.id, StoredRun::Stage::kHanded);
+      if (!launch::is_over(launch::look(folder).state)) end(run.id, run.launcher);
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "throng: warning: run %s: %s\n", run.id.c_str(), e.what());
+    }
+}
+
+// Work that may take long, in a thread of its own; `id`: of a run that it hands over.
+void Runs::start(const std::string& id, const std::function<void()>& work) {
+  std::lock_guard lock(mutex_);
+  for (auto at = workers_.begin(); at != workers_.end();) {
+    if (at->second) at->first.join();
+    at = at->second ? workers_.erase(at) : std::next(at);
+  }
+  auto& place = workers_.emplace_back();
+  place.first = std::thread([this, id, work, &place] {
+    try {
+      work();
+    } catch (const Refusal& r) {
+      std::fprintf(stderr, "throng: warning: run %s: %s\n", id.c_str(), r.body.dump().c_str());
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "throng: warning: run %s: %s\n", id.c_str(), e.what());
+    }
+    std::lock_guard done(mutex_);
+    if (!id.empty()) handing_.erase(id), woken_ = true;
+    place.second = true;
+    changed_.notify_all();
+  });
+}
+
+// Begins to hand over what has its turn.
+void Runs::pass() {
+  auto waiting = store_.runs_in(StoredRun::Stage::kResumed);
+  for (auto& run : store_.runs_in(StoredRun::Stage::kAccepted)) waiting.push_back(std::move(run));
+  std::optional<int> active;  // on this machine
+  for (const auto& run : waiting) {
+    const bool local = run.launcher == "local";
+    if (local && !active) {
+      active = 0;
+      for (const auto& id : store_.unended_here()) *active += is_active(id);
+    }
     {
       std::lock_guard lock(mutex_);
-      ended_.erase(run.id);
+      if (over_ || handing_.size() >= kHandedAtOnce) return;
+      if (handing_.contains(run.id)) continue;
+      const auto here = std::count_if(handing_.begin(), handing_.end(), [](const auto& h) { return h.second; });
+      if (local && *active + here >= options_.at_once) continue;
+      handing_[run.id] = local;
     }
-    if (!store_.move_stage(run.id, StoredRun::Stage::kResumed, StoredRun::Stage::kHanded)) return true;
-    store_.set_stage(run.id, StoredRun::Stage::kHanded, why);
-  } else if (result.ok() || launch::Submission::read(folder)) {
-    if (!store_.move_stage(run.id, StoredRun::Stage::kAccepted, StoredRun::Stage::kHanded)) {  // cancelled in the meantime
-      launch::cancel(folder, 0);
-      store_.set_stage(run.id, StoredRun::Stage::kHanded);
-    }
-  } else {
-    store_.set_stage(run.id, StoredRun::Stage::kRefused, why);
+    start(run.id, [this, id = run.id] { hand_over(id); });
   }
-  return true;
 }
 
 void Runs::loop() {
+  recover();
   for (;;) {
     {
       std::unique_lock lock(mutex_);
@@ -412,23 +563,7 @@ void Runs::loop() {
       if (over_) return;
     }
     try {
-      auto waiting = store_.runs_in(StoredRun::Stage::kResumed);
-      for (auto& run : store_.runs_in(StoredRun::Stage::kAccepted)) waiting.push_back(std::move(run));
-      if (waiting.empty()) continue;
-      int active = 0;
-      bool counted = false;
-      for (const auto& run : waiting) {
-        const bool local = json::parse(run.request).value("launcher", "local") == "local";
-        if (local && !counted) {
-          counted = true;
-          for (const auto& one : store_.runs(0, 10000))
-            if (one.stage == StoredRun::Stage::kHanded && json::parse(one.request).value("launcher", "local") == "local") active += is_active(one);
-        }
-        if (local && active >= options_.at_once) continue;
-        if (hand_over(run) && local) ++active;
-        std::lock_guard lock(mutex_);
-        if (over_) return;
-      }
+      pass();
     } catch (const std::exception& e) {
       std::fprintf(stderr, "throng: warning: %s\n", e.what());
     }

@@ -2,17 +2,19 @@
 #pragma once
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cluster/launch/look.h"
 #include "cluster/service/store.h"
+#include "framework/base/clock.h"
 
 namespace throng::service {
 
@@ -23,7 +25,7 @@ struct RunsOptions {
   std::vector<std::string> launchers = {"local"};  ///< that users may ask for
   std::string site;                       ///< site profile; empty: the default one
   int at_once = 1;                        ///< runs on this machine at the same time
-  int most_ranks = 0;                     ///< of a run on this machine; 0: as many as it has processors
+  int most_workers = 0;                   ///< of a run on this machine, ranks times threads; 0: as many as it has processors
 };
 
 /// Why a request cannot be had: an HTTP status, and JSON with `error` and, for a job file, `faults` with their places.
@@ -32,7 +34,7 @@ struct Refusal {
   nlohmann::json body;
 };
 
-/// A thread hands accepted runs over in the order they came: on this machine `at_once` at a time, others at once. What is accepted is in the
+/// Threads hand accepted runs over in the order they came: on this machine `at_once` at a time, others at once. What is accepted is in the
 /// store before its id is told, and whoever hands it over looks first whether that was done before: so that a killed gateway loses none and
 /// starts none twice. Thread-safe. Throws `Refusal`.
 class Runs {
@@ -64,13 +66,20 @@ class Runs {
     std::vector<std::string> job, submit;  ///< for plan and submit, and for submit alone
   };
   Words words_of(const nlohmann::json& request) const;
-  nlohmann::json checked(const std::string& file, const Words& words, bool estimate) const;
+  nlohmann::json checked(const std::string& file, const Words& words, bool estimate);
+  void check_words(const std::string& file, const std::string& id, const Words& words);
   StoredRun stored(const std::string& id) const;
+  launch::Outlook look(const StoredRun& run);
   nlohmann::json summary(const StoredRun& run, const launch::Outlook* outlook) const;
-  bool is_active(const StoredRun& run);
-  bool hand_over(const StoredRun& run);
+  bool is_active(const std::string& id);
+  void hand_over(const std::string& id);
+  void end(const std::string& id, const std::string& launcher);
+  void recover();
   void wake();
+  void start(const std::string& id, const std::function<void()>& work);
+  void pass();
   void loop();
+  bool is_over();
 
   RunsOptions options_;
   Store& store_;
@@ -78,7 +87,14 @@ class Runs {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool over_ = false, woken_ = false;
-  std::set<std::string> ended_;  // of those handed over: need not be looked at again
+  int num_plans_ = 0;                    // under way
+  std::map<std::string, bool> handing_;  // runs on their way to a launcher; whether on this machine
+  std::list<std::pair<std::thread, bool>> workers_;  // with whether they are through
+  struct Seen {
+    launch::Outlook outlook;
+    Stopwatch since;
+  };
+  std::map<std::string, Seen> seen_;     // of Slurm, which is not asked by each who looks
   std::thread thread_;
 };
 

@@ -91,8 +91,8 @@ Store::Store(const std::filesystem::path& file) : file_(file) {
         "BEGIN IMMEDIATE;"
         "CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, role TEXT NOT NULL, token_hash TEXT NOT NULL UNIQUE, created TEXT NOT NULL);"
         "CREATE TABLE IF NOT EXISTS runs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL, user TEXT NOT NULL, submitted TEXT NOT NULL,"
-        "  request TEXT NOT NULL, key TEXT, stage TEXT NOT NULL, note TEXT NOT NULL DEFAULT '', UNIQUE (user, key));"
-        "CREATE INDEX IF NOT EXISTS runs_by_stage ON runs (stage, number);"
+        "  launcher TEXT NOT NULL, request TEXT NOT NULL, key TEXT, stage TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0, note TEXT NOT NULL DEFAULT '', UNIQUE (user, key));"
+        "CREATE INDEX IF NOT EXISTS runs_by_stage ON runs (stage, ended, launcher, number);"
         "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, user TEXT NOT NULL, peer TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL, status INTEGER NOT NULL);"
         "PRAGMA user_version=" + std::to_string(kVersion) + "; COMMIT;");
   } catch (...) {
@@ -140,9 +140,28 @@ std::string Store::add_run(const StoredRun& run, const std::string& key) {
     Statement before(*this, "SELECT id FROM runs WHERE user = ? AND key = ?");
     if (before.bind(run.user).bind(key).step()) return before.text(0);
   }
-  Statement(*this, "INSERT INTO runs (id, job, user, submitted, request, key, stage) VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?)")
-      .bind(run.id).bind(run.job).bind(run.user).bind(run.submitted).bind(run.request).bind(key).bind(kStages[size_t(run.stage)]).step();
+  Statement(*this, "INSERT INTO runs (id, job, user, submitted, launcher, request, key, stage) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?)")
+      .bind(run.id).bind(run.job).bind(run.user).bind(run.submitted).bind(run.launcher).bind(run.request).bind(key).bind(kStages[size_t(run.stage)]).step();
   return run.id;
+}
+
+std::string Store::run_of_key(const std::string& user, const std::string& key) const {
+  std::lock_guard lock(mutex_);
+  Statement found(*this, "SELECT id FROM runs WHERE user = ? AND key = ?");
+  return found.bind(user).bind(key).step() ? found.text(0) : "";
+}
+
+std::vector<std::string> Store::unended_here() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> ids;
+  Statement found(*this, "SELECT id FROM runs WHERE stage = 'handed' AND ended = 0 AND launcher = 'local'");
+  while (found.step()) ids.push_back(found.text(0));
+  return ids;
+}
+
+void Store::set_ended(const std::string& id, bool ended) {
+  std::lock_guard lock(mutex_);
+  Statement(*this, "UPDATE runs SET ended = ? WHERE id = ?").bind(int64_t{ended}).bind(id).step();
 }
 
 void Store::set_stage(const std::string& id, StoredRun::Stage stage, const std::string& note) {
@@ -156,17 +175,17 @@ bool Store::move_stage(const std::string& id, StoredRun::Stage from, StoredRun::
   return sqlite3_changes(db_) > 0;
 }
 
-#define THRONG_RUN_COLUMNS "SELECT number, id, job, user, submitted, request, stage, note FROM runs "
+#define THRONG_RUN_COLUMNS "SELECT number, id, job, user, submitted, launcher, stage, note, '' FROM runs "
 
 std::vector<StoredRun> Store::read_runs(Statement& found) const {
   std::vector<StoredRun> all;
-  while (found.step()) all.push_back({found.number(0), found.text(1), found.text(2), found.text(3), found.text(4), found.text(5), stage_of(found.text(6)), found.text(7)});
+  while (found.step()) all.push_back({found.number(0), found.text(1), found.text(2), found.text(3), found.text(4), found.text(5), found.text(8), stage_of(found.text(6)), found.text(7)});
   return all;
 }
 
 std::optional<StoredRun> Store::run(const std::string& id) const {
   std::lock_guard lock(mutex_);
-  Statement found(*this, THRONG_RUN_COLUMNS "WHERE id = ?");
+  Statement found(*this, "SELECT number, id, job, user, submitted, launcher, stage, note, request FROM runs WHERE id = ?");
   auto all = read_runs(found.bind(id));
   if (all.empty()) return {};
   return std::move(all[0]);

@@ -26,8 +26,8 @@ struct User {
 struct StoredRun {
   enum class Stage { kAccepted, kHanded, kRefused, kCancelled, kResumed };  ///< kResumed: handed once, and waits to go on
   int64_t number = 0;   ///< in the order of submission
-  std::string id, job, user, submitted;
-  std::string request;  ///< JSON
+  std::string id, job, user, submitted, launcher;
+  std::string request;  ///< JSON; left out of lists
   Stage stage = Stage::kAccepted;
   std::string note;     ///< why it was refused, or could not go on
 };
@@ -55,13 +55,19 @@ class Store {
 
   /// Adds a run. Where the user has sent the same `key` before, nothing is added and that run's id is returned.
   std::string add_run(const StoredRun& run, const std::string& key);
+  /// The run that the user has sent with that key; empty where there is none.
+  std::string run_of_key(const std::string& user, const std::string& key) const;
   void set_stage(const std::string& id, StoredRun::Stage stage, const std::string& note = "");
   /// The same, unless the run has left `from` already; then false.
   bool move_stage(const std::string& id, StoredRun::Stage from, StoredRun::Stage to);
   std::optional<StoredRun> run(const std::string& id) const;
-  /// Newest first: those before `before` (0: from the newest), at most `limit`.
+  /// Newest first, without requests: those before `before` (0: from the newest), at most `limit`.
   std::vector<StoredRun> runs(int64_t before, int limit) const;
-  /// Oldest first.
+  /// Runs on this machine that were handed over, and are not known to be over: ids.
+  std::vector<std::string> unended_here() const;
+  /// That a run handed over is known to be over, or not any more.
+  void set_ended(const std::string& id, bool ended);
+  /// Oldest first, without requests.
   std::vector<StoredRun> runs_in(StoredRun::Stage stage) const;
   int64_t num_runs() const;
 

@@ -16,37 +16,57 @@ namespace {
 constexpr double kMomentSeconds = 1;  // shorter waits come and go
 constexpr double kSilentSeconds = 5;
 
-const RankReport* find(const std::vector<RankReport>& reports, int rank) {
-  for (const auto& r : reports)
-    if (r.rank == rank) return &r;
-  return nullptr;
-}
-
 bool waits(const BoardLine::Snapshot& lane) { return (lane.doing == Doing::kCollective || lane.doing == Doing::kExchange) && lane.seconds >= kMomentSeconds; }
 
-const BoardLine::Snapshot* on_step(const RankReport& report, const std::string& step) {
-  for (const auto& lane : report.lanes)
-    if (lane.step == step) return &lane;
-  return nullptr;
-}
-
-// The end of the chain of waits in one step.
-int end_of_chain(const std::vector<RankReport>& reports, int rank, const std::string& step) {
-  std::set<int> seen;
-  for (;;) {
-    if (!seen.insert(rank).second) return -1;
-    const RankReport* report = find(reports, rank);
-    const auto* lane = report ? on_step(*report, step) : nullptr;
-    if (!lane || !waits(*lane) || lane->peer < 0 || lane->peer == rank || report->age_seconds > kSilentSeconds) return rank;
-    rank = lane->peer;
+// Who waits for whom, in each step.
+class Chains {
+ public:
+  explicit Chains(const std::vector<RankReport>& reports) {
+    for (const auto& r : reports) reports_[r.rank] = &r;
   }
-}
+  const RankReport* report(int rank) const {
+    const auto at = reports_.find(rank);
+    return at == reports_.end() ? nullptr : at->second;
+  }
+  int end(int rank, const std::string& step) {
+    std::vector<int> way;
+    std::set<int> seen;
+    int end = rank;
+    for (;; end = next(end, step)) {
+      if (const auto known = ends_.find({step, end}); known != ends_.end()) {
+        end = known->second;
+        break;
+      }
+      if (!seen.insert(end).second) {
+        end = -1;
+        break;
+      }
+      way.push_back(end);
+      if (next(end, step) == end) break;
+    }
+    for (int r : way) ends_[{step, r}] = end;
+    return end;
+  }
+
+ private:
+  // Whom it waits for; itself where it does not, or nobody in particular.
+  int next(int rank, const std::string& step) const {
+    const RankReport* r = report(rank);
+    if (!r || r->age_seconds > kSilentSeconds) return rank;
+    for (const auto& lane : r->lanes)
+      if (lane.step == step) return waits(lane) && lane.peer >= 0 ? lane.peer : rank;
+    return rank;
+  }
+  std::map<int, const RankReport*> reports_;
+  std::map<std::pair<std::string, int>, int> ends_;
+};
 
 }  // namespace
 
 int blocked_by(const std::vector<RankReport>& reports, int rank) {
-  const RankReport* report = find(reports, rank);
-  return report && !report->lanes.empty() ? end_of_chain(reports, rank, report->lanes[0].step) : rank;
+  Chains chains(reports);
+  const RankReport* report = chains.report(rank);
+  return report && !report->lanes.empty() ? chains.end(rank, report->lanes[0].step) : rank;
 }
 
 std::vector<std::string> explain(const std::vector<RankReport>& reports) {
@@ -67,6 +87,7 @@ std::vector<std::string> explain(const std::vector<RankReport>& reports) {
   };
   std::vector<RankReport> sorted = reports;
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.rank < b.rank; });
+  Chains chains(sorted);
   for (const auto& r : sorted) {
     const bool silent = r.age_seconds > kSilentSeconds;
     if (silent) add({kSilent, "", r.host, -1}, r.rank, r.age_seconds);
@@ -76,7 +97,7 @@ std::vector<std::string> explain(const std::vector<RankReport>& reports) {
       if (works) add({kWorks, lane.step, "", -1}, r.rank, lane.doing == Doing::kComputing ? lane.seconds : 0, lane.text);
       else if (lane.doing == Doing::kReading) add({kFiles, lane.step, "read", -1}, r.rank, lane.seconds, lane.what);
       else if (lane.doing == Doing::kWriting) add({kFiles, lane.step, "write", -1}, r.rank, lane.seconds, lane.what);
-      else add({kWaits, lane.step, lane.doing == Doing::kExchange ? fmt::format("exchange {}", lane.exchange) : lane.what, end_of_chain(sorted, r.rank, lane.step)}, r.rank, lane.seconds);
+      else add({kWaits, lane.step, lane.doing == Doing::kExchange ? fmt::format("exchange {}", lane.exchange) : lane.what, chains.end(r.rank, lane.step)}, r.rank, lane.seconds);
     }
   }
   const bool some_wait = std::any_of(groups.begin(), groups.end(), [](const auto& g) { return std::get<0>(g.first) == kWaits; });

@@ -34,6 +34,10 @@ struct RanksFile {
   double age_seconds = 0;  ///< by the file's time
   int num_ranks = 0;
   std::vector<RankReport> ranks;  ///< those heard of
+  /// Adds the file's age to that of each rank: of a run that goes on, where rank 0 may be the one that stands still.
+  void age() {
+    for (auto& r : ranks) r.age_seconds += age_seconds;
+  }
 };
 /// RUN/ranks.json; no ranks where there is none, or it is damaged.
 RanksFile read_ranks(const std::filesystem::path& run);

@@ -65,6 +65,7 @@ void StreamPath::send(int to, int64_t partition, Buffer block) {
       tell_wait(wait, spins);
       comm_.transport().idle();
     }
+  if (wait.begun()) comm_.line().set_queues(queued_, owed_, held_ + assembling_);
   if (since_reaped_ > memory_.share_bytes() / 4) comm_.transport().bytes_in_flight(), since_reaped_ = 0;
 }
 

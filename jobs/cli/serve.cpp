@@ -1,6 +1,8 @@
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -39,6 +41,10 @@ int serve(const Options& given) {
   if (!options.runs.site.empty()) options.runs.site = fs::absolute(options.runs.site).string(), spec::read_site(options.runs.site);
   if (!is_loopback(options.http.address) && options.http.certificate.empty())
     throw job_error("--address {} is reached from other machines, and tokens would be sent in the open", options.http.address).with_hint("give --certificate and --key, or stay at 127.0.0.1 behind a tunnel: ssh -L 8470:127.0.0.1:8470 HOST");
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) files.rlim_cur = files.rlim_max, ::setrlimit(RLIMIT_NOFILE, &files);
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  options.http.most_connections = std::min(options.http.most_connections, size_t(files.rlim_cur / 2));  // the rest is for files
   catch_stop_signals();
   const service::Gateway gateway(std::move(options));
   const std::string address = given.gateway.http.address.find(':') == std::string::npos ? given.gateway.http.address : "[" + given.gateway.http.address + "]";
@@ -81,7 +87,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--launcher", runs.launchers, "what runs may be submitted to: local, slurm (may be repeated; default local)")->expected(1)->allow_extra_args(false)->take_all()->check(CLI::IsMember({"local", "slurm"}));
   command->add_option("--site", runs.site, "site profile of Slurm")->check(CLI::ExistingFile);
   command->add_option("--at-once", runs.at_once, "runs on this machine at the same time; others wait (default 1)")->check(CLI::Range(1, 10000));
-  command->add_option("--most-ranks", runs.most_ranks, "ranks of a run on this machine, at most (default: its processors)")->check(CLI::Range(1, 4096));
+  command->add_option("--most-workers", runs.most_workers, "ranks times threads of a run on this machine, at most (default: its processors)")->check(CLI::Range(1, 4096));
   command->add_option("--most-body", options->body, "bytes of a request, at most (default 4MiB)");
   command->add_option("--most-connections", http.most_connections, "open connections, at most (default 2000)")->check(CLI::Range(1, 1000000));
   command->require_subcommand(0, 1);

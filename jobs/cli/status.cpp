@@ -42,12 +42,12 @@ std::vector<std::string> lines_of_ranks(const Outlook& o) {
   telemetry::RanksFile file = telemetry::read_ranks(o.submission.run);
   const bool running = o.state == launch::State::kRunning;
   if (file.ranks.empty() || !(running || o.state == launch::State::kFailed)) return {};
+  if (running) file.age();
   uint64_t sum = 0, most = 0;
   std::set<std::string> hosts;
   std::set<std::pair<std::string, int>> processes;
   for (auto& r : file.ranks) {
     hosts.insert(r.host);
-    if (running) r.age_seconds += file.age_seconds;
     if (!processes.insert({r.host, r.pid}).second) continue;  // ranks of one process
     sum += r.resident_bytes, most = std::max(most, r.resident_bytes);
   }
@@ -81,7 +81,8 @@ int status(const NamedRun& options) {
   if (!options.json) return print_outlook(o), 0;
   json j = json_of(o);
   j["progress"] = engine::RunDirectory(o.submission.run).state();
-  const auto ranks = telemetry::read_ranks(o.submission.run);
+  auto ranks = telemetry::read_ranks(o.submission.run);
+  if (o.state == launch::State::kRunning) ranks.age();
   j["ranks"] = json::array();
   for (const auto& r : ranks.ranks) j["ranks"].push_back(r.to_json());
   j["ranks_age_seconds"] = ranks.age_seconds;

@@ -14,6 +14,8 @@ using graph::Faults;
 using graph::Place;
 using graph::Value;
 
+constexpr size_t kMostValues = 1000000;  // a few lines of aliases of aliases would fill the memory
+
 class Reader {
  public:
   Reader(std::string file, Faults& faults) : file_(std::move(file)), faults_(faults) {}
@@ -21,6 +23,7 @@ class Reader {
   Place place(const YAML::Mark& mark) const { return {file_, mark.is_null() ? 0 : mark.line + 1, mark.is_null() ? 0 : mark.column + 1}; }
 
   Value value(const YAML::Node& node) {
+    if (++num_values_ > kMostValues) throw job_error("{}more than {} values, counting what its aliases repeat", place(node.Mark()).prefix(), kMostValues);
     Value v;
     v.place = place(node.Mark());
     switch (node.Type()) {
@@ -74,6 +77,7 @@ class Reader {
   }
 
  private:
+  size_t num_values_ = 0;
   void steps(const Value& v, graph::Job& job) {
     if (v.kind != Value::Kind::kMap) return faults_.add(v.place, "'steps' is not a mapping of names to steps");
     for (const auto& e : v.map) {

@@ -57,7 +57,7 @@ TEST_F(Service, TokensAreRandomAndKeptAsHashes) {
 
 StoredRun run_named(const std::string& id) {
   StoredRun run;
-  run.id = id, run.job = "j", run.user = "ada", run.submitted = "2026-01-01T00:00:00Z", run.request = R"({"job": "x"})";
+  run.id = id, run.job = "j", run.user = "ada", run.submitted = "2026-01-01T00:00:00Z", run.launcher = "local", run.request = R"({"job": "x"})";
   return run;
 }
 
@@ -82,6 +82,14 @@ TEST_F(Service, RunsAreInTheirOrderAndKeysAddOnce) {
   EXPECT_EQ(store.run("d")->note, "why");
   EXPECT_EQ(store.runs_in(StoredRun::Stage::kAccepted).size(), 2);
   EXPECT_FALSE(store.run("none"));
+  EXPECT_EQ(store.run_of_key("ada", "k"), "a");
+  EXPECT_EQ(store.run_of_key("eve", "k"), "");
+  store.set_stage("a", StoredRun::Stage::kHanded), store.set_stage("c", StoredRun::Stage::kHanded);
+  EXPECT_THAT(store.unended_here(), ::testing::UnorderedElementsAre("a", "c"));
+  store.set_ended("a", true);
+  EXPECT_THAT(store.unended_here(), ElementsAre("c"));
+  EXPECT_EQ(store.run("a")->request, R"({"job": "x"})");
+  EXPECT_EQ(store.runs(0, 1)[0].request, "") << "lists leave it out";
 }
 
 TEST_F(Service, AStoreOfAnotherVersionOrNoneIsAnError) {
@@ -136,9 +144,12 @@ TEST_F(Service, PiecesEndBehindAWholeCharacter) {
 
 TEST_F(Service, ATicketIsGoodOnce) {
   Tickets tickets;
-  const std::string ticket = tickets.issue("f");
+  const std::string ticket = tickets.issue({"f", true});
   EXPECT_FALSE(tickets.take(random_token()));
-  EXPECT_EQ(tickets.take(ticket), fs::path("f"));
+  const auto found = tickets.take(ticket);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->file, "f");
+  EXPECT_TRUE(found->shown);
   EXPECT_FALSE(tickets.take(ticket));
 }
 

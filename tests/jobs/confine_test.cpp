@@ -63,6 +63,23 @@ TEST_F(Confine, NothingElseMay) {
   }
 }
 
+TEST_F(Confine, TheGatewaysOwnFolderIsNobodysToRead) {
+  fs::create_directories(folder_ / "runs" / ".gateway");
+  std::ofstream(folder_ / "runs" / ".gateway" / "admin.token") << "t";
+  fs::create_symlink(folder_ / "runs" / ".gateway", folder_ / "data" / "innocent");
+  for (const fs::path& path : {folder_ / "runs" / ".gateway" / "admin.token", folder_ / "runs" / ".g*" / "*", folder_ / "runs" / ".gateway", fs::path("innocent"), fs::path("innocent/admin.token"), fs::path("../runs/.gateway/admin.token")})
+    EXPECT_THAT(trouble("'" + path.string() + "'"), HasSubstr("is outside the folders that may be read")) << path;
+}
+
+TEST_F(Confine, BehindALinkTwoDotsAreAnotherFolder) {
+  // data/link leads to runs/deep/in, so that link/../x is runs/deep/x, and link/../../../secret.jsonl lies outside.
+  fs::create_directories(folder_ / "runs" / "deep" / "in");
+  fs::create_symlink(folder_ / "runs" / "deep" / "in", folder_ / "data" / "link");
+  std::ofstream(folder_ / "runs" / "deep" / "x.jsonl") << "{}\n";
+  EXPECT_EQ(trouble("link/../x.jsonl"), "");
+  EXPECT_THAT(trouble("link/../../../secret.jsonl"), HasSubstr("is outside the folders that may be read"));
+}
+
 TEST_F(Confine, FilesBesideTheInputsToo) {
   EXPECT_THAT(trouble("a.jsonl", "  t: { op: tokenize, from: e, dictionary_file: ../secret.jsonl }\n"), HasSubstr("step 't': "));
   EXPECT_EQ(trouble("a.jsonl", "  t: { op: tokenize, from: e, dictionary_file: sub/b.jsonl }\n"), "");

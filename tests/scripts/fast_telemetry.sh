@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # What the ranks say of themselves beside MPI: while one of three is stopped, `throng status` says who waits for whom; metrics are in Prometheus' form.
 set -euo pipefail
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d)
+stopped=
+leave() { [ -z "$stopped" ] || kill -CONT "$stopped" 2>/dev/null || true; "$THRONG" cancel runs/long >/dev/null 2>&1 || true; rm -rf "$work"; }
+trap leave EXIT
 trap 'echo "failed at line $LINENO"; "$THRONG" status runs/long || true; cat runs/long/ranks.json || true' ERR
 cd "$work"
 "$THRONG" generate behaviour --users 100 --events 5000 --seed 5 --out events.jsonl >/dev/null

@@ -1,4 +1,5 @@
 # Drives a gateway over HTTP and checks each answer against its description. Called by fast_gateway.sh: program, openapi.json.
+import atexit
 import http.client
 import json
 import os
@@ -16,10 +17,23 @@ import jsonschema
 program, description = sys.argv[1], json.load(open(sys.argv[2]))
 
 
-def start(*flags):
-    process = subprocess.Popen([program, "serve", "runs", "--port", "0", "--data-root", "data", *flags], stdout=subprocess.PIPE, text=True)
+running = []
+
+
+@atexit.register
+def end_all():
+    for process in running:
+        process.kill()
+    for run in os.listdir("runs") if os.path.isdir("runs") else []:
+        if os.path.exists(f"runs/{run}/submission.json"):
+            subprocess.run([program, "cancel", f"runs/{run}"], capture_output=True)
+
+
+def start(*flags, at=0):
+    process = subprocess.Popen([program, "serve", "runs", "--port", str(at), "--data-root", "data", "--most-workers", "4", *flags], stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     port = int(re.search(r":(\d+)/$", line.strip()).group(1))
+    running.append(process)
     return process, port
 
 
@@ -70,7 +84,7 @@ class User:
             if now in states:
                 return now
             time.sleep(0.1)
-        raise AssertionError(f"{run} is {now}, not {states}: {self.ask('GET', f'/api/v1/runs/{run}')}")
+        raise AssertionError((f"{run} is {now}, not {states}: {self.ask('GET', f'/api/v1/runs/{run}')}")[:2000])
 
 
 def hashes(run):
@@ -105,6 +119,14 @@ faulty = open("short.yaml").read().replace("op: split", "op: splitt").replace("p
 told = submitter.ask("POST", "/api/v1/runs", {"job": faulty}, expect=422)["faults"]
 assert [(f["line"], f["message"].split(":")[0]) for f in told] == [(3, "step 'events'"), (4, "unknown op 'splitt' of step 'parts'"), (6, "step 'top'")], told
 submitter.ask("POST", "/api/v1/plan", {"job": "job: [", }, expect=422)
+aliases = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{k}: &a{k} [{','.join(['*a%d' % (k - 1)] * 10)}]\n" for k in range(1, 9))
+told = submitter.ask("POST", "/api/v1/plan", {"job": aliases + open("short.yaml").read()}, expect=422)["faults"]
+assert "counting what its aliases repeat" in told[0]["message"], told
+for more, why in [({"threads": 0}, 422), ({"time": "abc"}, 422), ({"time": ""}, 400), ({"set": [""]}, 400), ({"ranks_per_node": 3, "threads": 2}, 400), ({"ranks_per_node": -3}, 422)]:
+    submitter.submit("short.yaml", expect=why, **more)
+for path in [os.path.abspath("runs/.gateway/admin.token"), os.path.abspath("runs") + "/.g*/admin.token"]:
+    told = submitter.ask("POST", "/api/v1/plan", {"job": "job: j\nsteps:\n  e: { op: read_events, path: '%s', format: csv, columns: [t], timeless: true }\n" % path}, expect=422)
+    assert "outside the folders" in told["faults"][0]["message"] and token not in json.dumps(told), told
 told = submitter.ask("POST", "/api/v1/runs", {"job": open("short.yaml").read(), "set": ["events.path=../short.yaml"]}, expect=422)["faults"]
 assert "outside the folders" in told[0]["message"], told
 plan = submitter.ask("POST", "/api/v1/plan", {"job": open("short.yaml").read()}, expect=200)
@@ -132,6 +154,9 @@ address = viewer.ask("POST", f"/api/v1/runs/{run}/tickets", {"path": "report.htm
 report = nobody.ask("GET", address, expect=200)
 assert "<html" in report and nobody.headers["Content-Security-Policy"].startswith("sandbox")
 nobody.ask("GET", address, expect=404)
+assert viewer.ask("GET", f"/api/v1/runs/{run}/files/results/events.csv", raw=True) and viewer.headers["Content-Disposition"] == 'attachment; filename="events.csv"'
+viewer.ask("GET", f"/api/v1/runs/{run}/files/report.html", expect=200)
+assert viewer.headers["Content-Disposition"] is None
 piece = viewer.ask("GET", f"/api/v1/runs/{run}/log?from=3", expect=200)
 assert piece["next"] == piece["bytes"] > 3
 viewer.ask("GET", f"/api/v1/runs/{run}/log?from=x", expect=400)
@@ -203,7 +228,7 @@ for k in range(rounds):
     time.sleep(random.Random(k).uniform(0.3, 2))
     gateway.kill()
     gateway.wait()
-    gateway, port = start("--at-once", "2")
+    gateway, port = start("--at-once", "2", at=port)  # which no run that goes on holds
 over.set()
 thread.join()
 admin.port = port
