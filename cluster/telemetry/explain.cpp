@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kMomentSeconds = 1;  // shorter waits come and go
 constexpr double kSilentSeconds = 5;
+constexpr int kCircle = -1, kNobody = -2;  // instead of the rank that others wait for
 
 bool waits(const BoardLine::Snapshot& lane) { return (lane.doing == Doing::kCollective || lane.doing == Doing::kExchange) && lane.seconds >= kMomentSeconds; }
 
@@ -24,10 +25,7 @@ class Chains {
   explicit Chains(const std::vector<RankReport>& reports) {
     for (const auto& r : reports) reports_[r.rank] = &r;
   }
-  const RankReport* report(int rank) const {
-    const auto at = reports_.find(rank);
-    return at == reports_.end() ? nullptr : at->second;
-  }
+  // The last one of the chain that begins at `rank`.
   int end(int rank, const std::string& step) {
     std::vector<int> way;
     std::set<int> seen;
@@ -38,7 +36,7 @@ class Chains {
         break;
       }
       if (!seen.insert(end).second) {
-        end = -1;
+        end = kCircle;
         break;
       }
       way.push_back(end);
@@ -51,9 +49,9 @@ class Chains {
  private:
   // Whom it waits for; itself where it does not, or nobody in particular.
   int next(int rank, const std::string& step) const {
-    const RankReport* r = report(rank);
-    if (!r || r->age_seconds > kSilentSeconds) return rank;
-    for (const auto& lane : r->lanes)
+    const auto at = reports_.find(rank);
+    if (at == reports_.end() || at->second->age_seconds > kSilentSeconds) return rank;
+    for (const auto& lane : at->second->lanes)
       if (lane.step == step) return waits(lane) && lane.peer >= 0 ? lane.peer : rank;
     return rank;
   }
@@ -63,14 +61,8 @@ class Chains {
 
 }  // namespace
 
-int blocked_by(const std::vector<RankReport>& reports, int rank) {
-  Chains chains(reports);
-  const RankReport* report = chains.report(rank);
-  return report && !report->lanes.empty() ? chains.end(rank, report->lanes[0].step) : rank;
-}
-
 std::vector<std::string> explain(const std::vector<RankReport>& reports) {
-  enum Kind { kSilent, kIdle, kWorks, kFiles, kWaits };
+  enum Kind { kSilent, kIdle, kWorks, kWrites, kWaits };
   // What the ranks of a line have in common.
   using Group = std::tuple<Kind, std::string, std::string, int>;  // step, words, blocking rank
   struct Members {
@@ -95,9 +87,11 @@ std::vector<std::string> explain(const std::vector<RankReport>& reports) {
     for (const auto& lane : r.lanes) {
       const bool works = lane.doing == Doing::kComputing || lane.seconds < kMomentSeconds;
       if (works) add({kWorks, lane.step, "", -1}, r.rank, lane.doing == Doing::kComputing ? lane.seconds : 0, lane.text);
-      else if (lane.doing == Doing::kReading) add({kFiles, lane.step, "read", -1}, r.rank, lane.seconds, lane.what);
-      else if (lane.doing == Doing::kWriting) add({kFiles, lane.step, "write", -1}, r.rank, lane.seconds, lane.what);
-      else add({kWaits, lane.step, lane.doing == Doing::kExchange ? fmt::format("exchange {}", lane.exchange) : lane.what, chains.end(r.rank, lane.step)}, r.rank, lane.seconds);
+      else if (lane.doing == Doing::kWriting) add({kWrites, lane.step, "", -1}, r.rank, lane.seconds, lane.what);
+      else {
+        const int by = chains.end(r.rank, lane.step);
+        add({kWaits, lane.step, lane.doing == Doing::kExchange ? fmt::format("exchange {}", lane.exchange) : lane.what, by == r.rank ? kNobody : by}, r.rank, lane.seconds);
+      }
     }
   }
   const bool some_wait = std::any_of(groups.begin(), groups.end(), [](const auto& g) { return std::get<0>(g.first) == kWaits; });
@@ -109,11 +103,8 @@ std::vector<std::string> explain(const std::vector<RankReport>& reports) {
       case kSilent: lines.push_back(fmt::format("{} on {}: not heard of for {}; before that:", who, words, time)); break;
       case kIdle: lines.push_back(fmt::format("{} {} between steps", who, members.ranks.size() > 1 ? "are" : "is")); break;
       case kWorks: lines.push_back(fmt::format("{} work{} on {}{}{}", who, s, at, some_wait && members.seconds >= kMomentSeconds ? " for " + time : "", members.text.empty() ? "" : ": " + members.text)); break;
-      case kFiles: lines.push_back(fmt::format("{} {}{} {} for {} in {}", who, words, s, members.text, time, at)); break;
-      case kWaits: {
-        const bool named = by >= 0 && !std::binary_search(members.ranks.begin(), members.ranks.end(), by);
-        lines.push_back(fmt::format("{} wait{} for {} in {} of {}{}", who, s, time, words, at, by == -1 ? ", in a circle: each for another" : named ? fmt::format(", for rank {}", by) : ""));
-      }
+      case kWrites: lines.push_back(fmt::format("{} write{} {} for {} in {}", who, s, members.text, time, at)); break;
+      case kWaits: lines.push_back(fmt::format("{} wait{} for {} in {} of {}{}", who, s, time, words, at, by == kCircle ? ", in a circle: each for another" : by == kNobody ? "" : fmt::format(", for rank {}", by)));
     }
   }
   return lines;

@@ -7,10 +7,6 @@
 
 namespace throng::telemetry {
 
-/// The rank at the end of the chain of waits that begins at `rank`; `rank` itself where it waits for none in particular; -1
-/// where the waits go round in a circle.
-int blocked_by(const std::vector<RankReport>& reports, int rank);
-
 /// A line for each group of ranks that do the same, those that wait for a second and more last: "rank 1 writes its dataset for 40 s in
 /// step 'sessions'", "ranks 0, 2-3 wait for 39 s in exchange 4 of step 'sessions', for rank 1". Ranks that were not heard of for
 /// five seconds come first.

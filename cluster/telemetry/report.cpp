@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::array<const char*, 5> kDoing = {"computing", "collective", "exchange", "reading", "writing"};
+constexpr std::array<const char*, 4> kDoing = {"computing", "collective", "exchange", "writing"};
 
 Doing doing_of(const std::string& name) {
   const auto at = std::find(kDoing.begin(), kDoing.end(), name);

@@ -63,7 +63,6 @@ Activity::~Activity() {
     case Doing::kComputing: break;
     case Doing::kCollective: totals.collective_wait_us.fetch_add(took, kRelaxed); break;
     case Doing::kExchange: totals.exchange_wait_us.fetch_add(took, kRelaxed); break;
-    case Doing::kReading: totals.reading_us.fetch_add(took, kRelaxed); break;
     case Doing::kWriting: totals.writing_us.fetch_add(took, kRelaxed); break;
   }
 }

@@ -11,12 +11,12 @@
 
 namespace throng {
 
-enum class Doing : uint8_t { kComputing, kCollective, kExchange, kReading, kWriting };
+enum class Doing : uint8_t { kComputing, kCollective, kExchange, kWriting };
 
 /// Of all lanes of a rank, since it began. Thread-safe.
 struct BoardTotals {
   std::atomic<uint64_t> sent_bytes{0}, received_bytes{0};
-  std::atomic<int64_t> collective_wait_us{0}, exchange_wait_us{0}, reading_us{0}, writing_us{0};
+  std::atomic<int64_t> collective_wait_us{0}, exchange_wait_us{0}, writing_us{0};
 };
 
 /// What one lane is doing: written by the thread that works on it, read by any. What is read together may be of two moments.
