@@ -18,7 +18,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr double kInterval = 1, kIntervalOfARank = 0.002;  // of 1,000 ranks: every two seconds
+constexpr double kFirstInterval = 0.05, kInterval = 1, kIntervalOfARank = 0.002;  // of 1,000 ranks: every two seconds
 
 }  // namespace
 
@@ -54,12 +54,14 @@ class Recorder::Impl {
  private:
   void loop() {
     const auto interval = std::chrono::duration<double>(std::max(kInterval, kIntervalOfARank * num_ranks_));
-    for (bool last = false; !last;) {
+    bool last = false, written = false;
+    while (!last) {
       {
         std::unique_lock lock(mutex_);
-        last = changed_.wait_for(lock, interval, [this] { return over_; });
+        // At first soon: what an earlier part of the run has left there is old.
+        last = changed_.wait_for(lock, written ? interval : std::chrono::duration<double>(kFirstInterval), [this] { return over_; });
       }
-      write();
+      written = write() || written;
     }
   }
 
@@ -77,10 +79,10 @@ class Recorder::Impl {
   }
 
   // A full disk or a lost folder is the run's own to tell; what it says next must not end it here.
-  void write() {
+  bool write() {
     try {
       const fs::path run = run_();
-      if (run.empty() || !fs::exists(run / "state.json")) return;
+      if (run.empty() || !fs::exists(run / "state.json")) return false;
       const auto ranks = reports();
       json list = json::array();
       for (const auto& r : ranks) list.push_back(r.to_json());
@@ -88,6 +90,7 @@ class Recorder::Impl {
       replace_file(run / "metrics.prom", prometheus_text({{fs::absolute(run).lexically_normal().filename().string(), ranks}}));
     } catch (const std::exception&) {
     }
+    return true;
   }
 
   struct Heard {
