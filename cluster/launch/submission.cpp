@@ -1,14 +1,9 @@
 #include "cluster/launch/submission.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "framework/base/clock.h"
+#include "framework/base/file_lock.h"
 #include "framework/base/files.h"
 
 namespace throng::launch {
@@ -21,22 +16,8 @@ constexpr int kVersion = 1;
 const std::vector<std::string> kStates{"queued", "running", "stopped", "done", "failed", "cancelled"};
 
 fs::path file_of(const fs::path& run) { return run / "submission.json"; }
+fs::path lock_file(const fs::path& run) { return run / "submission.lock"; }
 fs::path cancel_file(const fs::path& run) { return run / "submission.cancel"; }
-
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& run) : descriptor_(::open((run / "submission.lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0) throw system_error("{}: cannot be written: {}", (run / "submission.lock").string(), std::strerror(errno));
-    while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-  }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock() { ::close(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 json to_json(const Request& r) {
   return {{"launcher", r.launcher}, {"nodes", r.nodes}, {"ranks_per_node", r.ranks_per_node}, {"threads", r.threads}, {"seconds", r.seconds}, {"memory_of_node", r.memory_of_node},
@@ -97,7 +78,7 @@ std::optional<Submission> Submission::read(const fs::path& run) {
 
 Submission Submission::update(const fs::path& run, const std::function<void(Submission&)>& change) {
   if (!fs::exists(file_of(run))) throw job_error("{}: holds no submission", run.string());
-  FolderLock lock(run);
+  const FileLock lock(lock_file(run), FileLock::Wait::kUntilFree);
   auto submission = read(run);
   if (!submission) throw job_error("{}: holds no submission", run.string());
   change(*submission);
@@ -106,7 +87,7 @@ Submission Submission::update(const fs::path& run, const std::function<void(Subm
 }
 
 void Submission::put(const std::optional<Submission>& before) const {
-  FolderLock lock(run);
+  const FileLock lock(lock_file(run), FileLock::Wait::kUntilFree);
   const auto now = read(run);
   if (now.has_value() != before.has_value() || (now && now->to_json() != before->to_json()))
     throw job_error("{}: was submitted or changed by another command in this moment", run.string()).with_hint("see 'throng status " + run.string() + "', and submit again");

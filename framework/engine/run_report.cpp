@@ -1,12 +1,9 @@
 #include "framework/engine/run_report.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <set>
 
 #include "framework/base/files.h"
+#include "framework/base/page_parts.h"
 #include "framework/base/units.h"
 #include "framework/engine/estimate.h"
 #include "framework/engine/report_page.h"
@@ -17,10 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-// Debian's libjs-chart.js; its code and licence go into the page, never into this repository.
-constexpr const char* kChartCode = "/usr/share/javascript/chart.js/chart.min.js";
-constexpr const char* kChartLicence = "/usr/share/doc/libjs-chart.js/copyright";
 
 // What the run's report step counted; null where the job has none.
 json findings_of(const RunDirectory& run) {
@@ -57,25 +50,13 @@ std::string draw_graph(const json& state, const std::map<std::string, json>& nod
     if (op == "(co-locate)") op = "shuffle";
     auto node = nodes.find(id);
     std::string rows = node == nodes.end() ? "" : "\\n" + format_count(node->second["rows"].get<uint64_t>()) + " rows";
-    dot += fmt::format("\"{}\" [label=\"{}\\n{}{}\"{}];\n", id, id, op, rows, step["stored"].get<bool>() ? ", penwidth=1.6" : ", style=\"rounded,filled,dashed\"");
-    for (const auto& from : step["inputs"]) dot += fmt::format("\"{}\" -> \"{}\";\n", from.get<std::string>(), id);
+    dot += fmt::format("{} [label=\"{}\\n{}{}\"{}];\n", dot_quoted(id), id, op, rows, step["stored"].get<bool>() ? ", penwidth=1.6" : ", style=\"rounded,filled,dashed\"");
+    for (const auto& from : step["inputs"]) dot += fmt::format("{} -> {};\n", dot_quoted(from), dot_quoted(id));
     list += "<li>" + escaped(id + " (" + op + ")") + "</li>";
   }
   dot += "}\n";
-  std::string name = (fs::temp_directory_path() / "throng-graph-XXXXXX").string();
-  int fd = ::mkstemp(name.data());
-  if (fd < 0) return list + "</ul>";
-  ::close(fd);
-  write_file_atomically(name, dot);
-  std::string svg;
-  if (std::FILE* pipe = ::popen(("dot -Tsvg " + name + " 2>/dev/null").c_str(), "r")) {
-    char block[4096];
-    for (size_t n; (n = std::fread(block, 1, sizeof block, pipe)) > 0;) svg.append(block, n);
-    if (::pclose(pipe) != 0) svg.clear();
-  }
-  ::unlink(name.c_str());
-  size_t at = svg.find("<svg");
-  return at == std::string::npos ? list + "</ul>" : svg.substr(at);
+  const std::string svg = svg_of_dot(dot);
+  return svg.empty() ? list + "</ul>" : svg;
 }
 
 }  // namespace
@@ -133,8 +114,7 @@ void write_report(const fs::path& folder) {
                              {"seed", state.value("seed", uint64_t{1})}, {"state", state.value("state", "")}});
   std::string language = findings.is_object() ? findings.value("language", "en") : "en";
 
-  std::string chart = fs::exists(kChartCode) ? read_file(kChartCode) : "";
-  std::string licence = fs::exists(kChartLicence) ? read_file(kChartLicence) : "";
+  std::string chart = chart_code(), licence = chart_licence();  // into the page, never into this repository
   for (size_t at; (at = licence.find("*/")) != std::string::npos;) licence.replace(at, 2, "* /");
   for (size_t at; (at = chart.find("</script")) != std::string::npos;) chart.replace(at, 8, "<\\/script");
 

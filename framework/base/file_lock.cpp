@@ -1,0 +1,32 @@
+#include "framework/base/file_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "framework/base/error.h"
+
+namespace throng {
+
+FileLock::FileLock(const std::filesystem::path& file, Wait wait, unsigned mode) : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, mode)) {
+  if (descriptor_ < 0) throw system_error("{}: cannot be written: {}", file.string(), std::strerror(errno));
+  int result;
+  do result = ::flock(descriptor_, wait == Wait::kNot ? LOCK_EX | LOCK_NB : LOCK_EX);
+  while (result != 0 && errno == EINTR);
+  if (result == 0) return;
+  const int code = errno;
+  ::close(std::exchange(descriptor_, -1));
+  if (code != EWOULDBLOCK) throw system_error("{}: cannot be locked: {}", file.string(), std::strerror(code));
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FileLock::~FileLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+}  // namespace throng
