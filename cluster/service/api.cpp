@@ -8,6 +8,7 @@
 #include "cluster/service/page.h"
 #include "framework/base/clock.h"
 #include "framework/base/error.h"
+#include "framework/base/page_parts.h"
 
 namespace throng::service {
 
@@ -18,7 +19,6 @@ namespace {
 constexpr int kRefusalsAMinute = 60;
 constexpr size_t kMostFiles = 20000;
 constexpr const char* kReport = "report.html";
-constexpr const char* kChartCode = "/usr/share/javascript/chart.js/chart.min.js";  // Debian's libjs-chart.js, as in the report
 // Nothing from elsewhere, and nothing inline.
 constexpr const char* kPagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 // A file of a run is shown on its own: without this origin's rights, and without the network.
@@ -73,9 +73,8 @@ void Api::add_routes() {
   add_open("/page.css", [](const HttpRequest&, const Names&) { return asset(page::kStyle, "text/css; charset=utf-8"); });
   add_open("/page.js", [](const HttpRequest&, const Names&) { return asset(page::kScript, "text/javascript; charset=utf-8"); });
   add_open("/chart.js", [](const HttpRequest&, const Names&) {
-    HttpResponse response = asset("", "text/javascript; charset=utf-8");
-    response.file = kChartCode;
-    return response;
+    static const std::string code = chart_code();
+    return code.empty() ? error_response(404, "Chart.js is not installed") : asset(code, "text/javascript; charset=utf-8");
   });
   add_open("/api/v1/openapi.json", [](const HttpRequest&, const Names&) { return HttpResponse{.body = std::string(page::kOpenApi), .headers = {}}; });
   add_open("/api/v1/health", [](const HttpRequest&, const Names&) { return json_response({{"status", "ok"}}); });
@@ -84,7 +83,7 @@ void Api::add_routes() {
     return file ? file_response(file->file, file->shown) : error_response(404, "this address was used, or is too old");
   });
 
-  add("GET", "/api/v1/me", Role::kViewer, false, [](const HttpRequest& r, const Names&) { return json_response({{"name", r.user}, {"role", r.role}}); });
+  add("GET", "/api/v1/me", Role::kViewer, false, [this](const HttpRequest& r, const Names&) { return json_response({{"name", r.user}, {"role", r.role}, {"launchers", runs_.launchers()}}); });
   add("POST", "/api/v1/plan", Role::kSubmitter, false, [this](const HttpRequest& r, const Names&) { return json_response(runs_.plan(parsed(r))); });
   add("GET", "/api/v1/runs", Role::kViewer, false, [this](const HttpRequest& r, const Names&) { return json_response(runs_.list(number_of(r, "before", 0, INT64_MAX), int(number_of(r, "limit", 100, 1000)))); });
   add("POST", "/api/v1/runs", Role::kSubmitter, true, [this](const HttpRequest& r, const Names&) {
@@ -96,11 +95,21 @@ void Api::add_routes() {
     return response;
   });
   add("GET", "/api/v1/runs/{id}", Role::kViewer, false, [this](const HttpRequest&, const Names& names) { return json_response(runs_.describe(names[0])); });
-  add("POST", "/api/v1/runs/{id}/cancel", Role::kSubmitter, true, [this](const HttpRequest&, const Names& names) {
+  const auto own = [this](const HttpRequest& r, const std::string& id) {
+    if (r.role != role_name(Role::kAdmin) && runs_.user_of(id) != r.user) throw Refusal{403, {{"error", "the run is another user's"}}};
+  };
+  add("DELETE", "/api/v1/runs/{id}", Role::kSubmitter, true, [this, own](const HttpRequest& r, const Names& names) {
+    own(r, names[0]);
+    runs_.remove(names[0]);
+    return HttpResponse{.status = 204, .body = "", .headers = {}};
+  });
+  add("POST", "/api/v1/runs/{id}/cancel", Role::kSubmitter, true, [this, own](const HttpRequest& r, const Names& names) {
+    own(r, names[0]);
     runs_.cancel(names[0]);
     return json_response(runs_.describe(names[0]));
   });
-  add("POST", "/api/v1/runs/{id}/resume", Role::kSubmitter, true, [this](const HttpRequest&, const Names& names) {
+  add("POST", "/api/v1/runs/{id}/resume", Role::kSubmitter, true, [this, own](const HttpRequest& r, const Names& names) {
+    own(r, names[0]);
     runs_.resume(names[0]);
     return json_response(runs_.describe(names[0]));
   });
@@ -136,7 +145,7 @@ void Api::add_routes() {
     return json_response({{"name", names[0]}, {"role", role_name(*role)}, {"token", store_.put_user(names[0], *role)}});
   });
   add("DELETE", "/api/v1/users/{name}", Role::kAdmin, true, [this](const HttpRequest& r, const Names& names) {
-    if (names[0] == r.user) throw Refusal{409, {{"error", "nobody removes himself"}}};
+    if (names[0] == r.user) throw Refusal{409, {{"error", "users cannot remove themselves"}}};
     if (!store_.remove_user(names[0])) throw Refusal{404, {{"error", "there is no such user"}}};
     return HttpResponse{.status = 204, .body = "", .headers = {}};
   });

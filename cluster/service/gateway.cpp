@@ -1,7 +1,6 @@
 #include "cluster/service/gateway.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "cluster/service/api.h"
 #include "framework/base/error.h"
+#include "framework/base/file_lock.h"
 #include "framework/base/files.h"
 
 namespace throng::service {
@@ -18,28 +18,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Held as long as the process lives, however it ends.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& file) : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-    if (descriptor_ < 0) throw system_error("{}: cannot be written: {}", file.string(), std::strerror(errno));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    ::close(descriptor_);
-    throw system_error("{}: another gateway serves these runs", file.parent_path().parent_path().string()).with_hint("end that one, or name another folder");
-  }
-  ~FolderLock() { ::close(descriptor_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int descriptor_;
-};
-
 fs::path own_folder(const fs::path& root) {
   const fs::path folder = root / ".gateway";
   make_folder(folder);
   if (::chmod(folder.c_str(), 0700) != 0) throw system_error("{}: cannot be kept from others: {}", folder.string(), std::strerror(errno));
   return folder;
+}
+
+FileLock locked(const fs::path& folder, const fs::path& root) {
+  FileLock lock(folder / "lock", FileLock::Wait::kNot, 0600);
+  if (!lock.is_held()) throw system_error("{}: another gateway serves these runs", root.string()).with_hint("end that one, or name another folder");
+  return lock;
 }
 
 // For its owner's eyes from the first byte on.
@@ -56,13 +45,13 @@ void write_secret(const fs::path& file, const std::string& text) {
 }  // namespace
 
 struct Gateway::Parts {
-  FolderLock lock;
+  FileLock lock;
   Store store;
   Runs runs;
   Api api;
   std::unique_ptr<HttpServer> server;
 
-  Parts(const GatewayOptions& o, const fs::path& folder) : lock(folder / "lock"), store(folder / "gateway.sqlite"), runs(o.runs, store), api(store, runs) {}
+  Parts(const GatewayOptions& o, const fs::path& folder) : lock(locked(folder, o.runs.root)), store(folder / "gateway.sqlite"), runs(o.runs, store), api(store, runs) {}
 };
 
 Gateway::Gateway(GatewayOptions options) {
@@ -78,7 +67,9 @@ Gateway::Gateway(GatewayOptions options) {
   p.server = std::make_unique<HttpServer>(options.http, [&p](HttpRequest& r) { return p.api.gate(r); }, [&p](const HttpRequest& r) { return p.api.answer(r); });
 }
 
-Gateway::~Gateway() = default;
+Gateway::~Gateway() {
+  if (parts_) parts_->runs.give_up();  // the server waits for what it has asked of them
+}
 uint16_t Gateway::port() const { return parts_->server->port(); }
 
 std::unique_ptr<Store> open_store(const fs::path& root) {

@@ -1,6 +1,8 @@
 #include "cluster/service/http_server.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 // One thread runs all handlers of connections, and the queues have their locks; TSan does not know fences.
 #define BOOST_ASIO_DISABLE_FENCED_BLOCK
@@ -52,6 +54,36 @@ class Connection {
 
 HttpResponse problem(int status, const std::string& text) { return {.status = status, .body = "{\"error\": \"" + text + "\"}\n", .headers = {}}; }
 
+// A file on its way to a client.
+class SentFile {
+ public:
+  explicit SentFile(const std::filesystem::path& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    struct stat info {};
+    if (descriptor_ >= 0 && ::fstat(descriptor_, &info) == 0 && S_ISREG(info.st_mode)) left = uint64_t(info.st_size), open_ = true;
+  }
+  SentFile(const SentFile&) = delete;
+  SentFile& operator=(const SentFile&) = delete;
+  ~SentFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  bool is_open() const { return open_; }
+  // The next block; empty at its end, and where it cannot be read.
+  std::string read() {
+    std::string block(size_t(std::min<uint64_t>(kFileBlock, left)), '\0');
+    ssize_t n;
+    do n = ::read(descriptor_, block.data(), block.size());
+    while (n < 0 && errno == EINTR);
+    block.resize(size_t(std::max<ssize_t>(n, 0)));
+    left -= block.size();
+    return block;
+  }
+  uint64_t left = 0;  // bytes
+
+ private:
+  int descriptor_;
+  bool open_ = false;
+};
+
 // One connection: requests one after another. Every step keeps it alive; where none is left, it is closed.
 template <class Stream>
 class Session : public Connection, public std::enable_shared_from_this<Session<Stream>> {
@@ -86,6 +118,19 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   static void back(std::shared_ptr<Session> self, Work work) {
     asio::io_context& io = self->shared_.io;
     asio::post(io, [self = std::move(self), work = std::move(work)]() mutable { work(self); });
+  }
+
+  // Work that may stand still, a file system's say, in a worker; `then` in the thread of connections, with what it gave.
+  template <class Work, class Then>
+  void in_worker(Work work, Then then) {
+    if (shared_.over) return;
+    beast::get_lowest_layer(stream_).expires_never();
+    asio::post(shared_.pool, [self = this->shared_from_this(), work = std::move(work), then = std::move(then)]() mutable {
+      auto result = work();
+      back(std::move(self), [result = std::move(result), then = std::move(then)](const auto& self) mutable {
+        if (!self->shared_.over) then(*self, std::move(result));
+      });
+    });
   }
 
   void expire_after(double seconds) { beast::get_lowest_layer(stream_).expires_after(duration_of(seconds)); }
@@ -183,21 +228,15 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
 
   void ask() {
     request_.body = std::move(parser_->get().body());
-    if (shared_.over) return;
-    beast::get_lowest_layer(stream_).expires_never();
-    auto self = this->shared_from_this();
-    asio::post(shared_.pool, [self]() mutable {
-      HttpResponse response;
-      try {
-        response = self->shared_.answer(self->request_);
-      } catch (...) {
-        response = problem(500, "the gateway failed");
-      }
-      back(std::move(self), [response = std::move(response)](const auto& self) mutable {
-        if (self->shared_.over) return;
-        self->write(std::move(response), self->parser_->keep_alive());
-      });
-    });
+    in_worker(
+        [this] {  // which waits, and is alive
+          try {
+            return shared_.answer(request_);
+          } catch (...) {
+            return problem(500, "the gateway failed");
+          }
+        },
+        [](Session& self, HttpResponse response) { self.write(std::move(response), self.parser_->keep_alive()); });
   }
 
   template <class Body>
@@ -239,29 +278,41 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
     else http::async_write(stream_, *serializer, done);
   }
 
-  // In blocks, each of which has its time: a large file may take long, a client that stands still may not.
   void write_file(HttpResponse response, bool keep) {
-    auto out = std::make_shared<http::response<http::file_body>>();
-    error_code failed;
-    out->body().open(response.file.c_str(), beast::file_mode::scan, failed);
-    if (failed) return write(problem(404, "the file cannot be read"), keep);
-    head_of(*out, response, keep);
-    out->content_length(out->body().size());
-    file_ = std::make_shared<http::response_serializer<http::file_body>>(*out);
-    file_->limit(kFileBlock);
-    file_->split(head_only_);
-    out_ = out;
-    write_more(keep);
+    const auto path = response.file;
+    in_worker([path] { return std::make_shared<SentFile>(path); },
+              [response = std::move(response), keep](Session& self, std::shared_ptr<SentFile> file) mutable {
+                if (!file->is_open()) return self.write(problem(404, "the file cannot be read"), keep);
+                self.file_ = std::move(file);
+                self.write_head_of_file(response, keep);
+              });
   }
 
-  void write_more(bool keep) {
+  void write_head_of_file(const HttpResponse& response, bool keep) {
+    auto out = std::make_shared<http::response<http::empty_body>>();
+    head_of(*out, response, keep);
+    out->content_length(file_->left);
+    if (head_only_) file_->left = 0;
     expire_after(shared_.options.request_seconds);
     auto self = this->shared_from_this();
-    http::async_write_some(stream_, *file_, [self, keep](error_code code, size_t) {
-      if (code) return;
-      if (!self->file_->is_done() && !(self->head_only_ && self->file_->is_header_done())) return self->write_more(keep);
-      keep ? self->read_head(self->shared_.options.idle_seconds) : self->end();
+    auto serializer = std::make_shared<http::response_serializer<http::empty_body>>(*out);
+    http::async_write_header(stream_, *serializer, [self, out, serializer, keep](error_code code, size_t) {
+      if (!code) self->write_more(keep);
     });
+  }
+
+  // In blocks, each of which has its time: a large file may take long, a client that stands still may not.
+  void write_more(bool keep) {
+    if (file_->left == 0) return keep ? read_head(shared_.options.idle_seconds) : end();
+    in_worker([file = file_] { return file->read(); },
+              [keep](Session& self, std::string block) {
+                if (block.empty()) return self.close();  // it has become shorter: the length that was told cannot be kept
+                auto bytes = std::make_shared<std::string>(std::move(block));
+                self.expire_after(self.shared_.options.request_seconds);
+                asio::async_write(self.stream_, asio::buffer(*bytes), [me = self.shared_from_this(), bytes, keep](error_code code, size_t) {
+                  if (!code) me->write_more(keep);
+                });
+              });
   }
 
   void write_stream(HttpResponse response) {
@@ -281,20 +332,15 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   }
 
   void next_piece() {
-    if (shared_.over) return;
-    beast::get_lowest_layer(stream_).expires_never();
-    auto self = this->shared_from_this();
-    asio::post(shared_.pool, [self]() mutable {
-      std::optional<std::string> piece;
-      try {
-        piece = (*self->streamed_)();
-      } catch (...) {
-        // the stream ends
-      }
-      back(std::move(self), [piece = std::move(piece)](const auto& self) {
-        if (!self->shared_.over) self->write_piece(piece);
-      });
-    });
+    in_worker(
+        [streamed = streamed_]() -> std::optional<std::string> {
+          try {
+            return (*streamed)();
+          } catch (...) {
+            return {};  // the stream ends
+          }
+        },
+        [](Session& self, const std::optional<std::string>& piece) { self.write_piece(piece); });
   }
 
   void write_piece(const std::optional<std::string>& piece) {
@@ -346,7 +392,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   std::optional<Parser> parser_;
   HttpRequest request_;
   std::shared_ptr<void> out_;
-  std::shared_ptr<http::response_serializer<http::file_body>> file_;
+  std::shared_ptr<SentFile> file_;
   std::shared_ptr<std::function<std::optional<std::string>()>> streamed_;
   asio::steady_timer timer_{shared_.io};
   std::array<char, 4096> drained_;

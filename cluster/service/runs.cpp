@@ -114,20 +114,26 @@ json curves_of(const fs::path& run) {
 
 }  // namespace
 
-Runs::Runs(RunsOptions options, Store& store) : options_(std::move(options)), store_(store), folder_of_jobs_(options_.root / ".gateway" / "jobs") {
+Runs::Runs(RunsOptions options, Store& store) : options_(std::move(options)), store_(store), folder_of_jobs_(options_.root / ".gateway" / "jobs"), folder_of_removed_(options_.root / ".gateway" / "removed") {
   if (options_.most_workers <= 0) options_.most_workers = int(std::max(1U, std::thread::hardware_concurrency()));
   std::error_code ignored;
-  fs::remove_all(folder_of_jobs_, ignored);  // what a killed gateway left
-  make_folder(folder_of_jobs_);
+  for (const auto& folder : {folder_of_jobs_, folder_of_removed_}) {
+    fs::remove_all(folder, ignored);  // what a killed gateway left
+    make_folder(folder);
+  }
   thread_ = std::thread([this] { loop(); });
 }
 
-Runs::~Runs() {
+void Runs::give_up() {
   {
     std::lock_guard lock(mutex_);
     over_ = true;
   }
   changed_.notify_all();
+}
+
+Runs::~Runs() {
+  give_up();
   thread_.join();
   for (;;) {
     decltype(workers_) last;
@@ -144,6 +150,8 @@ bool Runs::is_over() {
   std::lock_guard lock(mutex_);
   return over_;
 }
+
+std::string Runs::launcher_of(const json& request) const { return request.value("launcher", options_.launchers.front()); }
 
 Runs::Words Runs::words_of(const json& request) const {
   if (!request.is_object()) refuse(400, "the request is no JSON object");
@@ -171,7 +179,8 @@ Runs::Words Runs::words_of(const json& request) const {
       words.submit.push_back(std::string(field->flag) + "=" + (field->is_number ? value.dump() : text()));
     }
   }
-  const std::string launcher = request.value("launcher", "local");
+  const std::string launcher = launcher_of(request);
+  if (!request.contains("launcher")) words.submit.push_back("--on=" + launcher);
   if (std::find(options_.launchers.begin(), options_.launchers.end(), launcher) == options_.launchers.end()) refuse(400, "'launcher' is '" + launcher + "', which is not offered here");
   if (launcher == "local") {
     const auto asked = [&](const char* name) { return request.contains(name) && request[name].is_number_integer() ? request[name].get<double>() : 1.0; };
@@ -232,7 +241,7 @@ json Runs::plan(const json& request) {
   const Turn turn(mutex_, num_plans_, kPlansAtOnce);
   const JobFile file(folder_of_jobs_, new_id(), request["job"]);
   json plan = checked(file.path.string(), words, true);
-  plan["drawing"] = drawing_of(plan.value("steps", json::array()), folder_of_jobs_);
+  plan["drawing"] = drawing_of(plan.value("steps", json::array()));
   return plan;
 }
 
@@ -245,7 +254,7 @@ std::string Runs::submit(const json& request, const std::string& user, const std
     if (!store_.run(request["after"])) refuse(422, "'after' names no run");
   }
   StoredRun run;
-  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = request.value("launcher", "local"), run.request = request.dump();
+  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = launcher_of(request), run.request = request.dump();
   {
     const Turn turn(mutex_, num_plans_, kPlansAtOnce);
     const JobFile file(folder_of_jobs_, run.id, request["job"]);
@@ -270,7 +279,7 @@ void Runs::check_words(const std::string& file, const std::string& id, const Wor
 
 StoredRun Runs::stored(const std::string& id) const {
   auto run = store_.run(id);
-  if (!run) refuse(404, "there is no run '" + id + "'");
+  if (!run || run->stage == StoredRun::Stage::kRemoved) refuse(404, "there is no run '" + id + "'");
   return std::move(*run);
 }
 
@@ -299,6 +308,29 @@ void Runs::resume(const std::string& id) {
   if (!fs::exists(options_.root / id / "job.yaml")) refuse(409, "the run never came to its folder; submit it again");
   if (!store_.move_stage(id, StoredRun::Stage::kHanded, StoredRun::Stage::kResumed)) refuse(409, "the run waits to go on already");
   wake();
+}
+
+void Runs::remove(const std::string& id) {
+  const StoredRun run = stored(id);
+  {
+    std::lock_guard lock(mutex_);
+    if (handing_.contains(id)) refuse(409, "the run is being handed over");
+  }
+  using Stage = StoredRun::Stage;
+  if (run.stage == Stage::kAccepted || run.stage == Stage::kResumed || (run.stage == Stage::kHanded && !launch::is_over(launch::look(options_.root / id).state)))
+    refuse(409, "the run is not over; cancel it first");
+  if (!store_.move_stage(id, run.stage, Stage::kRemoved)) refuse(409, "the run has changed in this moment");
+  remove_files(id);
+}
+
+// Out of sight at once, then at leisure.
+void Runs::remove_files(const std::string& id) {
+  const fs::path away = folder_of_removed_ / id;
+  std::error_code code;
+  fs::rename(options_.root / id, away, code);
+  if (code && code != std::errc::no_such_file_or_directory) throw system_error("{}: cannot be removed: {}", (options_.root / id).string(), code.message());
+  store_.remove_run(id);
+  start("", [away] { fs::remove_all(away); });
 }
 
 void Runs::wake() {
@@ -384,7 +416,7 @@ fs::path Runs::folder(const std::string& id) const {
 std::string Runs::drawing(const std::string& id) {
   const json state = engine::RunDirectory(folder(id)).state();
   if (!state.is_object() || !state.contains("graph")) refuse(404, "the run has no graph yet");
-  return drawing_of(state["graph"], folder_of_jobs_);
+  return drawing_of(state["graph"]);
 }
 
 std::string Runs::metrics() {
@@ -495,8 +527,13 @@ void Runs::hand_over(const std::string& id) {
   }
 }
 
-// Runs that were cancelled before they were handed over, as it seemed to a gateway that was killed.
+// Of what a gateway that was killed had begun: runs that were cancelled before they were handed over, as it seemed, and those being removed.
 void Runs::recover() {
+  for (const auto& run : store_.runs_in(StoredRun::Stage::kRemoved)) try {
+      remove_files(run.id);
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "throng: warning: run %s: %s\n", run.id.c_str(), e.what());
+    }
   for (const auto& run : store_.runs_in(StoredRun::Stage::kCancelled)) try {
       const fs::path folder = options_.root / run.id;
       if (!launch::Submission::read(folder)) continue;

@@ -22,7 +22,7 @@ struct RunsOptions {
   std::filesystem::path root;             ///< run directories are below it, by the runs' ids
   std::string program;                    ///< this one, whose verbs plan and submit
   std::vector<std::string> data_roots;    ///< what jobs may read, apart from earlier runs
-  std::vector<std::string> launchers = {"local"};  ///< that users may ask for
+  std::vector<std::string> launchers = {"local"};  ///< that users may ask for; the first is meant where none is named
   std::string site;                       ///< site profile; empty: the default one
   int at_once = 1;                        ///< runs on this machine at the same time
   int most_workers = 0;                   ///< of a run on this machine, ranks times threads; 0: as many as it has processors
@@ -41,7 +41,10 @@ class Runs {
  public:
   Runs(RunsOptions options, Store& store);
   ~Runs();
+  /// Waits no longer for other programs: plans and submissions under way are left to themselves, and nothing is handed over any more.
+  void give_up();
 
+  const std::vector<std::string>& launchers() const { return options_.launchers; }
   /// The plan of a job, as `throng plan --json`, with its `drawing`.
   nlohmann::json plan(const nlohmann::json& request);
   /// Accepts a run, and returns its id. With `key`, a second request with the same one gives the same run.
@@ -49,6 +52,10 @@ class Runs {
   void cancel(const std::string& id);
   /// Lets a run that has ended otherwise than well go on when its turn comes, from what it has kept.
   void resume(const std::string& id);
+  /// Removes a run that is over, and its folder.
+  void remove(const std::string& id);
+  /// Who has submitted it.
+  std::string user_of(const std::string& id) const { return stored(id).user; }
 
   /// Newest first.
   nlohmann::json list(int64_t before, int limit);
@@ -65,6 +72,7 @@ class Runs {
   struct Words {
     std::vector<std::string> job, submit;  ///< for plan and submit, and for submit alone
   };
+  std::string launcher_of(const nlohmann::json& request) const;
   Words words_of(const nlohmann::json& request) const;
   nlohmann::json checked(const std::string& file, const Words& words, bool estimate);
   void check_words(const std::string& file, const std::string& id, const Words& words);
@@ -75,6 +83,7 @@ class Runs {
   void hand_over(const std::string& id);
   void end(const std::string& id, const std::string& launcher);
   void recover();
+  void remove_files(const std::string& id);
   void wake();
   void start(const std::string& id, const std::function<void()>& work);
   void pass();
@@ -83,7 +92,7 @@ class Runs {
 
   RunsOptions options_;
   Store& store_;
-  std::filesystem::path folder_of_jobs_;
+  std::filesystem::path folder_of_jobs_, folder_of_removed_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool over_ = false, woken_ = false;

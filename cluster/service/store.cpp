@@ -14,7 +14,7 @@ namespace throng::service {
 namespace {
 
 constexpr std::array<const char*, 3> kRoles = {"viewer", "submitter", "admin"};
-constexpr std::array<const char*, 5> kStages = {"accepted", "handed", "refused", "cancelled", "resumed"};
+constexpr std::array<const char*, 6> kStages = {"accepted", "handed", "refused", "cancelled", "resumed", "removed"};
 constexpr int kVersion = 1;
 
 StoredRun::Stage stage_of(const std::string& name) {
@@ -183,6 +183,11 @@ std::vector<StoredRun> Store::read_runs(Statement& found) const {
   return all;
 }
 
+void Store::remove_run(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  Statement(*this, "DELETE FROM runs WHERE id = ?").bind(id).step();
+}
+
 std::optional<StoredRun> Store::run(const std::string& id) const {
   std::lock_guard lock(mutex_);
   Statement found(*this, "SELECT number, id, job, user, submitted, launcher, stage, note, request FROM runs WHERE id = ?");
@@ -193,7 +198,7 @@ std::optional<StoredRun> Store::run(const std::string& id) const {
 
 std::vector<StoredRun> Store::runs(int64_t before, int limit) const {
   std::lock_guard lock(mutex_);
-  Statement found(*this, THRONG_RUN_COLUMNS "WHERE number < ? ORDER BY number DESC LIMIT ?");
+  Statement found(*this, THRONG_RUN_COLUMNS "WHERE number < ? AND stage <> 'removed' ORDER BY number DESC LIMIT ?");
   return read_runs(found.bind(before > 0 ? before : INT64_MAX).bind(int64_t{limit}));
 }
 
@@ -207,7 +212,7 @@ std::vector<StoredRun> Store::runs_in(StoredRun::Stage stage) const {
 
 int64_t Store::num_runs() const {
   std::lock_guard lock(mutex_);
-  Statement found(*this, "SELECT count(*) FROM runs");
+  Statement found(*this, "SELECT count(*) FROM runs WHERE stage <> 'removed'");
   found.step();
   return found.number(0);
 }

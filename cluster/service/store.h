@@ -24,7 +24,7 @@ struct User {
 
 /// A run as it was asked for. What became of it is in its run directory, once it is handed over.
 struct StoredRun {
-  enum class Stage { kAccepted, kHanded, kRefused, kCancelled, kResumed };  ///< kResumed: handed once, and waits to go on
+  enum class Stage { kAccepted, kHanded, kRefused, kCancelled, kResumed, kRemoved };  ///< kResumed: handed once, and waits to go on; kRemoved: its folder goes, then it
   int64_t number = 0;   ///< in the order of submission
   std::string id, job, user, submitted, launcher;
   std::string request;  ///< JSON; left out of lists
@@ -61,7 +61,9 @@ class Store {
   /// The same, unless the run has left `from` already; then false.
   bool move_stage(const std::string& id, StoredRun::Stage from, StoredRun::Stage to);
   std::optional<StoredRun> run(const std::string& id) const;
-  /// Newest first, without requests: those before `before` (0: from the newest), at most `limit`.
+  /// Forgets a run.
+  void remove_run(const std::string& id);
+  /// Newest first, without requests and those being removed: those before `before` (0: from the newest), at most `limit`.
   std::vector<StoredRun> runs(int64_t before, int limit) const;
   /// Runs on this machine that were handed over, and are not known to be over: ids.
   std::vector<std::string> unended_here() const;
@@ -69,6 +71,7 @@ class Store {
   void set_ended(const std::string& id, bool ended);
   /// Oldest first, without requests.
   std::vector<StoredRun> runs_in(StoredRun::Stage stage) const;
+  /// But for those being removed.
   int64_t num_runs() const;
 
   void audit(const AuditLine& line);

@@ -37,6 +37,7 @@ async function api(path, options = {}) {
   if (options.raw) return response;
   return (response.headers.get("Content-Type") || "").startsWith("application/json") ? response.json() : response.text();
 }
+const own = run => me && (me.role === "admin" || (me.role === "submitter" && run.user === me.name));
 const may = role => me && ["viewer", "submitter", "admin"].indexOf(me.role) >= ["viewer", "submitter", "admin"].indexOf(role);
 async function open_file(id, path, frame) {
   try {
@@ -210,6 +211,11 @@ function run_view(id) {
     e.target.disabled = true;
     try { draw(await api(`/runs/${id}/${verb}`, { method: "POST" })); say(text); if (verb === "resume") run_view(id); } catch (error) { say([error.message, ...(error.body.faults || []).map(f => f.message)].join(" ")); e.target.disabled = false; }
   };
+  const remove = async e => {
+    if (!confirm("Remove this run, and all its files?")) return;
+    e.target.disabled = true;
+    try { await api("/runs/" + id, { method: "DELETE" }); location.hash = "#/"; say("It is removed."); } catch (error) { say(error.message); e.target.disabled = false; }
+  };
   const finished = async run => {
     if (run.state === "queued" || !run.allocations) return;
     try {
@@ -229,9 +235,10 @@ function run_view(id) {
     head.replaceChildren(make("h1", {}, run.job || id, " ", badge(run.state)), make("p", { class: "sub" }, `${id} · by ${run.user} · `, when(run.submitted), ` · ${run.launcher}` + (run.ranks ? ` · ${run.ranks} × ${run.threads}` : ""), run.detail ? ` · ${run.detail}` : ""));
     if (run.state !== state) {
       state = run.state;
-      actions.replaceChildren(...[may("submitter") && !over(run) && make("button", { class: "danger", onclick: act("cancel", "It is told to end.") }, "Cancel"),
-        may("submitter") && ["failed", "stopped", "cancelled"].includes(run.state) && run.allocations && make("button", { class: "first", onclick: act("resume", "It goes on.") }, "Resume"),
-        may("submitter") && make("a", { class: "button", href: "#/submit/" + id }, "Submit again, changed"), run.has_report && make("button", { onclick: () => open_file(id, "report.html") }, "Report in a tab")].filter(Boolean));
+      actions.replaceChildren(...[own(run) && !over(run) && make("button", { class: "danger", onclick: act("cancel", "It is told to end.") }, "Cancel"),
+        own(run) && ["failed", "stopped", "cancelled"].includes(run.state) && run.allocations && make("button", { class: "first", onclick: act("resume", "It goes on.") }, "Resume"),
+        may("submitter") && make("a", { class: "button", href: "#/submit/" + id }, "Submit again, changed"), run.has_report && make("button", { onclick: () => open_file(id, "report.html") }, "Report in a tab"),
+        own(run) && over(run) && make("button", { class: "danger", onclick: remove }, "Remove")].filter(Boolean));
       if (over(run)) finished(run);
     }
     reason.replaceChildren(...(run.reason ? [make("div", { class: "card reason" }, run.reason, run.hint ? make("div", { class: "hint" }, run.hint) : null)] : []));
@@ -266,7 +273,7 @@ function submit_view(like) {
   const signal = view();
   const text = make("textarea", { spellcheck: "false", "aria-label": "Job file", placeholder: "job: my-first\nsteps:\n  events: { op: read_events, path: events.jsonl }\n  counts: { op: aggregate, from: events, by: [action], aggregates: { n: count() } }\n" }), lines = make("pre", { "aria-hidden": "true" }), faults = make("div", { role: "alert" }), plan = make("div");
   const field = (name, label, attributes = {}) => make("label", {}, make("span", {}, label), attributes.options ? make("select", { name }, attributes.options.map(o => make("option", {}, o))) : make("input", { name, ...attributes }));
-  const fields = make("div", { class: "fields" }, field("launcher", "Where", { options: ["local", "slurm"] }), field("nodes", "Nodes", { type: "number", min: 1, placeholder: "1" }), field("ranks_per_node", "Ranks on a node", { type: "number", min: 1, placeholder: "1" }), field("threads", "Threads of a rank", { type: "number", min: 1, placeholder: "1" }), field("time", "Time limit", { placeholder: "2h" }), field("partition", "Partition"), field("memory_per_node", "Memory of a node", { placeholder: "64GiB" }), field("set", "Overrides", { placeholder: "next.epochs=5 topics.k=30" }));
+  const fields = make("div", { class: "fields" }, field("launcher", "Where", { options: me.launchers }), field("nodes", "Nodes", { type: "number", min: 1, placeholder: "1" }), field("ranks_per_node", "Ranks on a node", { type: "number", min: 1, placeholder: "1" }), field("threads", "Threads of a rank", { type: "number", min: 1, placeholder: "1" }), field("time", "Time limit", { placeholder: "2h" }), field("partition", "Partition"), field("memory_per_node", "Memory of a node", { placeholder: "64GiB" }), field("set", "Overrides", { placeholder: "next.epochs=5 topics.k=30" }));
   const slurm_only = ["nodes", "time", "partition", "memory_per_node"], of = name => fields.querySelector(`[name=${name}]`);
   const show_fields = () => slurm_only.forEach(n => of(n).closest("label").hidden = of("launcher").value !== "slurm");
   of("launcher").addEventListener("change", show_fields);

@@ -84,7 +84,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--certificate", http.certificate, "PEM file of a certificate, with its chain: HTTPS")->check(CLI::ExistingFile);
   command->add_option("--key", http.key, "PEM file of its key")->check(CLI::ExistingFile);
   command->add_option("--data-root", runs.data_roots, "folder that submitted jobs may read, besides earlier runs; relative paths begin at the first (may be repeated)")->expected(1)->allow_extra_args(false)->take_all()->check(CLI::ExistingDirectory);
-  command->add_option("--launcher", runs.launchers, "what runs may be submitted to: local, slurm (may be repeated; default local)")->expected(1)->allow_extra_args(false)->take_all()->check(CLI::IsMember({"local", "slurm"}));
+  command->add_option("--launcher", runs.launchers, "what runs may be submitted to: local, slurm (may be repeated, the first is the default one; default local)")->expected(1)->allow_extra_args(false)->take_all()->check(CLI::IsMember({"local", "slurm"}));
   command->add_option("--site", runs.site, "site profile of Slurm")->check(CLI::ExistingFile);
   command->add_option("--at-once", runs.at_once, "runs on this machine at the same time; others wait (default 1)")->check(CLI::Range(1, 10000));
   command->add_option("--most-workers", runs.most_workers, "ranks times threads of a run on this machine, at most (default: its processors)")->check(CLI::Range(1, 4096));
@@ -105,7 +105,7 @@ void add_serve(CLI::App& app, Action& action) {
   auto user = std::make_shared<UserOptions>();
   auto* put = command->add_subcommand("user", "Make a user, or give one a new token and role; prints the token");
   put->add_option("NAME", user->name, "the user's name")->required();
-  put->add_option("--role", user->role, "viewer: looks; submitter: submits and cancels (default); admin: sees to users")->check(CLI::IsMember({"viewer", "submitter", "admin"}));
+  put->add_option("--role", user->role, "viewer: looks; submitter: submits, and sees to its own runs (default); admin: sees to all runs and to users")->check(CLI::IsMember({"viewer", "submitter", "admin"}));
   put->add_option("--runs", user->root, "folder of the runs (default runs)");
   put->callback([user, &action] { action = [user] { return put_user(*user); }; });
   auto* remove = command->add_subcommand("remove-user", "Take a user's access away");

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -233,7 +234,7 @@ TEST_F(Routes, UsersAreSeenToByAdmins) {
   const auto made = ask("a", "PUT", "/api/v1/users/eve", R"({"role": "viewer"})");
   ASSERT_EQ(made.status, 200);
   tokens_["eve"] = json::parse(made.body)["token"];
-  EXPECT_EQ(json::parse(ask("eve", "GET", "/api/v1/me").body), json::parse(R"({"name": "eve", "role": "viewer"})"));
+  EXPECT_EQ(json::parse(ask("eve", "GET", "/api/v1/me").body), json::parse(R"({"name": "eve", "role": "viewer", "launchers": ["local"]})"));
   EXPECT_EQ(ask("a", "PUT", "/api/v1/users/a b", R"({"role": "viewer"})").status, 400);
   EXPECT_EQ(ask("a", "PUT", "/api/v1/users/x", R"({"role": "king"})").status, 400);
   EXPECT_EQ(ask("a", "DELETE", "/api/v1/users/a").status, 409);
@@ -258,11 +259,42 @@ TEST_F(Routes, AnAcceptedRunThatIsCancelledIsNotHandedOver) {
   first.request = R"({"job": "x", "after": "waits"})";  // so that neither has its turn
   store_.add_run(run, "");
   store_.add_run(first, "");
-  EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/cancel").status, 200);
+  EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/cancel").status, 403) << "ada's";
+  EXPECT_EQ(ask("s", "DELETE", "/api/v1/runs/waits").status, 403);
+  tokens_["ada"] = store_.put_user("ada", Role::kSubmitter);
+  EXPECT_EQ(ask("ada", "DELETE", "/api/v1/runs/waits").status, 409) << "it is not over";
+  EXPECT_EQ(ask("ada", "POST", "/api/v1/runs/waits/cancel").status, 200);
   const json now = json::parse(ask("v", "GET", "/api/v1/runs/waits").body);
   EXPECT_EQ(now["state"], "cancelled");
-  EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/cancel").status, 409);
-  EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/resume").status, 409);
+  EXPECT_EQ(ask("a", "POST", "/api/v1/runs/waits/cancel").status, 409);
+  EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/resume").status, 403);
+  EXPECT_EQ(ask("a", "POST", "/api/v1/runs/waits/resume").status, 409);
+  int removed;
+  while ((removed = ask("ada", "DELETE", "/api/v1/runs/waits").status) == 409) ::usleep(1000);  // while a thread still looks at it
+  EXPECT_EQ(removed, 204);
+  EXPECT_EQ(ask("ada", "GET", "/api/v1/runs/waits").status, 404);
+  EXPECT_EQ(ask("ada", "DELETE", "/api/v1/runs/waits").status, 404);
+  EXPECT_EQ(store_.num_runs(), 1);
+}
+
+// What a gateway had begun to remove when it was killed is removed by the next one.
+TEST_F(Routes, ARemovalThatWasCutOffGoesOn) {
+  const fs::path root = fs::canonical(folder_ / ".") / "other";
+  Store store(folder_ / "other.sqlite");
+  store.add_run(run_named("gone"), "");
+  store.set_stage("gone", StoredRun::Stage::kRemoved);
+  make_folder(root / "gone" / "steps");
+  make_folder(root / ".gateway" / "removed" / "older");
+  EXPECT_TRUE(store.runs(0, 10).empty());
+  RunsOptions o = options();
+  o.root = root;
+  {
+    Runs runs(o, store);
+    EXPECT_THROW(runs.describe("gone"), Refusal);
+    while (store.run("gone")) ::usleep(1000);
+  }
+  EXPECT_FALSE(fs::exists(root / "gone"));
+  EXPECT_TRUE(fs::is_empty(root / ".gateway" / "removed"));
 }
 
 }  // namespace

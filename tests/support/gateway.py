@@ -111,7 +111,7 @@ for path in ["/", "/page.css", "/page.js", "/api/v1/health"]:
 assert nobody.headers["Content-Security-Policy"].startswith("default-src 'none'")
 nobody.ask("GET", "/api/v1/runs", expect=401)
 viewer.submit("short.yaml", expect=403)
-assert viewer.ask("GET", "/api/v1/me") == {"name": "vi", "role": "viewer"}
+assert viewer.ask("GET", "/api/v1/me") == {"name": "vi", "role": "viewer", "launchers": ["local"]}
 assert json.loads(json.dumps(description)) == nobody.ask("GET", "/api/v1/openapi.json", expect=200)
 
 # Faults, each with its place; nothing outside the data roots.
@@ -190,6 +190,19 @@ submitter.ask("POST", f"/api/v1/runs/{long}/resume", expect=200)
 submitter.until(long, "running")
 submitter.ask("POST", f"/api/v1/runs/{long}/cancel", expect=200)
 submitter.until(long, "cancelled")
+other = User(port, admin.ask("PUT", "/api/v1/users/other", {"role": "submitter"}, expect=200)["token"])
+for method, path in [("POST", "/cancel"), ("POST", "/resume"), ("DELETE", "")]:
+    other.ask(method, f"/api/v1/runs/{long}{path}", expect=403)
+    viewer.ask(method, f"/api/v1/runs/{long}{path}", expect=403)
+kept = other.submit("long.yaml")["id"]
+submitter.until(kept, "running")
+other.ask("DELETE", f"/api/v1/runs/{kept}", expect=409)
+admin.ask("POST", f"/api/v1/runs/{kept}/cancel", expect=200)
+other.until(kept, "cancelled")
+submitter.ask("DELETE", f"/api/v1/runs/{long}", expect=204)
+viewer.ask("GET", f"/api/v1/runs/{long}", expect=404)
+assert not os.path.exists("runs/" + long) and os.path.exists("runs/" + kept)
+assert long not in [r["id"] for r in viewer.ask("GET", "/api/v1/runs", expect=200)["runs"]]
 refused = submitter.submit("short.yaml", after=never)["id"]
 assert submitter.until(refused, "refused") == "refused"
 
