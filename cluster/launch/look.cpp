@@ -164,7 +164,7 @@ std::vector<fs::path> submissions_under(const fs::path& root) {
 fs::path find_submission(const std::string& text, const fs::path& root) {
   if (fs::exists(fs::path(text) / "submission.json")) return text;
   if (!text.empty() && fs::exists(root / text / "submission.json")) return root / text;
-  if (fs::exists(fs::path(text) / "sweep.json")) throw job_error("{}: is a sweep of several runs", text).with_hint(fmt::format("name one of them, such as {}/1; 'throng jobs' lists them", text));
+  if (fs::exists(fs::path(text) / "sweep.json")) throw job_error("{}: is a sweep of several runs", text).with_hint(fmt::format("name one of them, such as {0}/1; 'throng status {0}' shows them", text));
   if (fs::is_directory(text)) throw job_error("{}: holds no submission", text).with_hint("'throng inspect' shows a run that 'throng run' made");
   std::vector<std::string> known;
   std::optional<fs::path> found, of_array;

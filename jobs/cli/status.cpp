@@ -11,6 +11,7 @@
 #include "cluster/telemetry/recorder.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/outlook_text.h"
+#include "jobs/cli/sweep_table.h"
 
 namespace throng::cli {
 namespace {
@@ -77,6 +78,11 @@ void print_outlook(const Outlook& o) {
 }
 
 int status(const NamedRun& options) {
+  if (std::filesystem::exists(std::filesystem::path(options.name) / "sweep.json")) {
+    if (options.json) std::printf("%s\n", json{{"sweep", table_of_sweep(options.name)}}.dump(1).c_str());
+    else print_sweep(options.name);
+    return 0;
+  }
   const Outlook o = launch::look(launch::find_submission(options.name, options.root));
   if (!options.json) return print_outlook(o), 0;
   json j = json_of(o);
@@ -94,9 +100,9 @@ int status(const NamedRun& options) {
 
 void add_status(CLI::App& app, Action& action) {
   auto options = std::make_shared<NamedRun>();
-  auto* command = app.add_subcommand("status", "What a submitted run is doing, or why it ended");
+  auto* command = app.add_subcommand("status", "What a submitted run or sweep is doing, or why it ended");
   options->add_to(*command);
-  command->footer("Examples:\n  throng status runs/job\n  throng status 4711 --json");
+  command->footer("Examples:\n  throng status runs/job\n  throng status runs/sweep      its runs beside each other\n  throng status 4711 --json");
   command->callback([options, &action] { action = [options] { return status(*options); }; });
 }
 

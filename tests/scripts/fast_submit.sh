@@ -97,6 +97,14 @@ import json, sys
 assert f"next.hidden={sys.argv[2]}" in json.load(open(sys.argv[1]))["overrides"], sys.argv
 PY
 done
+"$THRONG" status runs/sweep >sweep.out
+grep -q '^runs/sweep: a sweep of 2 runs, 2 done$' sweep.out && grep -q 'WITH  *next: ' sweep.out && grep -Eq '^  2 +done +next.hidden=12 +[0-9.]+' sweep.out && ! grep -q 'next.epochs' sweep.out
+"$THRONG" status runs/sweep --json | python3 -c '
+import json, sys
+rows = json.load(sys.stdin)["sweep"]
+result = json.load(open("runs/sweep/2/steps/next/step.json"))["metrics"]["result"]
+assert [r["set"] for r in rows] == [["next.hidden=8", "next.epochs=2"], ["next.hidden=12", "next.epochs=2"]], rows
+assert rows[1]["results"]["next: log_loss model"] == result["log_loss"]["model"] and rows[0]["state"] == "done", rows'
 [ "$(hashes runs/sweep/1 | grep '^next ')" != "$(hashes runs/sweep/2 | grep '^next ')" ]
 python3 - <<'PY'
 import json
@@ -158,7 +166,7 @@ refused 2 'shorter --signal-before' submit short.yaml --on slurm --time 3m --out
 refused 2 'expected at least 60s' submit short.yaml --on slurm --time 5s --out runs/none
 refused 2 'that run is cancelled' submit short.yaml --after runs/first --out runs/none
 refused 2 'no submission' status nothing
-refused 2 'is a sweep' status runs/sweep
+refused 2 'is a sweep' logs runs/sweep
 refused 2 "--checkpoint-every is 'often'" submit short.yaml --checkpoint-every often --out runs/none
 refused 2 "--hang-timeout is 'never'" submit short.yaml --hang-timeout never --out runs/none
 refused 2 'expected words' submit short.yaml --mpi-args "'x" --out runs/none
