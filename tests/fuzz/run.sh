@@ -6,10 +6,12 @@ command -v clang++ >/dev/null || { echo "skipped: clang is not installed"; exit 
 out=build/fuzz
 mkdir -p $out/corpus
 flags="-std=c++20 -O1 -g -I. -DFMT_SHARED -include framework/base/precompiled.h -fsanitize=fuzzer-no-link,address"
+started=()
 for source in cluster/service/http_server.cpp cluster/service/http.cpp cluster/service/api.cpp cluster/service/files.cpp cluster/service/events.cpp cluster/service/runs.cpp; do
   clang++ $flags -c $source -o $out/"$(basename $source .cpp)".o &
+  started+=($!)
 done
-wait
+for pid in "${started[@]}"; do wait "$pid"; done
 clang++ $flags -fsanitize=fuzzer tests/fuzz/gateway.cpp $out/*.o -o $out/gateway -Lbuild/release -lthrong -Wl,-rpath,"$PWD/build/release" -lfmt -lssl -lcrypto -lpthread
 seed() { printf "$2" >$out/corpus/"$1"; }
 seed get 'GET /api/v1/runs?limit=3&before=7 HTTP/1.1\r\nHost: h\r\n\r\n'

@@ -3,15 +3,7 @@
 # a controller that is down, an array, and srun without MPI.
 set -euo pipefail
 . "$SOURCE/tests/support/own_slurm.sh"
-"$THRONG" generate behaviour --users 100 --events 5000 --seed 5 --out events.jsonl >/dev/null
-cat >short.yaml <<'Y'
-job: short
-steps:
-  events: { op: read_events, path: events.jsonl }
-  parts:  { op: split, from: events }
-  next:   { op: train_sequence, from: parts, epochs: 3, hidden: 16, checkpoint_every: 5 }
-Y
-sed 's/epochs: 3/epochs: 100000/; s/job: short/job: long/' short.yaml >long.yaml
+. "$SOURCE/tests/support/short_and_long.sh" .
 submit() { "$THRONG" submit "$1" --on slurm -p long --no-estimate --out "runs/$2" "${@:3}" >submit.out; }
 under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
 id() { field "$1" id; }
@@ -76,15 +68,18 @@ code=0; "$THRONG" submit short.yaml --on slurm -p nowhere --no-estimate --out ru
 "$THRONG" submit runs/refused -p long >submit.out
 await runs/refused done
 
-# The controller is down while a run goes on and ends: the run does not mind, status says what it knows, and submitting does not lie.
+# The controller is down for a minute while a run goes on and ends: the run does not mind, status says what it knows, and submitting does not lie.
 submit long.yaml controller -n 2
 under_way runs/controller
 kill -STOP "$(cat slurm/slurmctld.pid)"
+down=$SECONDS
 export THRONG_SLURM_TIMEOUT=2
 "$THRONG" status runs/controller | grep -q 'running (as last written; Slurm does not answer: no answer in time)'
 code=0; "$THRONG" submit short.yaml --on slurm --no-estimate --out runs/lost >lost.out 2>&1 || code=$?
 [ $code = 4 ] && grep -q 'squeue shows no job named' lost.out
 unset THRONG_SLURM_TIMEOUT
+while [ $((SECONDS - down)) -lt 60 ]; do sleep 0.5; done
+"$THRONG" status runs/controller | grep -q 'step .next' || "$THRONG" status runs/controller | grep -q 'next *train_sequence *running'
 kill -CONT "$(cat slurm/slurmctld.pid)"
 "$THRONG" submit runs/lost -p long >submit.out   # whatever became of the first, the run is done once
 await runs/lost 'done failed'
