@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -60,7 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   char block[65536];
   for (;;) {
     pollfd ready{fd, POLLIN, 0};
-    if (::poll(&ready, 1, 20000) <= 0) std::abort();  // it hangs
+    const int heard = ::poll(&ready, 1, 20000);
+    if (heard < 0 && errno == EINTR) continue;  // libFuzzer's alarm
+    if (heard <= 0) std::abort();               // it hangs
     if (::recv(fd, block, sizeof block, 0) <= 0) break;
   }
   ::close(fd);
