@@ -180,7 +180,7 @@ fs::path find_submission(const std::string& text, const fs::path& root) {
     if (!found && (s->name == text || s->id == text || s->job == text || (of_slurm(*s) && had_this_id))) found = run;  // the newest
     if (of_slurm(*s) && s->id.starts_with(text + "_")) of_array = run;
   }
-  if (!found && of_array) throw job_error("{} is an array of several runs", text).with_hint(fmt::format("name one of them, such as {}; 'throng jobs' lists them", of_array->string()));
+  if (!found && of_array) throw job_error("{} is an array of several runs", text).with_hint(fmt::format("name one of them, such as {}; 'throng status {}' shows them", of_array->string(), of_array->parent_path().string()));
   if (found) return *found;
   const std::string meant = suggest(text, known);
   throw job_error("no submission '{}' under {}", text, root.string()).with_hint(meant.empty() || known.size() > 60 ? "name its run directory; 'throng jobs' lists what there is" : meant);

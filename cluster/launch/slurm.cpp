@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cluster/launch/command.h"
+#include "framework/base/shell.h"
 #include "framework/base/units.h"
 
 namespace throng::launch {
@@ -21,13 +22,6 @@ double patience() {
   const char* text = std::getenv("THRONG_SLURM_TIMEOUT");
   const double seconds = text ? std::atof(text) : 0;
   return seconds > 0 ? seconds : 60;
-}
-
-std::string quoted(const std::string& word) {
-  if (!word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-") == word.npos) return word;
-  std::string text = "'";
-  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
 }
 
 // A value of a directive; within double quotes they and the backslash are special.
@@ -101,22 +95,22 @@ std::string batch_script(const Submission& submission, const std::vector<std::fi
   directive("open-mode", "append");
   directive("output", with_percent(folder.string()) + (array ? "/%a/" : "/") + log_of("").filename().string());
   for (const auto& line : site.directives) text += "#SBATCH " + line + "\n";
-  text += fmt::format("# Written by 'throng submit'; 'throng status {}' tells what became of it.\n\n", quoted(folder.string()));
+  text += fmt::format("# Written by 'throng submit'; 'throng status {}' tells what became of it.\n\n", shell_quoted(folder.string()));
   // Of a job that submitted this one, where there is one.
   text += array ? "unset THRONG_WARNED\n" : "unset THRONG_WARNED SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID\n";
   if (!site.modules.empty() || !site.setup.empty()) text += "trap 'export THRONG_WARNED=1' USR1  # the time may be up before the run begins\n";
   if (!site.modules.empty()) {
     std::string modules;
-    for (const auto& module : site.modules) modules += " " + quoted(module);
+    for (const auto& module : site.modules) modules += " " + shell_quoted(module);
     text += fmt::format("module load{} || {{ echo 'throng: the modules{} cannot be loaded' >&2; exit 4; }}\n", modules, modules);
   }
-  for (const auto& [name, value] : site.environment) text += fmt::format("export {}={}\n", name, quoted(value));
+  for (const auto& [name, value] : site.environment) text += fmt::format("export {}={}\n", name, shell_quoted(value));
   for (const auto& line : site.setup) text += line + "\n";
   text += fmt::format(
       "# It takes the signals of Slurm from here, ends the ranks at a checkpoint, and asks for another allocation.\n"
       "trap '' USR1\n"
       "exec {} allocation --name {} {}\n",
-      quoted(program), submission.name, array ? quoted(folder.string()) + "/\"$SLURM_ARRAY_TASK_ID\"" : quoted(folder.string()));
+      shell_quoted(program), submission.name, array ? shell_quoted(folder.string()) + "/\"$SLURM_ARRAY_TASK_ID\"" : shell_quoted(folder.string()));
   return text;
 }
 

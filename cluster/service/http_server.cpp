@@ -120,15 +120,22 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
     asio::post(io, [self = std::move(self), work = std::move(work)]() mutable { work(self); });
   }
 
-  // Work that may stand still, a file system's say, in a worker; `then` in the thread of connections, with what it gave.
+  // Work that may stand still, a file system's say, in a worker; `then` in the thread of connections, with what it gave. Where it throws, the connection ends.
   template <class Work, class Then>
-  void in_worker(Work work, Then then) {
+  void in_worker(asio::thread_pool& pool, Work work, Then then) {
     if (shared_.over) return;
     beast::get_lowest_layer(stream_).expires_never();
-    asio::post(shared_.pool, [self = this->shared_from_this(), work = std::move(work), then = std::move(then)]() mutable {
-      auto result = work();
+    asio::post(pool, [self = this->shared_from_this(), work = std::move(work), then = std::move(then)]() mutable {
+      std::optional<decltype(work())> result;
+      try {
+        result.emplace(work());
+      } catch (...) {
+        // no memory, say
+      }
       back(std::move(self), [result = std::move(result), then = std::move(then)](const auto& self) mutable {
-        if (!self->shared_.over) then(*self, std::move(result));
+        if (self->shared_.over) return;
+        if (result) then(*self, std::move(*result));
+        else self->close();
       });
     });
   }
@@ -190,23 +197,20 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
       at = end;
     }
     if (const auto length = parser_->content_length(); length && *length > shared_.options.most_body_bytes) return write(problem(413, "the body of the request is too long"), false);
-    if (shared_.over) return;
-    beast::get_lowest_layer(stream_).expires_never();
-    auto self = this->shared_from_this();
-    asio::post(shared_.gates, [self]() mutable {
-      std::optional<HttpResponse> refused;
-      try {
-        refused = self->shared_.gate(self->request_);
-      } catch (...) {
-        refused = problem(500, "the gate failed");
-      }
-      back(std::move(self), [refused = std::move(refused)](const auto& self) mutable {
-        if (self->shared_.over) return;
-        // A body that nobody reads would be taken for the next request.
-        if (refused) return self->write(std::move(*refused), self->parser_->is_done() && self->parser_->keep_alive());
-        self->read_body();
-      });
-    });
+    in_worker(
+        shared_.gates,
+        [this]() -> std::optional<HttpResponse> {  // which waits, and is alive
+          try {
+            return shared_.gate(request_);
+          } catch (...) {
+            return problem(500, "the gate failed");
+          }
+        },
+        [](Session& self, std::optional<HttpResponse> refused) {
+          // A body that nobody reads would be taken for the next request.
+          if (refused) return self.write(std::move(*refused), self.parser_->is_done() && self.parser_->keep_alive());
+          self.read_body();
+        });
   }
 
   void read_body() {
@@ -229,7 +233,8 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   void ask() {
     request_.body = std::move(parser_->get().body());
     in_worker(
-        [this] {  // which waits, and is alive
+        shared_.pool,
+        [this] {
           try {
             return shared_.answer(request_);
           } catch (...) {
@@ -280,7 +285,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
 
   void write_file(HttpResponse response, bool keep) {
     const auto path = response.file;
-    in_worker([path] { return std::make_shared<SentFile>(path); },
+    in_worker(shared_.pool, [path] { return std::make_shared<SentFile>(path); },
               [response = std::move(response), keep](Session& self, std::shared_ptr<SentFile> file) mutable {
                 if (!file->is_open()) return self.write(problem(404, "the file cannot be read"), keep);
                 self.file_ = std::move(file);
@@ -304,7 +309,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
   // In blocks, each of which has its time: a large file may take long, a client that stands still may not.
   void write_more(bool keep) {
     if (file_->left == 0) return keep ? read_head(shared_.options.idle_seconds) : end();
-    in_worker([file = file_] { return file->read(); },
+    in_worker(shared_.pool, [file = file_] { return file->read(); },
               [keep](Session& self, std::string block) {
                 if (block.empty()) return self.close();  // it has become shorter: the length that was told cannot be kept
                 auto bytes = std::make_shared<std::string>(std::move(block));
@@ -333,6 +338,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session<S
 
   void next_piece() {
     in_worker(
+        shared_.pool,
         [streamed = streamed_]() -> std::optional<std::string> {
           try {
             return (*streamed)();

@@ -67,6 +67,9 @@ std::string new_id() { return utc_text().substr(0, 10) + "-" + random_token().su
 // Written by a submission that has not come to its launcher.
 bool is_cut_off(const launch::Submission& s) { return s.id.empty() && s.allocations.empty() && s.state == State::kQueued; }
 
+// Its command may go on.
+bool is_recent(const fs::path& folder) { return std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(folder / "submission.json")).count() < kSubmitSeconds + 10; }
+
 bool has_folder(const StoredRun& run) { return run.stage == StoredRun::Stage::kHanded || run.stage == StoredRun::Stage::kResumed; }
 
 std::string name_of_stage(const StoredRun& run) {
@@ -117,11 +120,11 @@ json curves_of(const fs::path& run) {
 Runs::Runs(RunsOptions options, Store& store) : options_(std::move(options)), store_(store), folder_of_jobs_(options_.root / ".gateway" / "jobs"), folder_of_removed_(options_.root / ".gateway" / "removed") {
   if (options_.most_workers <= 0) options_.most_workers = int(std::max(1U, std::thread::hardware_concurrency()));
   std::error_code ignored;
-  for (const auto& folder : {folder_of_jobs_, folder_of_removed_}) {
-    fs::remove_all(folder, ignored);  // what a killed gateway left
-    make_folder(folder);
-  }
+  fs::remove_all(folder_of_jobs_, ignored);  // what a killed gateway left
+  make_folder(folder_of_jobs_);
+  make_folder(folder_of_removed_);
   thread_ = std::thread([this] { loop(); });
+  sweeper_ = std::thread([this] { sweep(); });
 }
 
 void Runs::give_up() {
@@ -135,6 +138,7 @@ void Runs::give_up() {
 Runs::~Runs() {
   give_up();
   thread_.join();
+  sweeper_.join();
   for (;;) {
     decltype(workers_) last;
     {
@@ -251,7 +255,7 @@ std::string Runs::submit(const json& request, const std::string& user, const std
   const Words words = words_of(request);
   if (request.contains("after")) {
     if (!request["after"].is_string()) refuse(400, "'after' is no text");
-    if (!store_.run(request["after"])) refuse(422, "'after' names no run");
+    if (const auto first = store_.run(request["after"]); !first || first->stage == StoredRun::Stage::kRemoved) refuse(422, "'after' names no run");
   }
   StoredRun run;
   run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = launcher_of(request), run.request = request.dump();
@@ -274,6 +278,7 @@ void Runs::check_words(const std::string& file, const std::string& id, const Wor
   command.insert(command.end(), words.job.begin(), words.job.end());
   command.insert(command.end(), words.submit.begin(), words.submit.end());
   const auto result = launch::run_command(command, kPlanSeconds, [this] { return is_over(); });
+  if (result.timed_out) refuse(504, "the job could not be planned in time");
   if (!result.ok()) throw Refusal{422, {{"error", "the run cannot be had"}, {"faults", faults_of(result.trouble(), file)}}};
 }
 
@@ -285,7 +290,7 @@ StoredRun Runs::stored(const std::string& id) const {
 
 void Runs::cancel(const std::string& id) {
   const StoredRun run = stored(id);
-  if (store_.move_stage(id, StoredRun::Stage::kAccepted, StoredRun::Stage::kCancelled)) return;
+  if (store_.move_stage(id, StoredRun::Stage::kAccepted, StoredRun::Stage::kCancelled)) return end_if_begun(id, run.launcher);
   if (store_.move_stage(id, StoredRun::Stage::kResumed, StoredRun::Stage::kHanded)) return;
   if (stored(id).stage != StoredRun::Stage::kHanded) refuse(409, "the run is over already");
   if (launch::is_over(look(run).state)) refuse(409, "the run is over already");
@@ -310,27 +315,71 @@ void Runs::resume(const std::string& id) {
   wake();
 }
 
+// Nobody goes on with it, as far as its folder tells.
+bool Runs::has_ended(const StoredRun& run) const {
+  const fs::path folder = options_.root / run.id;
+  try {
+    const auto there = launch::Submission::read(folder);
+    return !there || (is_cut_off(*there) ? !is_recent(folder) : launch::is_over(launch::look(folder).state));
+  } catch (const Error&) {
+    return true;  // damaged: no command takes it up
+  }
+}
+
 void Runs::remove(const std::string& id) {
+  using Stage = StoredRun::Stage;
   const StoredRun run = stored(id);
   {
     std::lock_guard lock(mutex_);
     if (handing_.contains(id)) refuse(409, "the run is being handed over");
   }
-  using Stage = StoredRun::Stage;
-  if (run.stage == Stage::kAccepted || run.stage == Stage::kResumed || (run.stage == Stage::kHanded && !launch::is_over(launch::look(options_.root / id).state)))
-    refuse(409, "the run is not over; cancel it first");
+  if (run.stage == Stage::kAccepted || run.stage == Stage::kResumed || !has_ended(run)) refuse(409, "the run is not over; cancel it first");
+  for (const auto& waiting : store_.runs_in(Stage::kAccepted))
+    if (json::parse(store_.run(waiting.id).value_or(waiting).request, nullptr, false).value("after", "") == id) refuse(409, "the run " + waiting.id + " is to follow it");
   if (!store_.move_stage(id, run.stage, Stage::kRemoved)) refuse(409, "the run has changed in this moment");
-  remove_files(id);
+  try {
+    remove_folder(id);
+  } catch (const Error&) {
+    store_.move_stage(id, Stage::kRemoved, run.stage);
+    throw;
+  }
 }
 
 // Out of sight at once, then at leisure.
-void Runs::remove_files(const std::string& id) {
-  const fs::path away = folder_of_removed_ / id;
+void Runs::remove_folder(const std::string& id) {
+  make_folder(folder_of_removed_);
   std::error_code code;
-  fs::rename(options_.root / id, away, code);
+  fs::rename(options_.root / id, folder_of_removed_ / id, code);
   if (code && code != std::errc::no_such_file_or_directory) throw system_error("{}: cannot be removed: {}", (options_.root / id).string(), code.message());
+  fsync_path(options_.root);  // or it might be back after a power cut, and its run not
   store_.remove_run(id);
-  start("", [away] { fs::remove_all(away); });
+  {
+    std::lock_guard lock(mutex_);
+    to_sweep_ = true;
+  }
+  changed_.notify_all();
+}
+
+// Deletes what was removed, also by a gateway before; one thread, which leaves the rest for the next gateway when this one ends.
+void Runs::sweep() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return over_ || to_sweep_; });
+      if (over_) return;
+      to_sweep_ = false;
+    }
+    std::error_code code;
+    for (auto it = fs::directory_iterator(folder_of_removed_, code); !code && it != fs::directory_iterator(); it.increment(code)) remove_tree(it->path());
+  }
+}
+
+void Runs::remove_tree(const fs::path& path) {
+  std::error_code code;
+  if (is_over()) return;
+  if (fs::is_directory(fs::symlink_status(path, code)))
+    for (auto it = fs::directory_iterator(path, code); !code && it != fs::directory_iterator(); it.increment(code)) remove_tree(it->path());
+  fs::remove(path, code);
 }
 
 void Runs::wake() {
@@ -386,7 +435,13 @@ json Runs::describe(const std::string& id) {
     s["request"] = json::parse(run.request);
     return s;
   }
-  const Outlook outlook = look(run);
+  Outlook outlook;
+  try {
+    outlook = look(run);
+  } catch (const Error&) {
+    stored(id);  // refuses one that was removed in this moment
+    throw;
+  }
   json s = summary(run, &outlook);
   s["request"] = json::parse(run.request);
   s["allocations"] = outlook.submission.to_json()["allocations"];
@@ -421,12 +476,14 @@ std::string Runs::drawing(const std::string& id) {
 
 std::string Runs::metrics() {
   std::vector<telemetry::RunReports> all;
-  for (const auto& run : store_.runs(0, 1000)) {
-    if (!has_folder(run) || look(run).state != State::kRunning) continue;
-    auto ranks = telemetry::read_ranks(options_.root / run.id);
-    ranks.age();
-    if (!ranks.ranks.empty()) all.emplace_back(run.id, std::move(ranks.ranks));
-  }
+  for (const auto& run : store_.runs(0, 1000)) try {
+      if (!has_folder(run) || look(run).state != State::kRunning) continue;
+      auto ranks = telemetry::read_ranks(options_.root / run.id);
+      ranks.age();
+      if (!ranks.ranks.empty()) all.emplace_back(run.id, std::move(ranks.ranks));
+    } catch (const Error&) {
+      // its folder is gone, or damaged: who asks for that run is told
+    }
   return telemetry::prometheus_text(all);
 }
 
@@ -469,10 +526,11 @@ void Runs::hand_over(const std::string& id) {
   const bool resumed = run->stage == Stage::kResumed;
   if (!resumed && run->stage != Stage::kAccepted) return;  // cancelled since
   const fs::path folder = options_.root / id;
-  const json request = json::parse(run->request);
+  json request = json::parse(run->request);
+  if (!request.contains("launcher")) request["launcher"] = run->launcher;  // as it was when the run was accepted
   const auto there = launch::Submission::read(folder);
   const bool cut_off = there && is_cut_off(*there);
-  if (cut_off && std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(folder / "submission.json")).count() < kSubmitSeconds + 10) return;
+  if (cut_off && is_recent(folder)) return;
   if (cut_off) launch::cancel(folder, 0);
   const bool untouched = !there || (there->allocations.empty() && there->id.empty());
   if (!cut_off && (resumed ? there && !launch::is_over(launch::look(folder).state) : !untouched)) {
@@ -495,7 +553,7 @@ void Runs::hand_over(const std::string& id) {
     if (request.contains("after")) {
       const auto first = store_.run(request["after"]);
       if (!first || first->stage == Stage::kRefused || first->stage == Stage::kCancelled) {
-        store_.set_stage(id, Stage::kRefused, "the run that it was to follow has not run");
+        store_.set_stage(id, Stage::kRefused, "the run that it was to follow has not run, or was removed");
         return;
       }
       if (first->stage == Stage::kAccepted) return;
@@ -527,18 +585,23 @@ void Runs::hand_over(const std::string& id) {
   }
 }
 
-// Of what a gateway that was killed had begun: runs that were cancelled before they were handed over, as it seemed, and those being removed.
+// A run that was cancelled before it was handed over, as it seemed: a gateway that was killed had begun to.
+void Runs::end_if_begun(const std::string& id, const std::string& launcher) {
+  const fs::path folder = options_.root / id;
+  if (!launch::Submission::read(folder)) return;
+  store_.set_stage(id, StoredRun::Stage::kHanded);
+  if (!launch::is_over(launch::look(folder).state)) end(id, launcher);
+}
+
+// What a gateway that was killed had begun.
 void Runs::recover() {
   for (const auto& run : store_.runs_in(StoredRun::Stage::kRemoved)) try {
-      remove_files(run.id);
+      remove_folder(run.id);
     } catch (const std::exception& e) {
       std::fprintf(stderr, "throng: warning: run %s: %s\n", run.id.c_str(), e.what());
     }
   for (const auto& run : store_.runs_in(StoredRun::Stage::kCancelled)) try {
-      const fs::path folder = options_.root / run.id;
-      if (!launch::Submission::read(folder)) continue;
-      store_.set_stage(run.id, StoredRun::Stage::kHanded);
-      if (!launch::is_over(launch::look(folder).state)) end(run.id, run.launcher);
+      end_if_begun(run.id, run.launcher);
     } catch (const std::exception& e) {
       std::fprintf(stderr, "throng: warning: run %s: %s\n", run.id.c_str(), e.what());
     }
@@ -591,7 +654,11 @@ void Runs::pass() {
 }
 
 void Runs::loop() {
-  recover();
+  try {
+    recover();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "throng: warning: %s\n", e.what());
+  }
   for (;;) {
     {
       std::unique_lock lock(mutex_);

@@ -41,7 +41,7 @@ class Runs {
  public:
   Runs(RunsOptions options, Store& store);
   ~Runs();
-  /// Waits no longer for other programs: plans and submissions under way are left to themselves, and nothing is handed over any more.
+  /// Plans and submissions under way are left to themselves, and nothing is handed over any more.
   void give_up();
 
   const std::vector<std::string>& launchers() const { return options_.launchers; }
@@ -52,7 +52,7 @@ class Runs {
   void cancel(const std::string& id);
   /// Lets a run that has ended otherwise than well go on when its turn comes, from what it has kept.
   void resume(const std::string& id);
-  /// Removes a run that is over, and its folder.
+  /// Removes a run that is over, and its folder. Its key may be used again.
   void remove(const std::string& id);
   /// Who has submitted it.
   std::string user_of(const std::string& id) const { return stored(id).user; }
@@ -82,8 +82,12 @@ class Runs {
   bool is_active(const std::string& id);
   void hand_over(const std::string& id);
   void end(const std::string& id, const std::string& launcher);
+  void end_if_begun(const std::string& id, const std::string& launcher);
   void recover();
-  void remove_files(const std::string& id);
+  bool has_ended(const StoredRun& run) const;
+  void remove_folder(const std::string& id);
+  void sweep();
+  void remove_tree(const std::filesystem::path& path);
   void wake();
   void start(const std::string& id, const std::function<void()>& work);
   void pass();
@@ -95,7 +99,7 @@ class Runs {
   std::filesystem::path folder_of_jobs_, folder_of_removed_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool over_ = false, woken_ = false;
+  bool over_ = false, woken_ = false, to_sweep_ = true;
   int num_plans_ = 0;                    // under way
   std::map<std::string, bool> handing_;  // runs on their way to a launcher; whether on this machine
   std::list<std::pair<std::thread, bool>> workers_;  // with whether they are through
@@ -104,7 +108,7 @@ class Runs {
     Stopwatch since;
   };
   std::map<std::string, Seen> seen_;     // of Slurm, which is not asked by each who looks
-  std::thread thread_;
+  std::thread thread_, sweeper_;
 };
 
 }  // namespace throng::service

@@ -336,7 +336,7 @@ function submit_view(like) {
   text.focus();
   if (like) api("/runs/" + like, { signal }).then(run => {
     text.value = run.request.job;
-    for (const [k, v] of Object.entries(run.request)) { const f = k === "job" ? null : of(k); if (f) f.value = Array.isArray(v) ? v.join(" ") : v; }
+    for (const [k, v] of Object.entries(run.request)) { const f = k === "job" ? null : of(k); if (f && (k !== "launcher" || me.launchers.includes(v))) f.value = Array.isArray(v) ? v.join(" ") : v; }
     show_fields(), number_lines();
   }).catch(e => say(e.message));
 }

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "framework/base/error.h"
@@ -20,7 +22,11 @@ FileLock::FileLock(const std::filesystem::path& file, Wait wait, unsigned mode) 
   if (result == 0) return;
   const int code = errno;
   ::close(std::exchange(descriptor_, -1));
-  if (code != EWOULDBLOCK) throw system_error("{}: cannot be locked: {}", file.string(), std::strerror(code));
+  if (code == EWOULDBLOCK) return;
+  const bool none = code == ENOSYS || code == ENOLCK || code == EOPNOTSUPP;
+  if (!none || wait == Wait::kNot) throw system_error("{}: cannot be locked: {}", file.string(), std::strerror(code)).with_hint(none ? "its file system has no locks; use another" : "");
+  static std::once_flag told;
+  std::call_once(told, [&] { std::fprintf(stderr, "throng: warning: %s: its file system has no locks; commands at the same time are not kept apart\n", file.c_str()); });
 }
 
 FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "framework/base/files.h"
+#include "framework/base/shell.h"
 
 namespace throng {
 namespace {
@@ -35,9 +36,8 @@ std::string svg_of_dot(const std::string& graph) {
     ::unlink(name.c_str());
     return "";
   }
-  std::string svg, quoted;
-  for (const char c : name) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  if (std::FILE* pipe = ::popen(("timeout -s KILL 10 dot -Tsvg '" + quoted + "' 2>/dev/null").c_str(), "r")) {
+  std::string svg;
+  if (std::FILE* pipe = ::popen(("timeout -s KILL 10 dot -Tsvg " + shell_quoted(name) + " 2>/dev/null").c_str(), "r")) {
     char block[4096];
     for (size_t n; (n = std::fread(block, 1, sizeof block, pipe)) > 0;) svg.append(block, n);
     if (::pclose(pipe) != 0) svg.clear();

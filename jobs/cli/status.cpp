@@ -78,11 +78,12 @@ void print_outlook(const Outlook& o) {
 }
 
 int status(const NamedRun& options) {
-  if (std::filesystem::exists(std::filesystem::path(options.name) / "sweep.json")) {
-    if (options.json) std::printf("%s\n", json{{"sweep", table_of_sweep(options.name)}}.dump(1).c_str());
-    else print_sweep(options.name);
-    return 0;
-  }
+  for (const auto& folder : {std::filesystem::path(options.name), std::filesystem::path(options.root) / options.name})
+    if (std::filesystem::exists(folder / "sweep.json")) {
+      if (options.json) std::printf("%s\n", json{{"sweep", table_of_sweep(folder)}}.dump(1).c_str());
+      else print_sweep(folder);
+      return 0;
+    }
   const Outlook o = launch::look(launch::find_submission(options.name, options.root));
   if (!options.json) return print_outlook(o), 0;
   json j = json_of(o);

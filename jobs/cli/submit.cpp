@@ -185,7 +185,7 @@ int submit(const SubmitOptions& options) {
   if (slurm) std::printf("submitted '%s' to Slurm as job %s (%s%s%s)\n", all[0].job.c_str(), id.c_str(), shape_of(request).c_str(), request.seconds > 0 ? (", " + format_duration_of(request.seconds)).c_str() : "", count.c_str());
   else std::printf("started '%s' in the background (%s%s)\n", all[0].job.c_str(), shape_of(request).c_str(), count.c_str());
   const std::string shown = fs::proximate(folder).string();
-  std::printf("  run     %s\n  watch   throng status %s%s    throng logs -f %s%s\n", shown.c_str(), shown.c_str(), runs.size() > 1 ? "/1" : "", shown.c_str(), runs.size() > 1 ? "/1" : "");
+  std::printf("  run     %s\n  watch   throng status %s    throng logs -f %s%s\n", shown.c_str(), shown.c_str(), shown.c_str(), runs.size() > 1 ? "/1" : "");
   return 0;
 }
 

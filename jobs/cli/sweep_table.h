@@ -5,7 +5,7 @@
 
 namespace throng::cli {
 
-/// Of the folder of a sweep: [{"run", "set", "state", "results"}], where `results` holds the numbers by which steps judge what they have learned,
+/// Of the folder of a sweep: [{"run", "set", "state", "reason", "results"}], where `results` holds the numbers by which steps judge what they have learned,
 /// {"step: log_loss": 0.4}, or the last losses of those that only learn.
 nlohmann::json table_of_sweep(const std::filesystem::path& folder);
 

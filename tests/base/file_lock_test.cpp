@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -30,13 +31,13 @@ TEST(FileLock, HasOneHolder) {
 
 TEST(FileLock, WhoWaitsComesAfterTheOther) {
   testing::TemporaryFolder folder;
-  int counted = 0;
+  std::atomic<int> counted = 0;  // since a sanitizer does not know this lock
   const auto work = [&] {
     for (int k = 0; k < 200; ++k) {
       const FileLock lock(folder / "lock", Wait::kUntilFree);
-      const int before = counted;
+      const int before = counted.load();
       std::this_thread::yield();
-      counted = before + 1;
+      counted.store(before + 1);
     }
   };
   std::thread other(work);

@@ -269,12 +269,31 @@ TEST_F(Routes, AnAcceptedRunThatIsCancelledIsNotHandedOver) {
   EXPECT_EQ(ask("a", "POST", "/api/v1/runs/waits/cancel").status, 409);
   EXPECT_EQ(ask("s", "POST", "/api/v1/runs/waits/resume").status, 403);
   EXPECT_EQ(ask("a", "POST", "/api/v1/runs/waits/resume").status, 409);
+  EXPECT_EQ(ask("ada", "DELETE", "/api/v1/runs/waits").status, 409) << "another is to follow it";
+  EXPECT_EQ(ask("ada", "POST", "/api/v1/runs/first/cancel").status, 200);
   int removed;
   while ((removed = ask("ada", "DELETE", "/api/v1/runs/waits").status) == 409) ::usleep(1000);  // while a thread still looks at it
   EXPECT_EQ(removed, 204);
   EXPECT_EQ(ask("ada", "GET", "/api/v1/runs/waits").status, 404);
   EXPECT_EQ(ask("ada", "DELETE", "/api/v1/runs/waits").status, 404);
   EXPECT_EQ(store_.num_runs(), 1);
+}
+
+// Removed by hand, or half of it.
+TEST_F(Routes, ARunWhoseFolderIsGoneStandsInNobodysWay) {
+  const fs::path root = fs::canonical(folder_ / ".");
+  for (const char* id : {"gone", "damaged"}) {
+    store_.add_run(run_named(id), "");
+    store_.set_stage(id, StoredRun::Stage::kHanded);
+  }
+  make_folder(root / "damaged");
+  write_file_atomically(root / "damaged" / "submission.json", "{");
+  EXPECT_EQ(ask("v", "GET", "/api/v1/metrics").status, 200);
+  for (const char* id : {"gone", "damaged"}) {
+    EXPECT_EQ(ask("a", "DELETE", std::string("/api/v1/runs/") + id).status, 204) << id;
+    EXPECT_EQ(ask("v", "GET", std::string("/api/v1/runs/") + id).status, 404) << id;
+  }
+  EXPECT_FALSE(fs::exists(root / "damaged"));
 }
 
 // What a gateway had begun to remove when it was killed is removed by the next one.
@@ -284,17 +303,19 @@ TEST_F(Routes, ARemovalThatWasCutOffGoesOn) {
   store.add_run(run_named("gone"), "");
   store.set_stage("gone", StoredRun::Stage::kRemoved);
   make_folder(root / "gone" / "steps");
-  make_folder(root / ".gateway" / "removed" / "older");
+  make_folder(root / ".gateway" / "removed" / "older" / "steps");
+  fs::create_symlink(root, root / ".gateway" / "removed" / "older" / "steps" / "link");
+  write_file_atomically(root / "kept", "");
   EXPECT_TRUE(store.runs(0, 10).empty());
   RunsOptions o = options();
   o.root = root;
   {
     Runs runs(o, store);
     EXPECT_THROW(runs.describe("gone"), Refusal);
-    while (store.run("gone")) ::usleep(1000);
+    while (store.run("gone") || !fs::is_empty(root / ".gateway" / "removed")) ::usleep(1000);
   }
   EXPECT_FALSE(fs::exists(root / "gone"));
-  EXPECT_TRUE(fs::is_empty(root / ".gateway" / "removed"));
+  EXPECT_TRUE(fs::exists(root / "kept")) << "links are not followed";
 }
 
 }  // namespace

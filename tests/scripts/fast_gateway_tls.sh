@@ -15,8 +15,10 @@ steps:
 Y
 code=0
 "$THRONG" serve runs --port 0 --certificate gateway.pem --key stranger.key 2>err.txt || code=$?
-[ "$code" = 4 ] && grep -q 'gateway.pem, stranger.key: no certificate and key that go together' err.txt
+[ "$code" = 4 ]
+grep -q 'gateway.pem, stranger.key: no certificate and key that go together' err.txt
 code=0
 "$THRONG" serve runs --port 0 --certificate gateway.pem 2>err.txt || code=$?
-[ "$code" = 2 ] && grep -q -- '--certificate and --key go together' err.txt
+[ "$code" = 2 ]
+grep -q -- '--certificate and --key go together' err.txt
 $python "$SOURCE/tests/support/gateway_tls.py" "$THRONG"

@@ -17,7 +17,6 @@ Y
 job short 3 >short.yaml
 job long 100000 >long.yaml
 . "$SOURCE/tests/support/submissions.sh"
-under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
 refused() {  # exit code, text, words of the command line
   local code=0
   "$THRONG" "${@:3}" >refused.out 2>&1 || code=$?
@@ -98,7 +97,11 @@ assert f"next.hidden={sys.argv[2]}" in json.load(open(sys.argv[1]))["overrides"]
 PY
 done
 "$THRONG" status runs/sweep >sweep.out
-grep -q '^runs/sweep: a sweep of 2 runs, 2 done$' sweep.out && grep -q 'WITH  *next: ' sweep.out && grep -Eq '^  2 +done +next.hidden=12 +[0-9.]+' sweep.out && ! grep -q 'next.epochs' sweep.out
+grep -q '^runs/sweep: a sweep of 2 runs, 2 done$' sweep.out
+grep -q 'WITH  *next: ' sweep.out
+grep -Eq '^  2 +done +next.hidden=12 +[0-9.]+' sweep.out
+if grep -q 'next.epochs' sweep.out; then cat sweep.out; exit 1; fi
+"$THRONG" status sweep | diff - sweep.out
 "$THRONG" status runs/sweep --json | python3 -c '
 import json, sys
 rows = json.load(sys.stdin)["sweep"]

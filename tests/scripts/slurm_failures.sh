@@ -5,7 +5,6 @@ set -euo pipefail
 . "$SOURCE/tests/support/own_slurm.sh"
 . "$SOURCE/tests/support/short_and_long.sh" .
 submit() { "$THRONG" submit "$1" --on slurm -p long --no-estimate --out "runs/$2" "${@:3}" >submit.out; }
-under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
 id() { field "$1" id; }
 
 # An array: each its own job, folder and value.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# throng serve in front of a real Slurm: runs to their end, chained, cancelled at a checkpoint, resumed, refused by sbatch; over several allocations; and the gateway killed with -9 while runs come in.
+# throng serve in front of a real Slurm: runs to their end, chained, cancelled at a checkpoint, resumed in another allocation, refused by sbatch; and the gateway killed with -9 while runs come in.
 set -euo pipefail
 . "$SOURCE/tests/support/own_slurm.sh"
 mkdir data

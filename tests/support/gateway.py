@@ -215,7 +215,7 @@ viewer.ask("GET", "/api/v1/me", expect=401)
 
 # Killed at any moment while jobs come in: none is lost, none runs twice.
 rounds = int(os.environ.get("ROUNDS", "4"))
-ids, over = {}, threading.Event()
+ids, wrong, over = {}, [], threading.Event()
 
 
 def keep_submitting():
@@ -227,9 +227,21 @@ def keep_submitting():
             k += 1
         except (OSError, http.client.HTTPException):
             time.sleep(0.02)
+        except AssertionError as e:
+            wrong.append(e)
+            return
 
 
 open("quick.yaml", "w").write("job: quick\nsteps:\n  events: { op: read_events, path: events.jsonl }\n  few: { op: limit, from: events, rows: 10 }\n")
+long = admin.submit("long.yaml")["id"]
+admin.until(long, "running")
+waits = admin.submit("quick.yaml")["id"]
+gateway.send_signal(signal.SIGTERM)
+assert gateway.wait(120) == 0
+gateway, port = start("--launcher", "slurm", "--launcher", "local")  # what waits is for this machine all the same
+admin.port = port
+admin.ask("POST", f"/api/v1/runs/{long}/cancel", expect=200)
+admin.until(waits, "done")
 before = admin.ask("GET", "/api/v1/runs")["total"]
 gateway.send_signal(signal.SIGTERM)
 assert gateway.wait(120) == 0
@@ -245,7 +257,7 @@ for k in range(rounds):
 over.set()
 thread.join()
 admin.port = port
-assert len(set(ids.values())) == len(ids) > 0
+assert not wrong and len(set(ids.values())) == len(ids) > 0
 assert admin.ask("GET", "/api/v1/runs")["total"] - before == len(ids)
 for id in ids.values():
     admin.until(id, "done")

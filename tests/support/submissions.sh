@@ -18,3 +18,5 @@ import json, sys
 for name, step in sorted(json.load(sys.stdin)["steps"].items()):
   if name != "top":  # a table of its file, whose name differs
     print(name, step["rows"], step["content_hash"], step["outputs"])'; }
+# The step "next" has written a checkpoint.
+under_way() { for _ in $(seq 600); do [ -e "$1/steps/next/state/checkpoint.h5" ] && return; sleep 0.1; done; echo "$1: no checkpoint"; exit 1; }
