@@ -90,19 +90,19 @@ SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoc
   at.empty = examples.empty();
   if (at.empty) return {};
   at.tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
-  SoftmaxStates states;
-  at.states = put_states(at.tape, shard, examples, states.targets);
-  states.count = at.states.rows, states.values = at.tape.value(at.states);
-  return states;
+  std::vector<int32_t> targets;
+  at.states = put_states(at.tape, shard, examples, targets);
+  return at.softmax_states(std::move(targets));
 }
 
-size_t LayeredModel::go_back(int shard, std::span<const float> gradient, const std::function<void(size_t)>& complete) {
-  Halfway& at = *halfway_.at(size_t(shard - first_));
-  if (at.empty) return 0;
-  THRONG_CHECK(gradient.size() == at.states.size(), "a gradient of {} for {} states", gradient.size(), at.states.size());
-  tensor::add(gradient.data(), at.tape.gradient(at.states), gradient.size());
-  at.tape.backward(complete);
-  return at.tape.peak_bytes();
+size_t LayeredModel::go_back(int shard, std::span<const float> gradient, const std::function<void(size_t)>& complete) { return halfway_.at(size_t(shard - first_))->go_back(gradient, complete); }
+
+size_t Halfway::go_back(std::span<const float> gradient, const std::function<void(size_t)>& complete) {
+  if (empty) return 0;
+  THRONG_CHECK(gradient.size() == states.size(), "a gradient of {} for {} states", gradient.size(), states.size());
+  tensor::add(gradient.data(), tape.gradient(states), gradient.size());
+  tape.backward(complete);
+  return tape.peak_bytes();
 }
 
 double LayeredModel::loss_of(std::span<const float> weights, const std::function<void(nn::Tape<float>&)>& use) const {

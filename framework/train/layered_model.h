@@ -7,6 +7,17 @@
 
 namespace throng::train {
 
+/// A shard of a model with a softmax table, between its way forward and its way back. One thread.
+struct Halfway {
+  nn::Tape<float> tape;
+  nn::Var states;
+  bool empty = true;  ///< the shard has nothing in this minibatch
+  /// What `Model::forward` returns; `targets`: the class of each row of `states`.
+  SoftmaxStates softmax_states(std::vector<int32_t> targets) { return {states.rows, tape.value(states), std::move(targets)}; }
+  /// What `Model::go_back` does.
+  size_t go_back(std::span<const float> gradient, const std::function<void(size_t entry)>& complete);
+};
+
 /// Shuffles the examples of each shard anew in each epoch, cuts minibatches, and goes through a tape; a model of one's own adds its layers to `parameters_` when it
 /// is made, says how many examples its shards have, and puts the loss of some of them on a tape. Order and random numbers follow from the seed, the epoch
 /// and the shard, so that ranks have no part in them.
@@ -61,12 +72,6 @@ class LayeredModel : public Model {
   int64_t steps_ = 0;
   std::vector<std::vector<uint32_t>> lengths_;
   std::vector<Order> orders_;
-  /// Of a shard between `forward` and `go_back`.
-  struct Halfway {
-    nn::Tape<float> tape;
-    nn::Var states;
-    bool empty = true;
-  };
   std::vector<std::unique_ptr<Halfway>> halfway_;
 };
 

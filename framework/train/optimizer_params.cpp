@@ -11,6 +11,12 @@ void OptimizerParams::check(const std::filesystem::path& folder) const {
     if (!std::filesystem::exists(path)) throw job_error("'start' is '{}': there is no such file", start);
 }
 
+void OptimizerParams::check_sparse() const {
+  if (momentum > 0) throw job_error("'sparse' goes without 'momentum', which moves all rows");
+  if (weight_decay > 0) throw job_error("'sparse' goes without 'weight_decay', which moves all rows");
+  if (optimizer != "sgd" && optimizer != "adagrad" && optimizer != "adam") throw job_error("'sparse' goes with optimizer sgd, adagrad or adam, not {}", optimizer);
+}
+
 std::vector<std::filesystem::path> OptimizerParams::files(const std::filesystem::path& folder) const {
   if (start.empty()) return {};
   return {folder / start};

@@ -21,6 +21,8 @@ struct OptimizerParams {
 
   /// A job error where some do not go together, or there is no file `start` in the job's folder. To be called when the operator is bound.
   void check(const std::filesystem::path& folder) const;
+  /// The same where a step moves some rows of a table only (`sparse`).
+  void check_sparse() const;
   /// What the operator reads beside its inputs.
   std::vector<std::filesystem::path> files(const std::filesystem::path& folder) const;
   /// Tells the trainer; `batches` are minibatches of an epoch. `parameters` and this must outlive its run.

@@ -70,8 +70,14 @@ std::vector<std::span<T>> spans_of(std::vector<std::vector<T>>& parts, size_t n)
 
 }  // namespace
 
-TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameter& table, bool learns)
-    : comm_(comm), tables_(tables), table_(tables.index_of(table)), cols_(table.cols), num_rows_(table.rows), learns_(learns) {
+TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameters& parameters, const nn::Parameter& table, const nn::Parameter* bias)
+    : comm_(comm), tables_(tables), table_(tables.index_of(table)), cols_(table.cols), num_rows_(table.rows), learns_(parameters.learns(table)), bias_learns_(bias && parameters.learns(*bias)) {
+  if (bias) {
+    THRONG_CHECK(bias->rows == table.rows && bias->cols == 1, "a bias of {} x {} for {} rows", bias->rows, bias->cols, table.rows);
+    bias_ = tables.index_of(*bias);
+  }
+  gradient_.assign(tables.own_rows(table_).size(), 0.0f);
+  if (bias_) bias_gradient_.assign(tables.own_rows(*bias_).size(), 0.0f);
   for (int leaf = comm.first_shard(comm.rank(), TableShards::kLeaves); leaf < comm.first_shard(comm.rank() + 1, TableShards::kLeaves); ++leaf) {
     const auto [begin, end] = tables.rows_of_leaf(table_, leaf);
     leaves_.push_back({begin, end - begin});
@@ -89,13 +95,13 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
     owned[i] = tables_.own_place(table_, all.targets[i]);
   }
 
-  gradient_.assign(weights.size(), 0.0f);
   std::vector<std::unique_ptr<PackedMatrix<float>>> forth(L), back(L);
   std::vector<std::vector<float>> scores(L), most(L), parts(L);
   std::vector<std::vector<double>> sums(L);
   size_t widest = H;
   for (const Leaf& leaf : leaves_) widest = std::max(widest, leaf.rows);
   const std::vector<float> zeros(widest, 0.0f);
+  const float* bias = bias_ ? tables_.own_rows(*bias_).data() : nullptr;
   pool.parallel_for(L, [&](size_t l) {
     const auto [begin, rows] = leaves_[l];
     const size_t n = std::min(at_once, T);
@@ -116,7 +122,7 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
       std::fill_n(most[l].begin(), n, -std::numeric_limits<float>::infinity());
       std::fill_n(sums[l].begin(), 2 * n, 0.0);
       if (leaf.rows == 0) return;
-      forth[l]->multiply(n, states, zeros.data(), scores[l].data());
+      forth[l]->multiply(n, states, bias ? bias + leaf.begin : zeros.data(), scores[l].data());
       for (size_t i = 0; i < n; ++i) {
         float* row = &scores[l][i * leaf.rows];
         if (const int32_t target = target_in(leaf, i); target >= 0) sums[l][n + i] = double(row[target]);
@@ -145,6 +151,8 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
         const float factor = float(double(most[l][i]) / total[i]);
         for (size_t r = 0; r < leaf.rows; ++r) row[r] *= factor;
         if (const int32_t target = target_in(leaf, i); target >= 0) row[target] -= 1;
+        if (bias_learns_)
+          for (size_t r = 0; r < leaf.rows; ++r) bias_gradient_[leaf.begin + r] += row[r];
       }
       if (learns_) tensor::gemm(Side::kTransposed, Side::kPlain, leaf.rows, H, n, 1.0f, scores[l].data(), states, 1.0f, &gradient_[leaf.begin * H]);
       back[l]->multiply(n, scores[l].data(), zeros.data(), parts[l].data());
@@ -161,6 +169,13 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
     at += shard.count;
   }
   return outcomes;
+}
+
+void TableSoftmax::add_gradient() {
+  if (learns_) tables_.add(table_, gradient_);
+  if (bias_learns_) tables_.add(*bias_, bias_gradient_);
+  std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+  std::fill(bias_gradient_.begin(), bias_gradient_.end(), 0.0f);
 }
 
 }  // namespace throng::train

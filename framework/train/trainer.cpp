@@ -96,9 +96,8 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   TableShards tables(comm, parameters, options.optimizer);
   std::optional<TableSoftmax> softmax;
   if (model.softmax_table()) {
-    THRONG_CHECK(options.accumulate == 1, "a softmax over ranks is taken of {} minibatches", options.accumulate);
     THRONG_CHECK(!has_statistics(parameters), "a softmax over ranks goes without statistics of batches, which the way forward adds to the gradient");
-    softmax.emplace(comm, tables, *model.softmax_table(), parameters.learns(*model.softmax_table()));
+    softmax.emplace(comm, tables, parameters, *model.softmax_table(), model.softmax_bias());
   }
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
@@ -162,35 +161,39 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
         spent(profile.rows);
       }
       const auto into = [&](size_t s, const std::function<void(size_t)>& complete) { return ShardGradient{sums.of(s), row_gradients[s], packed, tables.none() ? nullptr : &rows, complete}; };
-      std::vector<TableSoftmax::Outcome> outcomes;
-      if (softmax) {
-        std::vector<SoftmaxStates> states(static_cast<size_t>(owned));
-        pool.parallel_for(states.size(), [&](size_t s) {
-          row_gradients[s].clear();
-          states[s] = model.forward(weights, cursor.epoch, begin, first + int(s), into(s, {}));
-        });
-        outcomes = softmax->run(pool, states);
-        for (size_t s = 0; s < states.size(); ++s) losses[s] = {outcomes[s].loss, int64_t(states[s].count)};
-      }
+      const auto add_loss = [&](size_t s, const ShardLoss& more) { losses[s].loss += more.loss, losses[s].targets += more.targets, losses[s].bytes = std::max(losses[s].bytes, more.bytes); };
+      const auto clear = [&](size_t s) {
+        const auto gradient = sums.of(s);
+        std::fill(gradient.begin(), gradient.end(), 0.0f);
+        row_gradients[s].clear();
+        losses[s] = {};
+      };
       sums.begin();
       try {
-        pool.parallel_for(static_cast<size_t>(owned), [&](size_t s) {
-          const auto gradient = sums.of(s);
-          std::fill(gradient.begin(), gradient.end(), 0.0f);
+        // What is complete in the last minibatch is sent at once.
+        const auto through = [&](size_t s, int64_t batch, const auto& work) {
           const std::function<void(size_t)> tell = [&](size_t entry) { sums.complete(s, entry); }, none;
-          if (softmax) {
-            losses[s].bytes = model.go_back(first + int(s), outcomes[s].gradient, tell);
-            sums.complete(s);
-            return;
-          }
-          row_gradients[s].clear();
-          losses[s] = {};
-          for (int64_t batch = begin; batch < end; ++batch) {
-            const ShardLoss more = model.gradient(weights, cursor.epoch, batch, first + int(s), into(s, batch + 1 == end ? tell : none));
-            losses[s].loss += more.loss, losses[s].targets += more.targets, losses[s].bytes = std::max(losses[s].bytes, more.bytes);
-          }
-          sums.complete(s);
-        });
+          add_loss(s, work(batch + 1 == end ? tell : none));
+          if (batch + 1 == end) sums.complete(s);
+        };
+        if (!softmax) {
+          pool.parallel_for(losses.size(), [&](size_t s) {
+            clear(s);
+            for (int64_t batch = begin; batch < end; ++batch)
+              through(s, batch, [&](const auto& complete) { return model.gradient(weights, cursor.epoch, batch, first + int(s), into(s, complete)); });
+          });
+        }
+        for (int64_t batch = begin; batch < end && softmax; ++batch) {
+          std::vector<SoftmaxStates> states(losses.size());
+          pool.parallel_for(states.size(), [&](size_t s) {
+            if (batch == begin) clear(s);
+            states[s] = model.forward(weights, cursor.epoch, batch, first + int(s), into(s, {}));
+          });
+          const auto outcomes = softmax->run(pool, states);
+          pool.parallel_for(states.size(), [&](size_t s) {
+            through(s, batch, [&](const auto& complete) { return ShardLoss{outcomes[s].loss, int64_t(states[s].count), model.go_back(first + int(s), outcomes[s].gradient, complete)}; });
+          });
+        }
       } catch (...) {
         sums.abandon();
         throw;

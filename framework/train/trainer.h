@@ -48,9 +48,11 @@ class Model {
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
   virtual ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
   /// The table whose rows are the classes of a softmax that all ranks compute together (TableSoftmax), where the model's loss is one: null where it is not. With it the trainer does not call
-  /// `gradient`, but `forward` for all shards, and then `go_back` for all; `accumulate` is 1.
+  /// `gradient`, but for each minibatch `forward` for all shards, and then `go_back` for all.
   virtual const nn::Parameter* softmax_table() const { return nullptr; }
-  /// The states that the softmax is taken of; they stay until `go_back`. Adds nothing to the dense gradient, which is cleared between the two. All shards of a rank are held at a time: memory grows with the
+  /// The table of as many rows and one column that is added to the scores; null: none.
+  virtual const nn::Parameter* softmax_bias() const { return nullptr; }
+  /// The states that the softmax is taken of; they stay until `go_back`. Adds nothing to the dense gradient. All shards of a rank are held at a time: memory grows with the
   /// minibatch, not with threads.
   virtual SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into);
   /// Adds the rest of the gradient, from that of the states, to where `forward` was told; returns the bytes of the tape at its peak. Calls for different shards run at once.

@@ -39,6 +39,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.batch < params_.shards) throw job_error("'batch' is {}; expected at least 'shards', {}", params_.batch, params_.shards);
     params_.check(base_folder);
+    if (params_.sparse) params_.check_sparse();
     if (!params_.vectors.empty() && !std::filesystem::exists(base_folder / params_.vectors)) throw job_error("'vectors' is '{}': there is no such file", params_.vectors);
     if (params_.recompute && params_.model != "transformer") throw job_error("'recompute' is of a transformer; 'model' is {}", params_.model);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");

@@ -20,6 +20,7 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
   double dropout = 0;
   bool tied = false;
   bool recompute = false;
+  bool sparse = false;
   int64_t max_words = 10000;
   int64_t min_count = 1;
   int64_t length = 35;
@@ -46,6 +47,7 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
             graph::field("dropout", &P::dropout, "share of embeddings, of what lies between layers, of attention and of the output that is left out in training").min(0).max(0.95),
             graph::field("tied", &P::tied, "the output layer has the embeddings as its weights (Press and Wolf, 2017)"),
             graph::field("recompute", &P::recompute, "transformer: " "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"),
+            graph::field("sparse", &P::sparse, "vectors of tokens and the output layer lie over the ranks, for vocabularies that no rank can hold: each rank computes the softmax of its own. A step moves only the vectors of the tokens that it reads: the same result with sgd and adagrad; with adam the moments of other tokens stay, too, as with PyTorch's SparseAdam"),
             graph::field("max_words", &P::max_words, "most frequent tokens kept; others are one unknown token").min(1).max(10000000), graph::field("min_count", &P::min_count, "rarer tokens are unknown").min(1),
             graph::field("length", &P::length, "tokens of a stream in one step; a transformer sees no more").min(1).max(100000), graph::field("batch", &P::batch, "streams, over all ranks; at least `shards`").min(1),
             graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),

@@ -127,7 +127,7 @@ TEST(LanguageModel, ParametersMatter) {
   const auto run = testing::run_job(job(step("m", "lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "m");
   for (const char* more : {"model: gru", "layers: 2", "dropout: 0.3", "tied: true", "max_words: 3", "min_count: 60", "length: 4", "batch: 10", "accumulate: 2", "epochs: 3", "validation: 0.2", "optimizer: sgd", "optimizer: sgd, momentum: 0.5",
-                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "wire: bfloat16", "stored: bfloat16", "reproducible: false"}) {
+                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "wire: bfloat16", "stored: bfloat16", "reproducible: false", "sparse: true"}) {
     EXPECT_NE(model_hash(testing::run_job(job(step("m", std::string(more).find("lr:") == std::string::npos ? std::string("lr: 0.01, ") + more : more)), folder, "other"), "m"), plain) << more;
     std::filesystem::remove_all(folder / "other");
   }
@@ -140,6 +140,33 @@ TEST(LanguageModel, ParametersMatter) {
   EXPECT_EQ(model_hash(testing::run_job(job(step("m", "lr: 0, start: \"" + weights_of(run, "m").string() + "\"")), folder, "started"), "m"), plain);
   const auto patient = testing::run_job(job(step("m", "epochs: 9, lr: 0, validation: 0.2, patience: 2")), folder, "patient");
   EXPECT_EQ(patient.steps.at("m").metrics["curve"].size(), 3u);
+}
+
+// A softmax that ranks compute together is the softmax, but for rounding.
+TEST(LanguageModel, SoftmaxOverRanksLearnsTheSame) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", made_up(120, 12));
+  for (const std::string model : {"model: lstm, layers: 2, optimizer: sgd, lr: 0.5", "model: gru, tied: true, hidden: 6, lr: 0.02", "model: transformer, lr: 0.01, optimizer: adagrad", "model: transformer, tied: true, lr: 0.01, accumulate: 2"}) {
+    const auto run = [&](const std::string& more, int ranks) { return testing::run_job(job(step("m", "dropout: 0, " + model + more)), folder, "out", {.ranks = ranks}); };
+    // Rows of tables begin otherwise than those of matrices.
+    const auto begun = testing::run_job(job(step("m", model.substr(0, model.find(", lr:")) + ", lr: 0, epochs: 1")), folder, "begun");
+    std::filesystem::copy_file(weights_of(begun, "m"), folder / "begun.safetensors", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::remove_all(folder / "begun");
+    const std::string start = ", epochs: 4, start: " + (folder / "begun.safetensors").string();
+    const auto whole = run(start, 1), together = run(start + ", sparse: true", 3);
+    const auto one = whole.steps.at("m").metrics["curve"], three = together.steps.at("m").metrics["curve"];
+    EXPECT_LT(one[3]["loss"].get<double>(), one[0]["loss"].get<double>() - 0.02) << model;
+    for (size_t epoch = 0; epoch < 4; ++epoch) EXPECT_NEAR(three[epoch]["loss"].get<double>(), one[epoch]["loss"].get<double>(), 2e-4) << model << " " << epoch;
+    EXPECT_NEAR(three[3]["holdout_loss"].get<double>(), one[3]["holdout_loss"].get<double>(), 2e-4) << model;
+    EXPECT_EQ(model_hash(run(start + ", sparse: true", 1), "m"), model_hash(together, "m")) << model;
+  }
+  // Killed in the middle, with recurrent states that go on.
+  const std::string yaml = job(step("next", "epochs: 3, length: 4, checkpoint_every: 5, layers: 2, sparse: true, dropout: 0.2"));
+  const auto whole = testing::run_job(yaml, folder, "whole", {2, 1});
+  testing::run_until(yaml, folder, "cut", "epoch 2", {.ranks = 3});
+  const auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 4, .threads = 2, .resume = true});
+  EXPECT_EQ(whole.steps.at("next").metrics["curve"], resumed.steps.at("next").metrics["curve"]);
+  EXPECT_EQ(model_hash(whole, "next"), model_hash(resumed, "next"));
 }
 
 TEST(LanguageModel, WhatCannotBeLearnedIsAnError) {
@@ -161,6 +188,9 @@ TEST(LanguageModel, WhatCannotBeLearnedIsAnError) {
   expect(step("m", "patience: 1"), "'patience' needs a 'validation' share");
   expect(step("m", "batch: 8, length: 2, shards: 1, validation: 0.001"), "raise 'validation'");
   expect(step("m", "recompute: true"), "'recompute' is of a transformer");
+  expect(step("m", "sparse: true, optimizer: sgd, momentum: 0.5"), "'sparse' goes without 'momentum'");
+  expect(step("m", "sparse: true, weight_decay: 0.5"), "'sparse' goes without 'weight_decay'");
+  expect(step("m", "sparse: true, optimizer: adamw"), "'sparse' goes with optimizer sgd, adagrad or adam, not adamw");
   expect(step("m", "column: ts"), "expected list<string> or string");
 }
 

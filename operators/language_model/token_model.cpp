@@ -18,7 +18,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   // As BERT and GPT begin: a Transformer's first states would be too wide otherwise.
   const nn::Initial initial = recurrent() && !p.tied ? nn::Initial::normal(1) : nn::Initial::normal(0.02);
   // A step uses few tokens: where to move these rows alone is the same, that is done. Such a table comes last.
-  const bool by_rows = !p.tied && p.weight_decay == 0 && ((p.optimizer == "sgd" && p.momentum == 0) || p.optimizer == "adagrad");
+  const bool by_rows = p.sparse || (!p.tied && p.weight_decay == 0 && ((p.optimizer == "sgd" && p.momentum == 0) || p.optimizer == "adagrad"));
   if (!by_rows) tokens_ = nn::Embedding(parameters_, "tokens", num_tokens, width, initial);
   if (recurrent()) {
     const nn::Cell cell = p.model == "rnn" ? nn::Cell::kRnn : p.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;
@@ -29,14 +29,19 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
       blocks_.emplace_back(parameters_, "block" + std::to_string(l), nn::TransformerOptions{hidden, size_t(p.heads), 4 * hidden, p.dropout, true, true, nn::Activation::kGelu, p.recompute});
     norm_ = nn::LayerNorm(parameters_, "norm", hidden);
   }
-  if (p.tied) {
-    out_weight_ = tokens_.table;
-    out_bias_ = parameters_.add("out.bias", 1, num_tokens, nn::Initial::constant(0), false);
-  } else {
+  if (!p.tied && !p.sparse) {
     const nn::Linear out(parameters_, "out", hidden, num_tokens);
     out_weight_ = out.weight, out_bias_ = out.bias;
+  } else if (!p.sparse) {
+    out_bias_ = parameters_.add("out.bias", 1, num_tokens, nn::Initial::constant(0), false);
   }
   if (by_rows) tokens_ = nn::Embedding(parameters_, "tokens", num_tokens, width, initial, true);
+  if (p.tied) out_weight_ = tokens_.table;
+  if (p.sparse) {
+    const auto as_linear = nn::Initial::uniform(1 / std::sqrt(double(hidden)));
+    if (!p.tied) out_weight_ = parameters_.add_table("out.weight", num_tokens, hidden, as_linear);
+    out_bias_ = parameters_.add_table("out.bias", num_tokens, 1, p.tied ? nn::Initial::constant(0) : as_linear);
+  }
   if (p.init > 0) parameters_.begin_uniform(p.init);
   p.freeze_in(parameters_);
 }
@@ -44,11 +49,21 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
 void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t steps) {
   first_shard_ = first_shard, shards_ = std::move(shards), steps_ = steps;
   states_.assign(shards_.size(), {});
+  halfway_.clear(), halfway_.resize(shards_.size());
 }
 
-void TokenModel::put_loss(Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states) const {
+TokenModel::Piece TokenModel::piece(int64_t step, int shard) const {
+  const Streams& mine = shards_.at(size_t(shard - first_shard_));
+  const size_t from = size_t(step * params_.length);
+  return {{mine.begin(), mine.end()}, from, mine.empty() ? 0 : std::min(size_t(params_.length), mine[0].size() - 1 - from)};
+}
+
+uint64_t TokenModel::stream_of(int64_t epoch, int64_t step, int shard) const { return mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)); }
+
+Var TokenModel::put_states(Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states, std::vector<int32_t>& targets) const {
   const size_t S = streams.size();
-  std::vector<int32_t> ids(S * n), targets(S * n);
+  std::vector<int32_t> ids(S * n);
+  targets.resize(S * n);
   // Rows of recurrent layers are in the order of time, those of a Transformer stream after stream.
   for (size_t s = 0; s < S; ++s)
     for (size_t i = 0; i < n; ++i) {
@@ -66,7 +81,13 @@ void TokenModel::put_loss(Tape<float>& t, std::span<const std::span<const int32_
     for (const auto& block : blocks_) x = block(t, x, segments);
     x = norm_(t, x);
   }
-  nn::linear_cross_entropy<float>(t, nn::dropout(t, x, params_.dropout), out_weight_, out_bias_, targets);
+  return nn::dropout(t, x, params_.dropout);
+}
+
+void TokenModel::put_loss(Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states) const {
+  std::vector<int32_t> targets;
+  const Var x = put_states(t, streams, from, n, states, targets);
+  nn::linear_cross_entropy<float>(t, x, out_weight_, out_bias_, targets);
 }
 
 void TokenModel::want_rows(int64_t, int64_t step, int shard, nn::TableRows<float>& wanted) {
@@ -79,18 +100,30 @@ void TokenModel::want_rows(int64_t, int64_t step, int shard, nn::TableRows<float
 }
 
 train::ShardLoss TokenModel::gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {
-  const Streams& mine = shards_.at(size_t(shard - first_shard_));
   States& states = states_.at(size_t(shard - first_shard_));
   if (step == 0) states.clear();
-  if (mine.empty()) return {};
-  const size_t from = size_t(step * params_.length), n = std::min(size_t(params_.length), mine[0].size() - 1 - from);
-  const std::vector<std::span<const int32_t>> streams(mine.begin(), mine.end());
+  const auto [streams, from, n] = piece(step, shard);
+  if (streams.empty()) return {};
   auto& t = train::thread_tape();
-  t.start(parameters_, weights, into.dense, seed_, mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)), &into.tables, &into.packed, into.rows);
+  t.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
   put_loss(t, streams, from, n, states);
   const double loss = t.loss();
   t.backward(into.complete);
   return {loss, int64_t(n * streams.size()), t.peak_bytes()};
+}
+
+train::SoftmaxStates TokenModel::forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {
+  States& states = states_.at(size_t(shard - first_shard_));
+  if (step == 0) states.clear();
+  auto& at = halfway_.at(size_t(shard - first_shard_));
+  if (!at) at = std::make_unique<train::Halfway>();
+  const auto [streams, from, n] = piece(step, shard);
+  at->empty = streams.empty();
+  if (at->empty) return {};
+  at->tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
+  std::vector<int32_t> targets;
+  at->states = put_states(at->tape, streams, from, n, states, targets);
+  return at->softmax_states(std::move(targets));
 }
 
 std::vector<float> TokenModel::shard_state(int shard) const {

@@ -1,9 +1,11 @@
 // Layers that predict the next token, trained on streams that go on from step to step. Internal to language_model.
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "framework/nn/layers.h"
+#include "framework/train/layered_model.h"
 #include "framework/train/trainer.h"
 #include "operators/language_model/language_model.h"
 
@@ -26,6 +28,12 @@ class TokenModel : public train::Model {
   int64_t steps_per_epoch() const override { return steps_; }
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
   train::ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
+  /// With `sparse`.
+  const nn::Parameter* softmax_table() const override { return params_.sparse ? &out_weight_ : nullptr; }
+  const nn::Parameter* softmax_bias() const override { return out_bias_ ? &*out_bias_ : nullptr; }
+  train::SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
+  size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override { return halfway_.at(size_t(shard - first_shard_))->go_back(gradient, complete); }
+  void trained() override { halfway_.clear(); }
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
   /// Recurrent states between two steps of an epoch.
   std::vector<float> shard_state(int shard) const override;
@@ -37,7 +45,15 @@ class TokenModel : public train::Model {
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 
  private:
-  /// Puts the loss of tokens [from, from + n) of each stream, given those before them, on the tape.
+  /// Tokens of a shard in one step: of each stream from `from` on.
+  struct Piece {
+    std::vector<std::span<const int32_t>> streams;
+    size_t from, n;
+  };
+  Piece piece(int64_t step, int shard) const;
+  uint64_t stream_of(int64_t epoch, int64_t step, int shard) const;
+  /// Puts the states that predict tokens [from, from + n) of each stream on the tape, given the tokens before them, and says which these are.
+  nn::Var put_states(nn::Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states, std::vector<int32_t>& targets) const;
   void put_loss(nn::Tape<float>& t, std::span<const std::span<const int32_t>> streams, size_t from, size_t n, States& states) const;
   bool recurrent() const { return params_.model != "transformer"; }
 
@@ -54,6 +70,7 @@ class TokenModel : public train::Model {
   int64_t steps_ = 0;
   std::vector<Streams> shards_;
   std::vector<States> states_;  // by shard
+  std::vector<std::unique_ptr<train::Halfway>> halfway_;
 };
 
 }  // namespace throng::op

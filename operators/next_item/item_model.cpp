@@ -29,9 +29,10 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
   if (masked) {
     head_ = nn::Linear(p, "head", o.hidden, o.hidden);
     head_norm_ = nn::LayerNorm(p, "head_norm", o.hidden);
-    bias_ = p.add("bias", 1, o.items + 1, nn::Initial::constant(0), false);
+    if (!o.sparse) bias_ = p.add("bias", 1, o.items + 1, nn::Initial::constant(0), false);
   }
   items_ = nn::Embedding(p, "items", o.items + (masked ? 1 : 0), o.hidden, nn::Initial::normal(0.02), o.sparse);
+  if (masked && o.sparse) bias_ = p.add_table("bias", o.items + 1, 1, nn::Initial::constant(0));
   if (o.bert_init) p.begin_as_bert();
 }
 
@@ -86,6 +87,10 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
 void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const {
   auto* rows = wanted.find(items_.table.at);
   if (!rows) return;
+  if (options_.kind == Kind::kMasked) {
+    for (int32_t id : masked(shard, examples, random).ids) rows->want(id);
+    return;
+  }
   const Minibatch m = minibatch(shard, examples, random);
   for (const auto* ids : {&m.ids, &m.targets, &m.negatives}) {
     if (ids == &m.targets && softmax_table()) continue;  // their owners have them
@@ -94,6 +99,11 @@ void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random
 }
 
 Var ItemModel::put_states(Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const {
+  if (options_.kind == Kind::kMasked) {
+    Masked m = masked(shard, examples, t.random_before());
+    classes = m.targets;
+    return masked_states(t, m);
+  }
   Minibatch m = minibatch(shard, examples, t.random_before());
   classes = std::move(m.targets);
   return states(t, m.ids, nn::Segments::of_lengths(m.lengths));
@@ -101,15 +111,9 @@ Var ItemModel::put_states(Tape<float>& t, int shard, std::span<const size_t> exa
 
 int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> examples) const {
   if (options_.kind == Kind::kMasked) {
-    std::vector<int32_t> ids;
-    std::vector<size_t> lengths;
-    for (size_t i : examples) {
-      const auto& items = shards_[size_t(shard - first_shard())][i]->items;
-      const size_t n = std::min(items.size(), options_.longest);
-      ids.insert(ids.end(), items.end() - ptrdiff_t(n), items.end());
-      lengths.push_back(n);
-    }
-    return put_masked_loss(t, std::move(ids), nn::Segments::of_lengths(lengths));
+    const Masked m = masked(shard, examples, t.random());
+    nn::linear_cross_entropy<float>(t, masked_states(t, m), items_.table, bias_, m.targets);
+    return int64_t(m.targets.size());
   }
   const auto [ids, targets, negatives, lengths] = minibatch(shard, examples, t.random_before());
   const Var h = states(t, ids, nn::Segments::of_lengths(lengths));
@@ -137,21 +141,20 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
   return int64_t(N);
 }
 
-int64_t ItemModel::put_masked_loss(Tape<float>& t, std::vector<int32_t> ids, const nn::Segments& segments) const {
-  Random random = t.random();
-  std::vector<uint32_t> hidden;
-  for (size_t s = 0; s < segments.count(); ++s) {
-    const size_t before = hidden.size();
+ItemModel::Masked ItemModel::masked(int shard, std::span<const size_t> examples, Random random) const {
+  Masked m;
+  for (size_t i : examples) {
+    const auto& items = shards_[size_t(shard - first_shard())][i]->items;
+    const size_t n = std::min(items.size(), options_.longest), begin = m.ids.size(), before = m.hidden.size();
+    m.ids.insert(m.ids.end(), items.end() - ptrdiff_t(n), items.end());
+    m.lengths.push_back(n);
     if (random.uniform() >= options_.mask_last)
-      for (size_t r = segments.begin(s); r < segments.end(s); ++r)
-        if (random.uniform() < options_.mask) hidden.push_back(uint32_t(r));
-    if (hidden.size() == before) hidden.push_back(uint32_t(segments.end(s) - 1));
+      for (size_t r = begin; r < m.ids.size(); ++r)
+        if (random.uniform() < options_.mask) m.hidden.push_back(uint32_t(r));
+    if (m.hidden.size() == before) m.hidden.push_back(uint32_t(m.ids.size() - 1));
   }
-  std::vector<int32_t> targets;
-  for (uint32_t r : hidden) targets.push_back(ids[r]), ids[r] = mask_id();
-  const Var h = head(t, nn::gather_rows<float>(t, states(t, ids, segments), hidden));
-  nn::linear_cross_entropy<float>(t, h, items_.table, bias_, targets);
-  return int64_t(targets.size());
+  for (uint32_t r : m.hidden) m.targets.push_back(m.ids[r]), m.ids[r] = mask_id();
+  return m;
 }
 
 /// What scores need of the weights, laid out once for many calls.

@@ -30,6 +30,7 @@ class ItemModel : public train::LayeredModel {
   void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override;
+  const nn::Parameter* softmax_bias() const override { return bias_ ? &*bias_ : nullptr; }
   /// With loss full and `sparse`.
   const nn::Parameter* softmax_table() const override { return options_.sparse && options_.loss == ItemModelOptions::Loss::kFull ? &items_.table : nullptr; }
   void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
@@ -51,7 +52,15 @@ class ItemModel : public train::LayeredModel {
   // The states after each item.
   nn::Var states(nn::Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const;
   nn::Var head(nn::Tape<float>& t, nn::Var x) const { return head_norm_(t, nn::activate(t, head_(t, x), nn::Activation::kGelu)); }
-  int64_t put_masked_loss(nn::Tape<float>& t, std::vector<int32_t> ids, const nn::Segments& segments) const;
+  /// Items of some users, some of them hidden: what these are, and in which rows.
+  struct Masked {
+    std::vector<int32_t> ids, targets;
+    std::vector<uint32_t> hidden;
+    std::vector<size_t> lengths;
+  };
+  Masked masked(int shard, std::span<const size_t> examples, Random random) const;
+  // The states of the items that are hidden.
+  nn::Var masked_states(nn::Tape<float>& t, const Masked& m) const { return head(t, nn::gather_rows<float>(t, states(t, m.ids, nn::Segments::of_lengths(m.lengths)), m.hidden)); }
   int32_t mask_id() const { return int32_t(options_.items); }
 
   ItemModelOptions options_;

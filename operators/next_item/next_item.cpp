@@ -35,7 +35,7 @@ ItemModelOptions model_of(const Sasrec& p) {
 }
 ItemModelOptions model_of(const Bert4rec& p) {
   ItemModelOptions o = transformer(p);
-  o.kind = Kind::kMasked, o.mask = p.mask, o.mask_last = p.mask_last;
+  o.kind = Kind::kMasked, o.mask = p.mask, o.mask_last = p.mask_last, o.sparse = p.sparse;
   return o;
 }
 ItemModelOptions model_of(const Gru4rec& p) {

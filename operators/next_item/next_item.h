@@ -78,6 +78,7 @@ struct Sasrec : ItemTransformer {
 struct Bert4rec : ItemTransformer {
   double mask = 0.2;
   double mask_last = 0.1;
+  bool sparse = false;
   Bert4rec() { norm = "last", activation = "gelu", scaled = false, init = "normal"; }
 
   static constexpr auto kOp = "bert4rec";
@@ -87,7 +88,8 @@ struct Bert4rec : ItemTransformer {
   static auto fields() {
     return std::tuple_cat(recommend::item_columns<Bert4rec>(), item_transformer<Bert4rec>(),
                           graph::fields(graph::field("mask", &Bert4rec::mask, "share of a sequence's items that is hidden, at least one").min(0).max(1),
-                                        graph::field("mask_last", &Bert4rec::mask_last, "share of sequences in which the last item is hidden instead, as when recommending").min(0).max(1)),
+                                        graph::field("mask_last", &Bert4rec::mask_last, "share of sequences in which the last item is hidden instead, as when recommending").min(0).max(1),
+                                        graph::field("sparse", &Bert4rec::sparse, "items lie over the ranks, for catalogues that no rank can hold: each rank computes the softmax of its own. Other items are hidden than without")),
                           item_training<Bert4rec>(), recommend::item_judging<Bert4rec>());
   }
 };

@@ -256,6 +256,8 @@ TEST(NextItem, AccumulatedMinibatchesAreOneLargeOne) {
   };
   const auto whole = named("batch: 32"), halves = named("batch: 16, accumulate: 2"), small = named("batch: 16");
   const auto rows = named("batch: 32, loss: bce, sparse: true"), half_rows = named("batch: 16, accumulate: 2, loss: bce, sparse: true");
+  const auto over_ranks = named("batch: 32, sparse: true"), halves_over_ranks = named("batch: 16, accumulate: 2, sparse: true");
+  for (size_t epoch = 0; epoch < 3; ++epoch) EXPECT_NEAR(halves_over_ranks[epoch]["loss"].get<double>(), over_ranks[epoch]["loss"].get<double>(), 1e-4) << epoch;
   EXPECT_NEAR(half_rows[0]["loss"].get<double>(), rows[0]["loss"].get<double>(), 0.05) << "other items are drawn";
   for (size_t epoch = 0; epoch < 3; ++epoch) EXPECT_NEAR(halves[epoch]["loss"].get<double>(), whole[epoch]["loss"].get<double>(), 1e-4) << epoch;
   EXPECT_GT(std::abs(small[2]["loss"].get<double>() - whole[2]["loss"].get<double>()), 1e-3) << "twice as many steps";
@@ -282,6 +284,24 @@ TEST(NextItem, FullSoftmaxOverRanksLearnsTheSame) {
     EXPECT_NEAR(run(still + ", sparse: true", 2).steps.at("m").metrics["curve"][3]["loss"].get<double>(), run(still, 1).steps.at("m").metrics["curve"][3]["loss"].get<double>(), 1e-6) << op;
     EXPECT_GT(std::abs(run(start + ", freeze: [items], optimizer: sgd", 1).steps.at("m").metrics["curve"][3]["loss"].get<double>() - run(still, 1).steps.at("m").metrics["curve"][3]["loss"].get<double>()), 1e-5) << "it is clipped";
   }
+}
+
+// The same of one with a bias for each item; with all items hidden, so that which are is no matter of chance.
+TEST(NextItem, MaskedSoftmaxOverRanksLearnsTheSame) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(60, 14)));
+  const auto run = [&](const std::string& more, int ranks) {
+    return testing::run_job(job("  m: { op: bert4rec, from: parts, hidden: 8, max_length: 12, batch: 16, dropout: 0, mask: 1, mask_last: 0" + more + " }\n"), folder, "out", {.ranks = ranks});
+  };
+  const auto begun = run(", lr: 0, epochs: 1", 1);
+  std::filesystem::copy_file(engine::RunDirectory(begun.folder).state("m") / "model.safetensors", folder / "begun.safetensors");
+  const std::string start = ", epochs: 4, lr: 0.02, start: " + (folder / "begun.safetensors").string();
+  for (const char* more : {"", ", freeze: [items]", ", freeze: [bias]", ", accumulate: 3"}) {
+    const auto whole = run(start + more, 1).steps.at("m").metrics["curve"], together = run(start + more + ", sparse: true", 3).steps.at("m").metrics["curve"];
+    EXPECT_LT(whole[3]["loss"].get<double>(), whole[0]["loss"].get<double>() - 1e-3) << more;
+    for (size_t epoch = 0; epoch < 4; ++epoch) EXPECT_NEAR(together[epoch]["loss"].get<double>(), whole[epoch]["loss"].get<double>(), 2e-4) << more << " " << epoch;
+  }
+  EXPECT_EQ(weights_of(run(start + ", sparse: true", 1), "m"), weights_of(run(start + ", sparse: true", 3), "m"));
 }
 
 // Neighbours by a plain count over all pairs.
@@ -396,7 +416,7 @@ TEST(NextItem, ParametersMatter) {
   std::filesystem::copy_file(engine::RunDirectory(testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, max_length: 12, epochs: 2, batch: 16, lr: 0.01 }\n"), folder, "begun").folder).state("m") / "model.safetensors", folder / "begun.safetensors");
   EXPECT_EQ(weights("sasrec", "lr: 0, start: " + (folder / "begun.safetensors").string()), sas) << "at a learning rate of 0 it stays what it was";
   const std::string bert = weights("bert4rec", "");
-  for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
+  for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20", "sparse: true"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
   EXPECT_NE(weights("gru4rec", "loss: bpr_max"), weights("gru4rec", "loss: bpr_max, regularization: 0"));
   for (const char* more : {"layers: 2", "hidden: 6", "loss: bpr", "loss: bpr_max", "loss: bpr, negatives: 2", "dropout: 0"}) EXPECT_NE(weights("gru4rec", more), gru) << more;
   EXPECT_NE(weights("sasrec", "validation: false"), weights("sasrec", "validation: false, epochs: 3"));
@@ -410,7 +430,7 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
   folder.write("e.csv", lines(walks(5, 6)));
   auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
   for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
-                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, sparse: true, accumulate: 2", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, batch_rows: 7", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
+                           "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, batch_rows: 7", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
                            "op: gru4rec, from: parts, optimizer: adma"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
   folder.write("e.csv", lines({{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));

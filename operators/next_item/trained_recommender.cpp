@@ -12,12 +12,7 @@ data::Schema TrainedRecommender::bind(const std::vector<data::Schema>& inputs) {
   train::check_batch(training_.batch, training_.batch_rows, training_.shards);
   training_.check(base_folder);
   if (!training_.vectors.empty() && !std::filesystem::exists(base_folder / training_.vectors)) throw job_error("'vectors' is '{}': there is no such file", training_.vectors);
-  if (options_.sparse) {
-    if (training_.momentum > 0) throw job_error("'sparse' goes without 'momentum', which moves all items");
-    if (options_.loss == ItemModelOptions::Loss::kFull && training_.accumulate > 1) throw job_error("'sparse' goes without 'accumulate' where 'loss' is full");
-    if (training_.weight_decay > 0) throw job_error("'sparse' goes without 'weight_decay', which moves all items");
-    if (training_.optimizer != "sgd" && training_.optimizer != "adagrad" && training_.optimizer != "adam") throw job_error("'sparse' goes with optimizer sgd, adagrad or adam, not {}", training_.optimizer);
-  }
+  if (options_.sparse) training_.check_sparse();
   if (training_.patience > 0 && !training_.validation) throw job_error("'patience' needs 'validation', which is off");
   if (options_.hidden % options_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", options_.hidden, options_.heads);
   return Recommender::bind(inputs);
