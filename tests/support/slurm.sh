@@ -3,10 +3,10 @@
 # Nodes n1 and n2, two cores each; FOLDER/env is to be sourced. Nothing but what `start` started is stopped.
 set -euo pipefail
 
-ports() {  # free ones, from this process's number on
+ports() {  # free ones, by this process's number, below those that connections take
   python3 - "$1" <<'PY'
 import os, socket, sys
-found, port = [], 20000 + os.getpid() % 20000
+found, port = [], 20000 + os.getpid() % 12000
 while len(found) < int(sys.argv[1]):
     port += 1
     with socket.socket() as s:
@@ -83,7 +83,7 @@ CONF
   done
   echo "slurm.sh: the nodes are not idle after 20 s" >&2
   sinfo -N -l >&2 || true
-  tail -5 "$folder"/*.log >&2
+  tail -n 5 "$folder"/*.log >&2
   return 1
 }
 
