@@ -28,23 +28,24 @@ THRONG_BODY void forward_body(Activation activation, const T* __restrict x, T* _
   }
 }
 
-THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* __restrict dy, T* __restrict dx, size_t n) {
+THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* __restrict dy, T* __restrict dx, bool empty, size_t n) {
+  auto give = [&](size_t i, T d) __attribute__((always_inline)) { dx[i] = empty ? d : dx[i] + d; };
   switch (activation) {
     case Activation::kRelu:
-      for (size_t i = 0; i < n; ++i) dx[i] += (y[i] > 0 ? T(1) : T(0)) * dy[i];
+      for (size_t i = 0; i < n; ++i) give(i, (y[i] > 0 ? T(1) : T(0)) * dy[i]);
       break;
     case Activation::kLeakyRelu:
-      for (size_t i = 0; i < n; ++i) dx[i] += (x[i] > 0 ? T(1) : T(0.01)) * dy[i];
+      for (size_t i = 0; i < n; ++i) give(i, (x[i] > 0 ? T(1) : T(0.01)) * dy[i]);
       break;
     case Activation::kTanh:
-      for (size_t i = 0; i < n; ++i) dx[i] += dy[i] * (1 - y[i] * y[i]);
+      for (size_t i = 0; i < n; ++i) give(i, dy[i] * (1 - y[i] * y[i]));
       break;
     case Activation::kSigmoid:
-      for (size_t i = 0; i < n; ++i) dx[i] += dy[i] * y[i] * (1 - y[i]);
+      for (size_t i = 0; i < n; ++i) give(i, dy[i] * y[i] * (1 - y[i]));
       break;
     case Activation::kGelu:  // Phi(x) + x phi(x)
       for (size_t i = 0; i < n; ++i)
-        dx[i] += dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i]));
+        give(i, dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i])));
       break;
   }
 }
@@ -53,7 +54,7 @@ THRONG_BODY void backward_body(Activation activation, const T* __restrict x, con
   template <class T>                                                                                                                              \
   struct name {                                                                                                                                   \
     attribute static void forward(Activation a, const T* x, T* y, size_t n) { forward_body(a, x, y, n); }                                         \
-    attribute static void backward(Activation a, const T* x, const T* y, const T* dy, T* dx, size_t n) { backward_body(a, x, y, dy, dx, n); }     \
+    attribute static void backward(Activation a, const T* x, const T* y, const T* dy, T* dx, bool empty, size_t n) { backward_body(a, x, y, dy, dx, empty, n); } \
   };
 THRONG_INSTRUCTION_SETS(THRONG_SET)
 
@@ -64,13 +65,13 @@ void activation_forward(Activation activation, const T* x, T* y, size_t n) {
   THRONG_CALL(forward(activation, x, y, n));
 }
 template <class T>
-void activation_backward(Activation activation, const T* x, const T* y, const T* dy, T* dx, size_t n) {
-  THRONG_CALL(backward(activation, x, y, dy, dx, n));
+void activation_backward(Activation activation, const T* x, const T* y, const T* dy, T* dx, bool empty, size_t n) {
+  THRONG_CALL(backward(activation, x, y, dy, dx, empty, n));
 }
 
 #define THRONG_INSTANTIATE(T)                                                    \
   template void activation_forward<T>(Activation, const T*, T*, size_t);         \
-  template void activation_backward<T>(Activation, const T*, const T*, const T*, T*, size_t);
+  template void activation_backward<T>(Activation, const T*, const T*, const T*, T*, bool, size_t);
 THRONG_INSTANTIATE(float)
 THRONG_INSTANTIATE(double)
 #undef THRONG_INSTANTIATE

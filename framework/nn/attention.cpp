@@ -6,13 +6,13 @@
 #include <limits>
 
 #include "framework/base/error.h"
-#include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
+#include "framework/tensor/packed.h"
 #include "framework/tensor/softmax.h"
 #include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
-using tensor::gemm;
 using tensor::Side;
 
 namespace {
@@ -27,12 +27,12 @@ void softmax(T* row, size_t n, size_t width) {
   std::fill(row + n, row + width, T(0));
 }
 
-// From the gradient of a softmax's result that of its scores, in place.
-template <class T>
-void softmax_backward(const T* p, T* d, size_t n) {
-  T along = 0;
-  for (size_t i = 0; i < n; ++i) along += p[i] * d[i];
-  for (size_t i = 0; i < n; ++i) d[i] = p[i] * (d[i] - along);
+// Calls part(begin, end, seen) for stretches of m query rows, of which none sees more than the first `seen` of n keys.
+template <class Part>
+void for_each_stretch(size_t m, size_t n, bool causal, const Part& part) {
+  constexpr size_t kRows = 60;  // products take 12 or 6 at a time
+  if (!causal) return part(size_t{0}, m, n);
+  for (size_t begin = 0; begin < m; begin += kRows) part(begin, std::min(m, begin + kRows), std::min(n, begin + kRows));
 }
 
 }  // namespace
@@ -59,13 +59,19 @@ Var attention(Tape<T>& t, Var q, Var k, Var v, const Segments& queries, const Se
     for (size_t i = 0; i < at.back(); ++i) factors[i] = random.next() < limit ? T(0) : keep;
   }
   std::vector<T> dropped;
+  tensor::PackedMatrix<T> turned_keys, values;
   for (size_t s = 0; s < queries.count(); ++s) {
     const size_t m = queries.length(s), n = keys.length(s);
     if (m == 0 || n == 0) continue;
     for (size_t h = 0; h < heads; ++h) {
       T* p = t.training() ? all + at[s] + h * m * n : all;
-      gemm(Side::kPlain, Side::kTransposed, m, n, d, scale, t.value(q) + queries.begin(s) * D + h * d, D, t.value(k) + keys.begin(s) * D + h * d, D, T(0), p, n);
-      for (size_t i = 0; i < m; ++i) softmax(p + i * n, options.causal ? std::min(i + 1, n) : n, n);
+      const size_t to_queries = queries.begin(s) * D + h * d, to_keys = keys.begin(s) * D + h * d;
+      turned_keys.lay_out(Side::kTransposed, d, n, t.value(k) + to_keys, D, scale);
+      values.lay_out(Side::kPlain, n, d, t.value(v) + to_keys, D);
+      for_each_stretch(m, n, options.causal, [&](size_t begin, size_t end, size_t seen) {
+        turned_keys.multiply_part(end - begin, seen, d, t.value(q) + to_queries + begin * D, D, false, p + begin * n, n);
+        for (size_t i = begin; i < end; ++i) softmax(p + i * n, options.causal ? std::min(i + 1, n) : n, n);
+      });
       if (see) see(s, h, p);
       const T* used = p;
       if (drops) {
@@ -73,13 +79,16 @@ Var attention(Tape<T>& t, Var q, Var k, Var v, const Segments& queries, const Se
         for (size_t i = 0; i < m * n; ++i) dropped[i] = p[i] * factors[at[s] + h * m * n + i];
         used = dropped.data();
       }
-      gemm(Side::kPlain, Side::kPlain, m, d, n, T(1), used, n, t.value(v) + keys.begin(s) * D + h * d, D, T(0), t.value(y) + queries.begin(s) * D + h * d, D);
+      for_each_stretch(m, n, options.causal, [&](size_t begin, size_t end, size_t seen) {
+        values.multiply_part(end - begin, d, seen, used + begin * n, n, false, t.value(y) + to_queries + begin * D, D);
+      });
     }
   }
-  t.on_backward(y, [&t, q, k, v, y, queries, keys, heads, d, D, scale, all, factors, at] {
+  t.on_backward(y, [&t, q, k, v, y, queries, keys, heads, d, D, scale, all, factors, at, causal = options.causal] {
     const T* dy = t.gradient(y);
-    T *dq = t.gradient(q), *dk = t.gradient(k), *dv = t.gradient(v);
+    T *dk = t.gradient(k), *dv = t.gradient(v), *dq = t.gradient(q);
     std::vector<T> dp, dropped;
+    tensor::PackedMatrix<T> turned_values, packed_keys;
     for (size_t s = 0; s < queries.count(); ++s) {
       const size_t m = queries.length(s), n = keys.length(s);
       if (m == 0 || n == 0) continue;
@@ -88,21 +97,26 @@ Var attention(Tape<T>& t, Var q, Var k, Var v, const Segments& queries, const Se
         const T *p = all + at[s] + h * m * n, *out = dy + queries.begin(s) * D + h * d;
         const size_t to_keys = keys.begin(s) * D + h * d, to_queries = queries.begin(s) * D + h * d;
         const T* factor = factors ? factors + at[s] + h * m * n : nullptr;
-        if (dv) {
-          const T* used = p;
-          if (factor) {
-            dropped.resize(m * n);
-            for (size_t i = 0; i < m * n; ++i) dropped[i] = p[i] * factor[i];
-            used = dropped.data();
-          }
-          gemm(Side::kTransposed, Side::kPlain, n, d, m, T(1), used, n, out, D, T(1), dv + to_keys, D);
+        const T* used = p;
+        if (dv && factor) {
+          dropped.resize(m * n);
+          for (size_t i = 0; i < m * n; ++i) dropped[i] = p[i] * factor[i];
+          used = dropped.data();
         }
-        gemm(Side::kPlain, Side::kTransposed, m, n, d, T(1), out, D, t.value(v) + to_keys, D, T(0), dp.data(), n);
-        if (factor)
-          for (size_t i = 0; i < m * n; ++i) dp[i] *= factor[i];
-        for (size_t i = 0; i < m; ++i) softmax_backward(p + i * n, dp.data() + i * n, n);
-        if (dq) gemm(Side::kPlain, Side::kPlain, m, d, n, scale, dp.data(), n, t.value(k) + to_keys, D, T(1), dq + to_queries, D);
-        if (dk) gemm(Side::kTransposed, Side::kPlain, n, d, m, scale, dp.data(), n, t.value(q) + to_queries, D, T(1), dk + to_keys, D);
+        turned_values.lay_out(Side::kTransposed, d, n, t.value(v) + to_keys, D);
+        if (dq) packed_keys.lay_out(Side::kPlain, n, d, t.value(k) + to_keys, D);
+        for_each_stretch(m, n, causal, [&](size_t begin, size_t end, size_t seen) {
+          const size_t rows = end - begin, row = begin * D;
+          T* ds = dp.data() + begin * n;
+          if (dv) tensor::add_outer_products(rows, seen, d, used + begin * n, n, out + row, D, dv + to_keys, D);
+          turned_values.multiply_part(rows, seen, d, out + row, D, false, ds, n);
+          for (size_t i = 0; i < rows; ++i) {
+            for (size_t j = 0; factor && j < seen; ++j) ds[i * n + j] *= factor[(begin + i) * n + j];
+            tensor::softmax_backward(p + (begin + i) * n, ds + i * n, seen, scale);
+          }
+          if (dq) packed_keys.multiply_part(rows, d, seen, ds, n, true, dq + to_queries + row, D);
+          if (dk) tensor::add_outer_products(rows, seen, d, ds, n, t.value(q) + to_queries + row, D, dk + to_keys, D);
+        });
       }
     }
   });
@@ -117,7 +131,7 @@ Var segment_softmax(Tape<T>& t, Var scores, const Segments& segments) {
   for (size_t s = 0; s < segments.count(); ++s) softmax(t.value(y) + segments.begin(s), segments.length(s), segments.length(s));
   t.on_backward(y, [&t, scores, y, segments] {
     T *dy = t.gradient(y), *dx = t.gradient(scores);
-    for (size_t s = 0; s < segments.count(); ++s) softmax_backward(t.value(y) + segments.begin(s), dy + segments.begin(s), segments.length(s));
+    for (size_t s = 0; s < segments.count(); ++s) tensor::softmax_backward(t.value(y) + segments.begin(s), dy + segments.begin(s), segments.length(s), T(1));
     for (size_t i = 0; i < y.size(); ++i) dx[i] += dy[i];
   });
   return y;

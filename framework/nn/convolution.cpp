@@ -4,6 +4,7 @@
 
 #include "framework/base/error.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
 
 namespace throng::nn {
 
@@ -92,7 +93,7 @@ Var conv1d(Tape<T>& t, Var x, Segments& segments, const Parameter& weight, const
   gemm(Side::kPlain, Side::kTransposed, N, O, depth, T(1), columns, t.weight(weight), T(bias ? 1 : 0), t.value(y));
   t.on_backward(y, [&t, x, y, weight, bias, columns, for_each, N, O, depth] {
     const T* dy = t.gradient(y);
-    if (T* dw = t.weight_gradient(weight)) gemm(Side::kTransposed, Side::kPlain, O, depth, N, T(1), dy, columns, T(1), dw);
+    if (T* dw = t.weight_gradient(weight)) tensor::add_outer_products(N, O, depth, dy, columns, dw);
     if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
       for (size_t r = 0; r < N; ++r)
         for (size_t c = 0; c < O; ++c) db[c] += dy[r * O + c];

@@ -7,6 +7,22 @@
 
 namespace throng::nn {
 
+namespace {
+
+// Adds what(i) to the gradient of `v`, where it has one.
+template <class T, class What>
+void give(Tape<T>& t, Var v, const What& what) {
+  bool empty;
+  T* to = t.gradient(v, empty);
+  if (!to) return;
+  if (empty)
+    for (size_t i = 0; i < v.size(); ++i) to[i] = what(i);
+  else
+    for (size_t i = 0; i < v.size(); ++i) to[i] += what(i);
+}
+
+}  // namespace
+
 template <class T>
 Var add(Tape<T>& t, Var a, Var b) {
   THRONG_CHECK(a.cols == b.cols && (a.rows == b.rows || b.rows == 1), "({}, {}) + ({}, {})", a.rows, a.cols, b.rows, b.cols);
@@ -18,8 +34,8 @@ Var add(Tape<T>& t, Var a, Var b) {
     for (size_t i = 0; i < period; ++i) out[at + i] = va[at + i] + vb[i];
   t.on_backward(y, [&t, a, b, y, period] {
     const T* dy = t.gradient(y);
-    if (T* da = t.gradient(a))
-      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i];
+    give(t, a, [=](size_t i) { return dy[i]; });
+    if (period == y.size()) return give(t, b, [=](size_t i) { return dy[i]; });
     if (T* db = t.gradient(b))
       for (size_t at = 0; at < y.size(); at += period)
         for (size_t i = 0; i < period; ++i) db[i] += dy[at + i];
@@ -36,10 +52,8 @@ Var multiply(Tape<T>& t, Var a, Var b) {
   for (size_t i = 0; i < y.size(); ++i) out[i] = va[i] * vb[i];
   t.on_backward(y, [&t, a, b, y] {
     const T *dy = t.gradient(y), *va = t.value(a), *vb = t.value(b);
-    if (T* da = t.gradient(a))
-      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * vb[i];
-    if (T* db = t.gradient(b))
-      for (size_t i = 0; i < y.size(); ++i) db[i] += dy[i] * va[i];
+    give(t, a, [=](size_t i) { return dy[i] * vb[i]; });
+    give(t, b, [=](size_t i) { return dy[i] * va[i]; });
   });
   return y;
 }
@@ -52,8 +66,7 @@ Var scale(Tape<T>& t, Var a, double factor) {
   for (size_t i = 0; i < y.size(); ++i) out[i] = va[i] * f;
   t.on_backward(y, [&t, a, y, f] {
     const T* dy = t.gradient(y);
-    if (T* da = t.gradient(a))
-      for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * f;
+    give(t, a, [=](size_t i) { return dy[i] * f; });
   });
   return y;
 }
@@ -62,7 +75,11 @@ template <class T>
 Var activate(Tape<T>& t, Var a, Activation activation) {
   const Var y = t.make(a.rows, a.cols, t.needs(a));
   activation_forward(activation, t.value(a), t.value(y), y.size());
-  t.on_backward(y, [&t, a, y, activation] { activation_backward(activation, t.value(a), t.value(y), t.gradient(y), t.gradient(a), y.size()); });
+  t.on_backward(y, [&t, a, y, activation] {
+    bool empty;
+    T* da = t.gradient(a, empty);
+    activation_backward(activation, t.value(a), t.value(y), t.gradient(y), da, empty, y.size());
+  });
   return y;
 }
 
@@ -79,8 +96,7 @@ Var dropout(Tape<T>& t, Var a, double p) {
   for (size_t i = 0; i < y.size(); ++i) out[i] = x[i] * factor[i];
   t.on_backward(y, [&t, a, y, factor] {
     const T* dy = t.gradient(y);
-    T* da = t.gradient(a);
-    for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i] * factor[i];
+    give(t, a, [=](size_t i) { return dy[i] * factor[i]; });
   });
   return y;
 }
@@ -150,8 +166,7 @@ Var reshape(Tape<T>& t, Var a, size_t rows, size_t cols) {
   std::memcpy(t.value(y), t.value(a), a.size() * sizeof(T));
   t.on_backward(y, [&t, a, y] {
     const T* dy = t.gradient(y);
-    T* da = t.gradient(a);
-    for (size_t i = 0; i < y.size(); ++i) da[i] += dy[i];
+    give(t, a, [=](size_t i) { return dy[i]; });
   });
   return y;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
+#include "framework/base/buffer.h"
 #include "framework/base/error.h"
 #include "framework/nn/recompute.h"
 
@@ -57,8 +59,10 @@ template <class T>
 Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidden, const Parameter& weights, RecurrentState<T>* state) {
   const RecurrentLayer<T> layer(cell, x.cols, hidden);
   THRONG_CHECK(layer.num_weights() == weights.size() && x.rows == packing.num_rows(), "{} weights of {}, {} rows of {}", weights.size(), layer.num_weights(), x.rows, packing.num_rows());
+  AlignedVector<T> unkept(t.training() ? 0 : x.rows * layer.cache_cols());
+  const std::optional<Var> kept = t.training() ? std::optional(t.make(x.rows, layer.cache_cols(), false)) : std::nullopt;
+  T* cache = kept ? t.value(*kept) : unkept.data();
   const Var h = t.make(x.rows, hidden, true);
-  auto cache = std::make_shared<typename RecurrentLayer<T>::Cache>();
   // The state moves on before the way back: it is copied.
   typename RecurrentLayer<T>::Begin begin;
   if (state && !state->h.empty()) {
@@ -68,19 +72,20 @@ Var recurrent(Tape<T>& t, Var x, const Packing& packing, Cell cell, size_t hidde
     std::copy(state->h.begin(), state->h.end(), kept), std::copy(state->c.begin(), state->c.end(), kept + n);
     begin = {kept, cell == Cell::kLstm ? kept + n : nullptr};
   }
-  layer.forward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, begin);
+  layer.forward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), cache, begin);
   if (state) {
     const size_t sequences = packing.sizes[0], last = (packing.num_rows() - sequences) * hidden;
     THRONG_CHECK(packing.sizes.back() == sequences, "sequences of several lengths go on from a state");
     state->h.assign(t.value(h) + last, t.value(h) + last + sequences * hidden);
-    if (cell == Cell::kLstm) state->c.assign(&cache->cells[last], &cache->cells[last] + sequences * hidden);
+    if (cell == Cell::kLstm) state->c.assign(layer.cells(cache, x.rows) + last, layer.cells(cache, x.rows) + last + sequences * hidden);
   }
   t.on_backward(h, [&t, layer, packing, x, h, cache, weights, begin] {
     std::vector<T> unwanted;
-    T *dx = t.gradient(x), *dw = t.weight_gradient(weights), *room = dx ? t.scratch(x.size()) : nullptr;
+    bool empty;
+    T *dx = t.gradient(x, empty), *dw = t.weight_gradient(weights), *room = dx && !empty ? t.scratch(x.size()) : dx;
     if (!dw) unwanted.assign(weights.size(), T(0)), dw = unwanted.data();
-    layer.backward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), *cache, t.gradient(h), dw, room, begin);
-    for (size_t i = 0; dx && i < x.size(); ++i) dx[i] += room[i];
+    layer.backward(t.packed_cache(), packing, t.weight(weights), t.value(x), t.value(h), cache, t.gradient(h), dw, room, begin);
+    for (size_t i = 0; room != dx && i < x.size(); ++i) dx[i] += room[i];
   });
   return h;
 }
@@ -105,16 +110,15 @@ Var recurrent(Tape<T>& t, Var x, const Segments& segments, Cell cell, size_t hid
 
 template <class T>
 Var Recurrent::operator()(Tape<T>& t, Var x, const Segments& segments) const {
-  size_t next = 0;
   for (size_t l = 0; l < options.layers; ++l) {
     if (l > 0) x = dropout(t, x, options.dropout);
-    const Var forward = recurrent(t, x, segments, options.cell, hidden, weights[next++]);
-    if (!options.bidirectional) {
-      x = forward;
-      continue;
-    }
-    const Var parts[] = {forward, recurrent(t, x, segments, options.cell, hidden, weights[next++], true)};
-    x = concat<T>(t, parts);
+    const auto layer = [cell = options.cell, both = options.bidirectional, hidden = hidden, weights = &weights[l * (options.bidirectional ? 2 : 1)], segments](Tape<T>& tape, Var v) {
+      const Var forward = recurrent(tape, v, segments, cell, hidden, weights[0]);
+      if (!both) return forward;
+      const Var parts[] = {forward, recurrent(tape, v, segments, cell, hidden, weights[1], true)};
+      return concat<T>(tape, parts);
+    };
+    x = options.recompute ? nn::recompute<T>(t, x, layer) : layer(t, x);
   }
   return x;
 }
@@ -126,7 +130,13 @@ Var Recurrent::go_on(Tape<T>& t, Var x, size_t sequences, std::vector<RecurrentS
   const Packing packing = Packing::of(std::vector<size_t>(sequences, x.rows / sequences));
   for (size_t l = 0; l < options.layers; ++l) {
     if (l > 0) x = dropout(t, x, options.dropout);
-    x = recurrent(t, x, packing, options.cell, hidden, weights[l], &states[l]);
+    const auto layer = [cell = options.cell, hidden = hidden, weights = &weights[l], packing, begin = states[l], end = &states[l]](Tape<T>& tape, Var v) {
+      RecurrentState<T> state = begin;
+      const Var h = recurrent(tape, v, packing, cell, hidden, *weights, &state);
+      *end = std::move(state);
+      return h;
+    };
+    x = options.recompute ? nn::recompute<T>(t, x, layer) : layer(t, x);
   }
   return x;
 }

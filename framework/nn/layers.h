@@ -64,6 +64,7 @@ struct RecurrentOptions {
   size_t layers = 1;
   bool bidirectional = false;  ///< a second layer reads each sequence from its end; columns are doubled
   double dropout = 0;          ///< between layers
+  bool recompute = false;      ///< what a layer's way back needs beside its result is computed anew instead of kept
 };
 
 /// What sequences ended with, and their continuation begins with: (sequences, hidden) each; `c` is for LSTM. Empty: zeros.

@@ -4,6 +4,7 @@
 
 #include "framework/base/error.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/vector_kernels.h"
 
@@ -41,8 +42,12 @@ Var linear(Tape<T>& t, Var x, const Parameter& weight, const std::optional<Param
   product(t, Side::kTransposed, N, O, I, t.value(x), t.weight(weight), bias ? t.weight(*bias) : nullptr, t.value(y));
   t.on_backward(y, [&t, x, y, weight, bias, N, I, O] {
     const T* dy = t.gradient(y);
-    if (T* dx = t.gradient(x)) add_product(t, Side::kPlain, N, I, O, dy, t.weight(weight), dx);
-    if (T* dw = t.weight_gradient(weight)) gemm(Side::kTransposed, Side::kPlain, O, I, N, T(1), dy, t.value(x), T(1), dw);
+    bool empty;
+    if (T* dx = t.gradient(x, empty)) {
+      if (empty) product(t, Side::kPlain, N, I, O, dy, t.weight(weight), static_cast<const T*>(nullptr), dx);
+      else add_product(t, Side::kPlain, N, I, O, dy, t.weight(weight), dx);
+    }
+    if (T* dw = t.weight_gradient(weight)) tensor::add_outer_products(N, O, I, dy, t.value(x), dw);
     if (T* db = bias ? t.weight_gradient(*bias) : nullptr)
       for (size_t r = 0; r < N; ++r) tensor::add(dy + r * O, db, O);
   });
@@ -83,10 +88,12 @@ Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optiona
   gemm(Side::kPlain, Side::kTransposed, N, M, H, T(1), t.value(x), rows, T(bias ? 1 : 0), out);
   t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
     const T* dy = t.gradient(y);
-    if (T* dx = t.gradient(x)) gemm(Side::kPlain, Side::kPlain, N, H, M, T(1), dy, rows, T(1), dx);
+    bool empty;
+    if (T* dx = t.gradient(x, empty)) gemm(Side::kPlain, Side::kPlain, N, H, M, T(1), dy, rows, T(empty ? 0 : 1), dx);
     if (t.learns(table)) {
       T* sums = t.scratch(M * H);
-      gemm(Side::kTransposed, Side::kPlain, M, H, N, T(1), dy, t.value(x), T(0), sums);
+      std::fill_n(sums, M * H, T(0));
+      tensor::add_outer_products(N, M, H, dy, t.value(x), sums);
       t.add_to_rows(table, list, sums);
     }
     if (bias && t.learns(*bias)) {

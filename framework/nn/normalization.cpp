@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "framework/base/error.h"
+#include "framework/nn/norm_kernels.h"
 
 namespace throng::nn {
 
@@ -14,32 +15,12 @@ Var layer_norm(Tape<T>& t, Var x, const Parameter& gain, const Parameter& bias, 
   T* scaled = t.scratch(N * C);  // before gain and bias
   T* deviations = t.scratch(N);  // 1 / standard deviation
   const T *in = t.value(x), *g = t.weight(gain), *b = t.weight(bias);
-  for (size_t r = 0; r < N; ++r) {
-    const T* row = in + r * C;
-    T sum = 0, squares = 0;
-    for (size_t c = 0; c < C; ++c) sum += row[c];
-    const T mean = sum / T(C);
-    for (size_t c = 0; c < C; ++c) squares += (row[c] - mean) * (row[c] - mean);
-    deviations[r] = 1 / std::sqrt(squares / T(C) + T(epsilon));
-    for (size_t c = 0; c < C; ++c) {
-      scaled[r * C + c] = (row[c] - mean) * deviations[r];
-      t.value(y)[r * C + c] = scaled[r * C + c] * g[c] + b[c];
-    }
-  }
+  for (size_t r = 0; r < N; ++r) deviations[r] = NormKernels<T>::forward(in + r * C, g, b, T(epsilon), scaled + r * C, t.value(y) + r * C, C);
   t.on_backward(y, [&t, x, y, gain, bias, scaled, deviations, N, C] {
     const T *dy = t.gradient(y), *g = t.weight(gain);
-    T *dx = t.gradient(x), *dg = t.weight_gradient(gain), *db = t.weight_gradient(bias);
-    for (size_t r = 0; r < N; ++r) {
-      const T *d = dy + r * C, *s = scaled + r * C;
-      if (dg)
-        for (size_t c = 0; c < C; ++c) dg[c] += d[c] * s[c];
-      if (db)
-        for (size_t c = 0; c < C; ++c) db[c] += d[c];
-      if (!dx) continue;
-      T sum = 0, along = 0;
-      for (size_t c = 0; c < C; ++c) sum += d[c] * g[c], along += d[c] * g[c] * s[c];
-      for (size_t c = 0; c < C; ++c) dx[r * C + c] += deviations[r] * (d[c] * g[c] - (sum + s[c] * along) / T(C));
-    }
+    bool empty;
+    T *dx = t.gradient(x, empty), *dg = t.weight_gradient(gain), *db = t.weight_gradient(bias);
+    for (size_t r = 0; r < N; ++r) NormKernels<T>::backward(dy + r * C, scaled + r * C, g, deviations[r], dg, db, dx ? dx + r * C : nullptr, empty, C);
   });
   return y;
 }

@@ -7,14 +7,13 @@
 #include "framework/base/error.h"
 #include "framework/nn/elementwise.h"
 #include "framework/nn/linear.h"
-#include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/softmax.h"
 #include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
-using tensor::gemm;
 using tensor::Side;
 
 namespace {
@@ -77,8 +76,8 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
   std::vector<size_t> rows;
   for (size_t r = 0; r < x.rows; ++r)
     if (targets[r] >= 0) rows.push_back(r);
-  if (chunk == 0) chunk = (size_t{16} << 20) / sizeof(T);
-  const size_t at_once = std::clamp<size_t>(chunk / V, 16, 4096);
+  // As many rows as the sum over rows takes in a stretch: their logits stay in a cache for the four times that they are gone through.
+  const size_t at_once = std::clamp<size_t>((chunk ? chunk : (size_t{16} << 20) / sizeof(T)) / V, 16, 256);
   const size_t most = std::min(at_once, rows.size());
   const std::vector<T> zeros(std::max(V, H), T(0));
   AlignedVector<T> inputs(most * H), logits(most * V), back(most * H);
@@ -104,7 +103,7 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
       loss += softmax_loss(&logits[i * V], V, check_target(targets[rows[begin + i]], V), T(weight));
       if (dscores) for_each_extra(rows[begin + i], [&](size_t j, size_t column) { dscores[j] += logits[i * V + column]; });
     }
-    if (dw) gemm(Side::kTransposed, Side::kPlain, V, H, n, T(1), logits.data(), inputs.data(), T(1), dw);
+    if (dw) tensor::add_outer_products(n, V, H, logits.data(), inputs.data(), dw);
     if (db)
       for (size_t i = 0; i < n; ++i) tensor::add(&logits[i * V], db, V);
     if (!dx) continue;

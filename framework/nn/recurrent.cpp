@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "framework/base/buffer.h"
 #include "framework/base/error.h"
 #include "framework/nn/cell_kernels.h"
 #include "framework/tensor/activations.h"
-#include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
-using tensor::gemm;
 using tensor::Side;
 
 using tensor::PackedMatrix;
@@ -63,15 +63,13 @@ void add_rows(const T* rows, size_t count, size_t width, T* into) {
 }  // namespace
 
 template <class T>
-void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache, Begin begin) const {
+void RecurrentLayer<T>::forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, T* kept, Begin begin) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
   const auto& kernels = CellKernels<T>::get();
   const bool gru = cell_ == Cell::kGru, before = cell_ == Cell::kGruBefore;
-  cache.gates.resize(N * G);
-  if (cell_ == Cell::kLstm) cache.cells.resize(N * H);
-  if (num_gates(cell_) > 1) cache.inner.resize(N * H);
+  const Cache<T*> cache = parts(kept, N);
 
   // The recurrent side adds to the same sums as the input side, save for GRU's candidate: that of the one form is needed apart, that of the other waits for
   // the reset gate.
@@ -136,13 +134,14 @@ void RecurrentLayer<T>::reset_before(size_t rows, const PackedMatrix<T>& gate_pr
 }
 
 template <class T>
-void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx, Begin begin) const {
+void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const T* kept, const T* dh, T* dweights, T* dx, Begin begin) const {
   const size_t H = hidden_, G = num_gates(cell_) * H, N = packing.num_rows();
   if (N == 0) return;
   const Weights<T, const T> w(weights, G, inputs_, H);
   const auto& kernels = CellKernels<T>::get();
   const bool gru = cell_ == Cell::kGru, before = cell_ == Cell::kGruBefore;
   const size_t widest = packing.sizes[0];
+  const Cache<const T*> cache = parts(kept, N);
   // Gradients of the gates before activation: on the input side, and (GRU's candidate differs) on the recurrent side.
   AlignedVector<T> d_input(N * G), d_recurrent(gru ? N * G : 0);
   AlignedVector<T> carry(widest * H, T(0)), carry_cell(cell_ == Cell::kLstm ? widest * H : 0, T(0)), total(widest * H);
@@ -203,7 +202,7 @@ void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& 
   }
 
   const Weights<T, T> dw(dweights, G, inputs_, H);
-  gemm(Side::kTransposed, Side::kPlain, G, inputs_, N, T(1), d_input.data(), x, T(1), dw.w_ih);
+  tensor::add_outer_products(N, G, inputs_, d_input.data(), x, dw.w_ih);
   // The states that the steps began with: those of the rows one step before, which lie as they are unless a sequence ends between.
   const T* d_rec = gru ? d_recurrent.data() : d_input.data();
   const size_t begun = N - widest;
@@ -215,9 +214,9 @@ void RecurrentLayer<T>::backward(tensor::PackedCache<T>& packed, const Packing& 
       std::memcpy(&copied[(packing.offsets[t] - widest) * H], h + packing.offsets[t - 1] * H, packing.sizes[t] * H * sizeof(T));
     states = copied.data();
   }
-  gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, begun, T(1), d_rec + widest * G, G, states, H, T(1), dw.w_hh, H);
-  if (begin.h) gemm(Side::kTransposed, Side::kPlain, before ? 2 * H : G, H, widest, T(1), d_rec, G, begin.h, H, T(1), dw.w_hh, H);
-  if (before) gemm(Side::kTransposed, Side::kPlain, H, H, N, T(1), d_rec + 2 * H, G, cache.inner.data(), H, T(1), dw.w_hh + 2 * H * H, H);
+  tensor::add_outer_products(begun, before ? 2 * H : G, H, d_rec + widest * G, G, states, H, dw.w_hh, H);
+  if (begin.h) tensor::add_outer_products(widest, before ? 2 * H : G, H, d_rec, G, begin.h, H, dw.w_hh, H);
+  if (before) tensor::add_outer_products(N, H, H, d_rec + 2 * H, G, cache.inner, H, dw.w_hh + 2 * H * H, H);
   std::vector<T> sums(G, T(0));
   add_rows(d_input.data(), N, G, sums.data());
   tensor::add(sums.data(), dw.b_ih, G);

@@ -5,13 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "framework/base/buffer.h"
-
 namespace throng::tensor {
 template <class T>
 class PackedMatrix;
-template <class T>
-class PackedCache;
 template <class T>
 class PackedCache;
 }
@@ -45,23 +41,33 @@ class RecurrentLayer {
   size_t hidden() const { return hidden_; }
   size_t num_weights() const { return num_gates(cell_) * hidden_ * (inputs_ + hidden_ + 2); }
 
-  /// What the backward pass needs.
-  struct Cache {
-    AlignedVector<T> gates;  // (N, G*H), activated
-    AlignedVector<T> cells;  // LSTM: (N, H)
-    AlignedVector<T> inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
-  };
+  /// How many numbers the backward pass needs of each row that went forward.
+  size_t cache_cols() const { return (num_gates(cell_) + (num_gates(cell_) > 1) + (cell_ == Cell::kLstm)) * hidden_; }
+  /// LSTM: the cells (N, H) among them.
+  const T* cells(const T* cache, size_t rows) const { return cache + rows * num_gates(cell_) * hidden_; }
   /// What the sequences begin with, (sequences, H) each; null: zeros. `c` is for LSTM. Gradients do not go on to them.
   struct Begin {
     const T* h = nullptr;
     const T* c = nullptr;
   };
-  /// x (N, I) to h (N, H). `packed` keeps layouts of the weights for more calls.
-  void forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, Cache& cache, Begin begin = {}) const;
+  /// x (N, I) to h (N, H), with room for N * cache_cols() numbers in `cache`. `packed` keeps layouts of the weights for more calls.
+  void forward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, T* h, T* cache, Begin begin = {}) const;
   /// From dh (N, H), the gradient of every output, adds to dweights and, unless null, writes dx (N, I).
-  void backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const Cache& cache, const T* dh, T* dweights, T* dx, Begin begin = {}) const;
+  void backward(tensor::PackedCache<T>& packed, const Packing& packing, const T* weights, const T* x, const T* h, const T* cache, const T* dh, T* dweights, T* dx, Begin begin = {}) const;
 
  private:
+  // What `cache` holds.
+  template <class P>
+  struct Cache {
+    P gates;  // (N, G*H), activated
+    P cells;  // LSTM: (N, H)
+    P inner;  // (N, H): GRU W_hn h + b_hn, or r h where it resets before; LSTM tanh(c)
+  };
+  template <class P>
+  Cache<P> parts(P cache, size_t rows) const {
+    const P cells = cache + rows * num_gates(cell_) * hidden_;
+    return {cache, cells, cell_ == Cell::kLstm ? cells + rows * hidden_ : cells};
+  }
   void reset_before(size_t rows, const tensor::PackedMatrix<T>& gate_product, const tensor::PackedMatrix<T>& candidate_product, std::vector<T>& sums, std::vector<T>& candidates,
                     const T* h_before, T* gates, T* inner, T* h) const;
   Cell cell_;

@@ -124,13 +124,18 @@ Var Tape<T>::make(size_t rows, size_t cols, bool needs) {
 
 template <class T>
 T* Tape<T>::gradient(Var v) {
+  bool empty;
+  T* gradient = this->gradient(v, empty);
+  if (gradient && empty) std::fill_n(gradient, nodes_[v.node].size, T(0));
+  return gradient;
+}
+
+template <class T>
+T* Tape<T>::gradient(Var v, bool& empty) {
   Node& node = nodes_[v.node];
-  if (!node.needs) return nullptr;
-  if (!node.gradient) {
-    node.gradient = take(node.size);
-    std::fill_n(node.gradient, node.size, T(0));
-  }
-  return node.gradient;
+  empty = node.needs && !node.gradient;
+  if (empty) node.gradient = take(node.size);
+  return node.needs ? node.gradient : nullptr;
 }
 
 template <class T>

@@ -69,6 +69,8 @@ class Tape {
   T* value(Var v) { return nodes_[v.node].value; }
   /// The gradient of what `v` holds, zero at first; to be added to. Null where it has no use.
   T* gradient(Var v);
+  /// Likewise, but not zeroed where nothing was added so far: then `empty` is true, and all of it is to be written.
+  T* gradient(Var v, bool& empty);
   /// A bug for a table of which only some rows are here.
   const T* weight(const Parameter& p) {
     touch(p);

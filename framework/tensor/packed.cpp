@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
+#include "framework/base/error.h"
 #include "framework/tensor/cpu.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "framework/tensor/vector_kernels.h"
+#include "framework/tensor/vector_registers.h"
 
 namespace throng::tensor {
 namespace {
@@ -18,43 +20,6 @@ constexpr size_t kPanelBytes = 16 << 10;    // of a panel at a time
 constexpr size_t kBlockBytes = 256 << 10;   // of A, which is gone through once for each panel
 
 #if defined(__x86_64__)
-#define THRONG_INLINE(isa) __attribute__((target(isa), always_inline)) inline
-
-struct Avx512 {
-  template <class T>
-  static constexpr size_t kLanes = 64 / sizeof(T);
-  struct Floats { __m512 v; };
-  struct Doubles { __m512d v; };
-  THRONG_INLINE("avx512f") static Floats load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  THRONG_INLINE("avx512f") static Doubles load(const double* p) { return {_mm512_loadu_pd(p)}; }
-  // The numbers whose bit is 1; of the others 0 is read, and nothing written.
-  THRONG_INLINE("avx512f") static Floats load(const float* p, uint32_t which) { return {_mm512_maskz_loadu_ps(__mmask16(which), p)}; }
-  THRONG_INLINE("avx512f") static Doubles load(const double* p, uint32_t which) { return {_mm512_maskz_loadu_pd(__mmask8(which), p)}; }
-  THRONG_INLINE("avx512f") static void store(float* p, const Floats& v, uint32_t which) { _mm512_mask_storeu_ps(p, __mmask16(which), v.v); }
-  THRONG_INLINE("avx512f") static void store(double* p, const Doubles& v, uint32_t which) { _mm512_mask_storeu_pd(p, __mmask8(which), v.v); }
-  THRONG_INLINE("avx512f") static Floats spread(float x) { return {_mm512_set1_ps(x)}; }
-  THRONG_INLINE("avx512f") static Doubles spread(double x) { return {_mm512_set1_pd(x)}; }
-  THRONG_INLINE("avx512f") static void fma(const Floats& a, const Floats& b, Floats& c) { c.v = _mm512_fmadd_ps(a.v, b.v, c.v); }
-  THRONG_INLINE("avx512f") static void fma(const Doubles& a, const Doubles& b, Doubles& c) { c.v = _mm512_fmadd_pd(a.v, b.v, c.v); }
-  THRONG_INLINE("avx512f") static void store(float* p, const Floats& v) { _mm512_storeu_ps(p, v.v); }
-  THRONG_INLINE("avx512f") static void store(double* p, const Doubles& v) { _mm512_storeu_pd(p, v.v); }
-};
-
-struct Avx2 {
-  template <class T>
-  static constexpr size_t kLanes = 32 / sizeof(T);
-  struct Floats { __m256 v; };
-  struct Doubles { __m256d v; };
-  THRONG_INLINE("avx2,fma") static Floats load(const float* p) { return {_mm256_loadu_ps(p)}; }
-  THRONG_INLINE("avx2,fma") static Doubles load(const double* p) { return {_mm256_loadu_pd(p)}; }
-  THRONG_INLINE("avx2,fma") static Floats spread(float x) { return {_mm256_set1_ps(x)}; }
-  THRONG_INLINE("avx2,fma") static Doubles spread(double x) { return {_mm256_set1_pd(x)}; }
-  THRONG_INLINE("avx2,fma") static void fma(const Floats& a, const Floats& b, Floats& c) { c.v = _mm256_fmadd_ps(a.v, b.v, c.v); }
-  THRONG_INLINE("avx2,fma") static void fma(const Doubles& a, const Doubles& b, Doubles& c) { c.v = _mm256_fmadd_pd(a.v, b.v, c.v); }
-  THRONG_INLINE("avx2,fma") static void store(float* p, const Floats& v) { _mm256_storeu_ps(p, v.v); }
-  THRONG_INLINE("avx2,fma") static void store(double* p, const Doubles& v) { _mm256_storeu_pd(p, v.v); }
-};
-
 // R rows of C, two vectors wide, stay in registers while k goes by.
 #define THRONG_TILE(name, isa, Isa)                                                                         \
   template <size_t R, class T>                                                                              \
@@ -77,22 +42,34 @@ THRONG_TILE(tile_avx2, "avx2,fma", Avx2)
 #endif
 
 #if defined(__x86_64__)
-// The first `columns` of a panel.
-template <size_t R, class T>
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), optimize("O3"))) void edge_avx512(const T* a, size_t lda, const T* panel, size_t k, const T* start, size_t lds, T* c, size_t ldc, size_t columns) {
+// The first `columns` of a panel, which are in V vectors.
+template <size_t R, size_t V, class T>
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), optimize("O3"))) void part_avx512(const T* a, size_t lda, const T* panel, size_t k, const T* start, size_t lds, T* c, size_t ldc, size_t columns) {
   constexpr size_t L = Avx512::kLanes<T>, W = kWidth<T>;
   using Vector = decltype(Avx512::load(a));
   const uint32_t present = uint32_t((uint64_t{1} << columns) - 1), first = present & ((1u << L) - 1), second = present >> L;
   Vector low[R], high[R];
-  _Pragma("GCC unroll 12") for (size_t r = 0; r < R; ++r) low[r] = Avx512::load(start + r * lds, first), high[r] = Avx512::load(start + r * lds + L, second);
+  _Pragma("GCC unroll 12") for (size_t r = 0; r < R; ++r) {
+    low[r] = Avx512::load(start + r * lds, first);
+    if constexpr (V > 1) high[r] = Avx512::load(start + r * lds + L, second);
+  }
   for (size_t l = 0; l < k; ++l) {
-    const Vector b0 = Avx512::load(panel + l * W), b1 = Avx512::load(panel + l * W + L);
+    const Vector b0 = Avx512::load(panel + l * W), b1 = Avx512::load(panel + l * W + (V - 1) * L);
     _Pragma("GCC unroll 12") for (size_t r = 0; r < R; ++r) {
       const Vector x = Avx512::spread(a[r * lda + l]);
-      Avx512::fma(x, b0, low[r]), Avx512::fma(x, b1, high[r]);
+      Avx512::fma(x, b0, low[r]);
+      if constexpr (V > 1) Avx512::fma(x, b1, high[r]);
     }
   }
-  _Pragma("GCC unroll 12") for (size_t r = 0; r < R; ++r) Avx512::store(c + r * ldc, low[r], first), Avx512::store(c + r * ldc + L, high[r], second);
+  _Pragma("GCC unroll 12") for (size_t r = 0; r < R; ++r) {
+    Avx512::store(c + r * ldc, low[r], first);
+    if constexpr (V > 1) Avx512::store(c + r * ldc + L, high[r], second);
+  }
+}
+template <size_t R, class T>
+void edge_avx512(const T* a, size_t lda, const T* panel, size_t k, const T* start, size_t lds, T* c, size_t ldc, size_t columns) {
+  if (columns > Avx512::kLanes<T>) return part_avx512<R, 2>(a, lda, panel, k, start, lds, c, ldc, columns);
+  part_avx512<R, 1>(a, lda, panel, k, start, lds, c, ldc, columns);
 }
 #endif
 
@@ -149,66 +126,100 @@ const Tiles<T>& tiles() {
 
 }  // namespace
 
+namespace {
+
+// `to` (cols, rows) becomes b (rows, cols) turned, a square at a time, so that both sides stay in the cache.
 template <class T>
-PackedMatrix<T>::PackedMatrix(Side side, size_t k, size_t n, const T* b) : k_(k), n_(n), panels_((n + kWidth<T> - 1) / kWidth<T> * kWidth<T> * k) {
+void turn(size_t rows, size_t cols, const T* b, size_t ldb, T* to, size_t ldt) {
+  size_t whole = 0;
+#if defined(__x86_64__)
+  if constexpr (std::is_same_v<T, float>) {
+    whole = rows / 4 * 4;
+    for (size_t l = 0; l < cols / 4 * 4; l += 4)
+      for (size_t j = 0; j < whole; j += 4) {
+        __m128 r0 = _mm_loadu_ps(b + j * ldb + l), r1 = _mm_loadu_ps(b + (j + 1) * ldb + l), r2 = _mm_loadu_ps(b + (j + 2) * ldb + l), r3 = _mm_loadu_ps(b + (j + 3) * ldb + l);
+        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+        _mm_storeu_ps(to + l * ldt + j, r0), _mm_storeu_ps(to + (l + 1) * ldt + j, r1), _mm_storeu_ps(to + (l + 2) * ldt + j, r2), _mm_storeu_ps(to + (l + 3) * ldt + j, r3);
+      }
+    for (size_t j = 0; j < whole; ++j)
+      for (size_t l = cols / 4 * 4; l < cols; ++l) to[l * ldt + j] = b[j * ldb + l];
+  }
+#endif
+  constexpr size_t kSquare = 16;
+  for (size_t begin = 0; begin < cols; begin += kSquare)
+    for (size_t j = whole; j < rows; ++j)
+      for (size_t l = begin; l < std::min(cols, begin + kSquare); ++l) to[l * ldt + j] = b[j * ldb + l];
+}
+
+}  // namespace
+
+template <class T>
+void PackedMatrix<T>::lay_out(Side side, size_t k, size_t n, const T* b, size_t ldb, T factor) {
   constexpr size_t W = kWidth<T>;
+  k_ = k, n_ = n;
+  panels_.resize((n + W - 1) / W * W * k);
   for (size_t first = 0; first < n; first += W) {
     T* panel = panels_.data() + first * k;
     const size_t columns = std::min(W, n - first);
     if (side == Side::kTransposed) {
-      // Rows of b are columns: a square of them at a time, so that both sides stay in the cache.
-      constexpr size_t kSquare = 16;
-      for (size_t begin = 0; begin < k; begin += kSquare)
-        for (size_t j = 0; j < columns; ++j)
-          for (size_t l = begin; l < std::min(k, begin + kSquare); ++l) panel[l * W + j] = b[(first + j) * k + l];
+      turn(columns, k, b + first * ldb, ldb, panel, W);
     } else {
-      for (size_t l = 0; l < k; ++l) std::memcpy(panel + l * W, b + l * n + first, columns * sizeof(T));
+      for (size_t l = 0; l < k; ++l) std::memcpy(panel + l * W, b + l * ldb + first, columns * sizeof(T));
     }
     for (size_t l = 0; l < k && columns < W; ++l) std::fill(panel + l * W + columns, panel + (l + 1) * W, T(0));
   }
+  if (factor != 1) scale(factor, panels_.data(), panels_.size());
 }
 
 template <class T>
 void PackedMatrix<T>::multiply_add(size_t m, const T* a, T* c) const {
-  multiply(m, a, c, n_, c);
+  multiply(m, n_, k_, a, k_, c, n_, c, n_);
 }
 
 template <class T>
 void PackedMatrix<T>::multiply(size_t m, const T* a, const T* row, T* c) const {
-  multiply(m, a, row, 0, c);
+  multiply(m, n_, k_, a, k_, row, 0, c, n_);
 }
 
 template <class T>
-void PackedMatrix<T>::multiply(size_t m, const T* a, const T* start, size_t lds, T* c) const {
+void PackedMatrix<T>::multiply_part(size_t m, size_t n, size_t k, const T* a, size_t lda, bool kept, T* c, size_t ldc) const {
+  THRONG_CHECK(n <= n_ && k <= k_, "({}, {}) of ({}, {})", k, n, k_, n_);
+  if (kept) return multiply(m, n, k, a, lda, c, ldc, c, ldc);
+  const std::vector<T> zeros(n, T(0));
+  multiply(m, n, k, a, lda, zeros.data(), 0, c, ldc);
+}
+
+template <class T>
+void PackedMatrix<T>::multiply(size_t m, size_t n, size_t k, const T* a, size_t lda, const T* start, size_t lds, T* c, size_t ldc) const {
   constexpr size_t W = kWidth<T>, kDepth = kPanelBytes / sizeof(T) / W;
   const Tiles<T>& tile = tiles<T>();
   // A stretch of a panel in the first cache meets a block of rows in the second; sums go on in the order of k.
-  const size_t block = std::max(tile.rows, kBlockBytes / sizeof(T) / std::clamp<size_t>(k_, 1, kDepth) / tile.rows * tile.rows);
+  const size_t block = std::max(tile.rows, kBlockBytes / sizeof(T) / std::clamp<size_t>(k, 1, kDepth) / tile.rows * tile.rows);
   T edge[kMostRows * W], edge_start[kMostRows * W];
   for (size_t begin = 0; begin < m; begin += block)
-    for (size_t from = 0; from == 0 || from < k_; from += kDepth) {
-      const size_t end = std::min(m, begin + block), depth = std::min(kDepth, k_ - from);
+    for (size_t from = 0; from == 0 || from < k; from += kDepth) {
+      const size_t end = std::min(m, begin + block), depth = std::min(kDepth, k - from);
       const T* first = from == 0 ? start : c;
-      const size_t ld_first = from == 0 ? lds : n_;
-      for (size_t j = 0; j < n_; j += W) {
+      const size_t ld_first = from == 0 ? lds : ldc;
+      for (size_t j = 0; j < n; j += W) {
         const T* panel = panels_.data() + j * k_ + from * W;
-        const size_t columns = std::min(W, n_ - j);
+        const size_t columns = std::min(W, n - j);
         for (size_t r = begin; r < end; r += tile.rows) {
           const size_t rows = std::min(tile.rows, end - r);
           if (columns == W) {
-            tile.of[rows](a + r * k_ + from, k_, panel, depth, first + r * ld_first + j, ld_first, c + r * n_ + j, n_);
+            tile.of[rows](a + r * lda + from, lda, panel, depth, first + r * ld_first + j, ld_first, c + r * ldc + j, ldc);
             continue;
           }
           if (tile.edge[rows]) {
-            tile.edge[rows](a + r * k_ + from, k_, panel, depth, first + r * ld_first + j, ld_first, c + r * n_ + j, n_, columns);
+            tile.edge[rows](a + r * lda + from, lda, panel, depth, first + r * ld_first + j, ld_first, c + r * ldc + j, ldc, columns);
             continue;
           }
           for (size_t i = 0; i < rows; ++i) {
             std::copy_n(first + (r + i) * ld_first + j, columns, edge_start + i * W);
             std::fill(edge_start + i * W + columns, edge_start + (i + 1) * W, T(0));
           }
-          tile.of[rows](a + r * k_ + from, k_, panel, depth, edge_start, W, edge, W);
-          for (size_t i = 0; i < rows; ++i) std::copy_n(edge + i * W, columns, c + (r + i) * n_ + j);
+          tile.of[rows](a + r * lda + from, lda, panel, depth, edge_start, W, edge, W);
+          for (size_t i = 0; i < rows; ++i) std::copy_n(edge + i * W, columns, c + (r + i) * ldc + j);
         }
       }
     }

@@ -11,25 +11,30 @@
 
 namespace throng::tensor {
 
-/// A right-hand matrix (k, n) laid out once for many products. An element of a product is summed over k in order, so its bits
+/// A right-hand matrix (k, n) laid out once for many rows. An element of a product is summed over k in order, so its bits
 /// depend neither on how many rows are multiplied at a time nor on threads (a BLAS promises neither); they do depend on whether
 /// the processor has fused multiply-add. The sum over many rows (a weight gradient) is
-/// gemm's work. T is float or double. Multiplying is thread-safe.
+/// the work of `outer_products.h`. T is float or double. Multiplying is thread-safe.
 template <class T>
 class PackedMatrix {
  public:
+  PackedMatrix() = default;
   /// From b, (k, n) dense row-major, or with kTransposed (n, k).
-  PackedMatrix(Side side, size_t k, size_t n, const T* b);
+  PackedMatrix(Side side, size_t k, size_t n, const T* b) { lay_out(side, k, n, b, side == Side::kPlain ? n : k); }
+  /// Another matrix in this one's room: `factor` times b, whose rows lie `ldb` apart.
+  void lay_out(Side side, size_t k, size_t n, const T* b, size_t ldb, T factor = 1);
   size_t k() const { return k_; }
   size_t n() const { return n_; }
   /// C (m, n) += A (m, k) * B; dense rows.
   void multiply_add(size_t m, const T* a, T* c) const;
   /// C (m, n) = `row` (n) on each row, + A * B; as if C had begun so.
   void multiply(size_t m, const T* a, const T* row, T* c) const;
+  /// With the first k rows and n columns alone, of A's and C's rows that lie `lda` and `ldc` apart: C (m, n) += A (m, k) * B, or = where C is not to be `kept`.
+  void multiply_part(size_t m, size_t n, size_t k, const T* a, size_t lda, bool kept, T* c, size_t ldc) const;
 
  private:
-  void multiply(size_t m, const T* a, const T* start, size_t lds, T* c) const;
-  size_t k_, n_;
+  void multiply(size_t m, size_t n, size_t k, const T* a, size_t lda, const T* start, size_t lds, T* c, size_t ldc) const;
+  size_t k_ = 0, n_ = 0;
   AlignedVector<T> panels_;  // columns in groups of one panel's width, each (k, width), the last filled up with zeros
 };
 

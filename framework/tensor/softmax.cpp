@@ -25,10 +25,22 @@ THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
     for (size_t l = 0; l < half; ++l) sum[l] += sum[l + half];
   return {top, sum[0]};
 }
-#define THRONG_SET(name, attribute)                                                          \
-  template <class T>                                                                         \
-  struct name {                                                                              \
-    attribute static Exponents<T> exponents(T* x, size_t n) { return exponents_body(x, n); } \
+THRONG_BODY void softmax_backward_body(const T* __restrict p, T* __restrict d, size_t n, T factor) {
+  T sum[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) sum[l] += p[i + l] * d[i + l];
+  for (; i < n; ++i) sum[i % kLanes] += p[i] * d[i];
+  for (size_t half = kLanes / 2; half > 0; half /= 2)
+    for (size_t l = 0; l < half; ++l) sum[l] += sum[l + half];
+  for (i = 0; i < n; ++i) d[i] = p[i] * (d[i] - sum[0]) * factor;
+}
+
+#define THRONG_SET(name, attribute)                                                                                             \
+  template <class T>                                                                                                            \
+  struct name {                                                                                                                 \
+    attribute static Exponents<T> exponents(T* x, size_t n) { return exponents_body(x, n); }                                    \
+    attribute static void softmax_backward(const T* p, T* d, size_t n, T factor) { softmax_backward_body(p, d, n, factor); } \
   };
 THRONG_INSTRUCTION_SETS(THRONG_SET)
 
@@ -38,7 +50,13 @@ template <class T>
 Exponents<T> exponents(T* x, size_t n) {
   THRONG_CALL(exponents(x, n));
 }
+template <class T>
+void softmax_backward(const T* p, T* d, size_t n, T factor) {
+  THRONG_CALL(softmax_backward(p, d, n, factor));
+}
 template Exponents<float> exponents<float>(float*, size_t);
 template Exponents<double> exponents<double>(double*, size_t);
+template void softmax_backward<float>(const float*, float*, size_t, float);
+template void softmax_backward<double>(const double*, double*, size_t, double);
 
 }  // namespace throng::tensor

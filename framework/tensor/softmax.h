@@ -13,4 +13,8 @@ struct Exponents {
 template <class T>
 Exponents<T> exponents(T* x, size_t n);
 
+/// From the gradient d of a softmax's result p that of its scores, times `factor`, in place: d[i] becomes p[i] (d[i] - sum of p d) factor. In the same lanes.
+template <class T>
+void softmax_backward(const T* p, T* d, size_t n, T factor);
+
 }  // namespace throng::tensor

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/softmax.h"
 
@@ -154,7 +155,7 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
         if (bias_learns_)
           for (size_t r = 0; r < leaf.rows; ++r) bias_gradient_[leaf.begin + r] += row[r];
       }
-      if (learns_) tensor::gemm(Side::kTransposed, Side::kPlain, leaf.rows, H, n, 1.0f, scores[l].data(), states, 1.0f, &gradient_[leaf.begin * H]);
+      if (learns_) tensor::add_outer_products(n, leaf.rows, H, scores[l].data(), states, &gradient_[leaf.begin * H]);
       back[l]->multiply(n, scores[l].data(), zeros.data(), parts[l].data());
     });
     comm_.sum_shards(spans_of(parts, n * H), TableShards::kLeaves, std::span(gradients).subspan(begin * H, n * H));

@@ -11,6 +11,7 @@
 #include "framework/tensor/activations.h"
 #include "framework/tensor/cpu.h"
 #include "framework/tensor/gemm.h"
+#include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
 #include "framework/tensor/vector_kernels.h"
 
@@ -141,6 +142,73 @@ TEST(Kernels, PackedProductsEqualPlainLoopsAndDoNotDependOnTheNumberOfRows) {
   }
 }
 
+// Parts of matrices that lie in wider ones, as heads of attention do.
+template <class T>
+void check_parts(size_t m, size_t n, size_t k, double tolerance) {
+  const size_t wide = 70, lda = k + 3, ldc = n + 2, all_k = k + 5, all_n = n + 9;
+  const auto ad = random_numbers(m * lda + 1, 1), bd = random_numbers(4 * wide * wide, 2), cd = random_numbers(m * ldc + 1, 3);
+  const std::vector<T> a(ad.begin(), ad.end()), b(bd.begin(), bd.end()), start(cd.begin(), cd.end());
+  ASSERT_LE(std::max(all_k, all_n), 2 * wide);
+  for (auto side : {tensor::Side::kPlain, tensor::Side::kTransposed})
+    for (bool kept : {false, true}) {
+      tensor::PackedMatrix<T> packed;
+      packed.lay_out(side, 3, 40, b.data(), 2 * wide);  // what it held before does not matter
+      packed.lay_out(side, all_k, all_n, b.data(), 2 * wide, T(0.5));
+      std::vector<T> c = start;
+      packed.multiply_part(m, n, k, a.data(), lda, kept, c.data(), ldc);
+      for (size_t i = 0; i < m; ++i)
+        for (size_t j = 0; j < ldc; ++j) {
+          double sum = kept || j >= n ? cd[i * ldc + j] : 0;
+          for (size_t l = 0; l < k && j < n; ++l) sum += 0.5 * double(a[i * lda + l]) * double(side == tensor::Side::kPlain ? b[l * 2 * wide + j] : b[j * 2 * wide + l]);
+          ASSERT_NEAR(c[i * ldc + j], sum, tolerance * std::sqrt(double(k) + 1)) << m << ' ' << n << ' ' << k << ' ' << kept;
+        }
+    }
+}
+
+TEST(Kernels, PartsOfPackedMatricesEqualPlainLoops) {
+  for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+    const Limited limited(most);
+    for (size_t m : {1u, 7u, 25u})
+      for (size_t n : {1u, 31u, 32u, 50u})
+        for (size_t k : {0u, 1u, 64u, 129u}) {
+          check_parts<float>(m, n, k, 1e-5);
+          check_parts<double>(m, n, k, 1e-13);
+        }
+  }
+}
+
+template <class T>
+std::vector<T> outer_products(size_t rows, size_t m, size_t n, double tolerance) {
+  const size_t lda = m + 3, ldb = n + 1, ldc = n + 2;
+  const auto ad = random_numbers(rows * lda + 1, 1), bd = random_numbers(rows * ldb + 1, 2), cd = random_numbers(m * ldc + 1, 3);
+  const std::vector<T> a(ad.begin(), ad.end()), b(bd.begin(), bd.end());
+  std::vector<T> c(cd.begin(), cd.end());
+  const std::vector<T> before = c;
+  tensor::add_outer_products(rows, m, n, a.data(), lda, b.data(), ldb, c.data(), ldc);
+  for (size_t i = 0; i < m; ++i)
+    for (size_t j = 0; j < ldc; ++j) {
+      double sum = double(before[i * ldc + j]);
+      for (size_t l = 0; l < rows && j < n; ++l) sum += double(a[l * lda + i]) * double(b[l * ldb + j]);
+      EXPECT_NEAR(c[i * ldc + j], sum, tolerance * std::sqrt(double(rows) + 1)) << rows << ' ' << m << ' ' << n;
+      if (rows == 0 || j >= n) { EXPECT_EQ(c[i * ldc + j], before[i * ldc + j]); }
+    }
+  return c;
+}
+
+TEST(Kernels, OuterProductsEqualPlainLoopsWithTheSameBitsByAnyVectors) {
+  for (size_t rows : {0u, 1u, 40u, 130u, 600u})  // less than a stretch, more, several
+    for (auto [m, n] : std::vector<std::array<size_t, 2>>{{1, 1}, {5, 7}, {12, 32}, {13, 33}, {100, 50}, {17, 3}, {3, 600}, {300, 40}}) {  // 600 columns: more than are laid out at a time
+      std::vector<std::vector<float>> floats;
+      std::vector<std::vector<double>> doubles;
+      for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+        const Limited limited(most);
+        floats.push_back(outer_products<float>(rows, m, n, 1e-5)), doubles.push_back(outer_products<double>(rows, m, n, 1e-13));
+      }
+      EXPECT_EQ(floats[1], floats[2]) << rows << ' ' << m << ' ' << n;
+      EXPECT_EQ(doubles[1], doubles[2]);
+    }
+}
+
 TEST(Kernels, ActivationsAreWithinTheirBounds) {
   std::vector<float> x;
   for (int i = -60000; i <= 60000; ++i) x.push_back(float(i) * 5e-4f);
@@ -203,10 +271,10 @@ TEST(Kernels, BitsDoNotDependOnTheVectors) {
       const auto wd = random_numbers(layer.num_weights(), 1), xd = random_numbers(packing.num_rows() * kInputs, 2), dd = random_numbers(packing.num_rows() * kHidden, 3);
       std::vector<float> w(wd.begin(), wd.end()), in(xd.begin(), xd.end()), dh(dd.begin(), dd.end()), h(dd.size()), dw(w.size()), dx(in.size());
       for (float& v : w) v *= 0.2f;
-      nn::RecurrentLayer<float>::Cache cache;
+      std::vector<float> cache(packing.num_rows() * layer.cache_cols());
       tensor::PackedCache<float> packed;
-      layer.forward(packed, packing, w.data(), in.data(), h.data(), cache);
-      layer.backward(packed, packing, w.data(), in.data(), h.data(), cache, dh.data(), dw.data(), dx.data());
+      layer.forward(packed, packing, w.data(), in.data(), h.data(), cache.data());
+      layer.backward(packed, packing, w.data(), in.data(), h.data(), cache.data(), dh.data(), dw.data(), dx.data());
       keep(h), keep(dx);
     }
   }

@@ -38,14 +38,15 @@ void compare_with_torch(const std::string& name, Cell cell, double tolerance) {
   ASSERT_EQ(weights.size(), layer.num_weights());
   ASSERT_EQ(x.size(), packing.num_rows() * kInputs);
   std::vector<T> h(packing.num_rows() * kHidden), dweights(weights.size()), dx(x.size(), T(7));
-  typename RecurrentLayer<T>::Cache cache;
   tensor::PackedCache<T> packed;
   // Twice: what an earlier call left in the cache must not matter.
   auto longer = Packing::of(std::vector<size_t>{9, 9, 2});
+  std::vector<T> cache(longer.num_rows() * layer.cache_cols());
+  ASSERT_GE(longer.num_rows(), packing.num_rows());
   std::vector<T> other_x(longer.num_rows() * kInputs, T(0.5)), other_h(longer.num_rows() * kHidden);
-  layer.forward(packed, longer, weights.data(), other_x.data(), other_h.data(), cache);
-  layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
-  layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
+  layer.forward(packed, longer, weights.data(), other_x.data(), other_h.data(), cache.data());
+  layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache.data());
+  layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache.data(), dh.data(), dweights.data(), dx.data());
   expect_close(h, torch_numbers().at(name + "_h"), tolerance, name + " h");
   expect_close(dweights, torch_numbers().at(name + "_dweights"), tolerance, name + " dweights");
   expect_close(dx, torch_numbers().at(name + "_dx"), tolerance, name + " dx");
@@ -60,25 +61,26 @@ TEST(Recurrent, GoesOnFromAState) {
     auto weights = random_numbers(layer.num_weights(), 1, 0.5);
     const auto x = random_numbers(whole.num_rows() * kInputs, 2), dh = random_numbers(half.num_rows() * kHidden, 3);
     std::vector<double> h(whole.num_rows() * kHidden), first(half.num_rows() * kHidden), second(first.size());
-    RecurrentLayer<double>::Cache of_whole, of_first, of_second;
-    const auto forward = [&](const Packing& packing, const double* from, std::vector<double>& to, RecurrentLayer<double>::Cache& cache, RecurrentLayer<double>::Begin begin) {
+    std::vector<double> of_whole(whole.num_rows() * layer.cache_cols()), of_first(half.num_rows() * layer.cache_cols()), of_second(of_first.size());
+    const auto forward = [&](const Packing& packing, const double* from, std::vector<double>& to, std::vector<double>& cache, RecurrentLayer<double>::Begin begin) {
       tensor::PackedCache<double> packed;
-      layer.forward(packed, packing, weights.data(), from, to.data(), cache, begin);
+      layer.forward(packed, packing, weights.data(), from, to.data(), cache.data(), begin);
     };
     forward(whole, x.data(), h, of_whole, {});
     forward(half, x.data(), first, of_first, {});
     const size_t last = (kSteps - 1) * kSequences * kHidden;
-    const std::vector<double> state(first.begin() + last, first.end()), cells = cell == Cell::kLstm ? std::vector<double>(of_first.cells.begin() + last, of_first.cells.end()) : std::vector<double>();
+    const double* of_cells = layer.cells(of_first.data(), half.num_rows());
+    const std::vector<double> state(first.begin() + last, first.end()), cells = cell == Cell::kLstm ? std::vector<double>(of_cells + last, of_cells + first.size()) : std::vector<double>();
     const RecurrentLayer<double>::Begin begin{state.data(), cells.empty() ? nullptr : cells.data()};
     const double* rest = x.data() + half.num_rows() * kInputs;
     forward(half, rest, second, of_second, begin);
     for (size_t i = 0; i < second.size(); ++i) EXPECT_EQ(second[i], h[first.size() + i]) << int(cell);
     std::vector<double> dweights(weights.size()), dx(half.num_rows() * kInputs);
     tensor::PackedCache<double> packed;
-    layer.backward(packed, half, weights.data(), rest, second.data(), of_second, dh.data(), dweights.data(), dx.data(), begin);
+    layer.backward(packed, half, weights.data(), rest, second.data(), of_second.data(), dh.data(), dweights.data(), dx.data(), begin);
     const auto value = [&] {
       std::vector<double> out(second.size());
-      RecurrentLayer<double>::Cache cache;
+      std::vector<double> cache(of_first.size());
       forward(half, rest, out, cache, begin);
       double sum = 0;
       for (size_t i = 0; i < out.size(); ++i) sum += out[i] * dh[i];
@@ -113,18 +115,18 @@ TEST(Recurrent, GradientsEqualFiniteDifferences) {
       auto dh = random_numbers(packing.num_rows() * kHidden, 3);
       auto value = [&] {
         std::vector<double> h(dh.size());
-        RecurrentLayer<double>::Cache cache;
+        std::vector<double> cache(packing.num_rows() * layer.cache_cols());
         tensor::PackedCache<double> packed;
-        layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
+        layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache.data());
         double sum = 0;
         for (size_t i = 0; i < h.size(); ++i) sum += h[i] * dh[i];
         return sum;
       };
       std::vector<double> h(dh.size()), dweights(weights.size(), 0.25), dx(x.size());
-      RecurrentLayer<double>::Cache cache;
+      std::vector<double> cache(packing.num_rows() * layer.cache_cols());
       tensor::PackedCache<double> packed;
-      layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache);
-      layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache, dh.data(), dweights.data(), dx.data());
+      layer.forward(packed, packing, weights.data(), x.data(), h.data(), cache.data());
+      layer.backward(packed, packing, weights.data(), x.data(), h.data(), cache.data(), dh.data(), dweights.data(), dx.data());
       auto check = [&](std::vector<double>& at, const std::vector<double>& gradient, double before, const char* what) {
         for (size_t i = 0; i < at.size(); ++i) {
           const double old = at[i], step = 1e-5;
