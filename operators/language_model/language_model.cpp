@@ -41,7 +41,6 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     params_.check(base_folder);
     if (params_.sparse) params_.check_sparse();
     if (!params_.vectors.empty() && !std::filesystem::exists(base_folder / params_.vectors)) throw job_error("'vectors' is '{}': there is no such file", params_.vectors);
-    if (params_.recompute && params_.model != "transformer") throw job_error("'recompute' is of a transformer; 'model' is {}", params_.model);
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.model == "transformer" && params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     if (params_.tied && params_.model != "transformer" && params_.embedding != params_.hidden)

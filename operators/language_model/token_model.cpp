@@ -22,7 +22,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   if (!by_rows) tokens_ = nn::Embedding(parameters_, "tokens", num_tokens, width, initial);
   if (recurrent()) {
     const nn::Cell cell = p.model == "rnn" ? nn::Cell::kRnn : p.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;
-    layers_ = nn::Recurrent(parameters_, "recurrent", width, hidden, {cell, size_t(p.layers), false, p.dropout});
+    layers_ = nn::Recurrent(parameters_, "recurrent", width, hidden, {cell, size_t(p.layers), false, p.dropout, p.recompute});
   } else {
     position_ = nn::Embedding(parameters_, "position", size_t(p.length), hidden, nn::Initial::normal(0.02));
     for (int l = 0; l < p.layers; ++l)

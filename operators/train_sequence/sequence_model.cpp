@@ -17,7 +17,7 @@ SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : s
   for (size_t k = 0; k < sizes_.category_sizes.size(); ++k) embeddings_.emplace_back(p, "embedding" + std::to_string(k), sizes_.category_sizes[k], sizes_.embedding);
   const size_t inputs = sizes_.category_sizes.size() * sizes_.embedding + sizes_.num_floats;
   if (sizes_.kind == ModelSizes::Kind::kRecurrent) {
-    recurrent_ = nn::Recurrent(p, "recurrent", inputs, H, {sizes_.cell, sizes_.layers, false, sizes_.dropout});
+    recurrent_ = nn::Recurrent(p, "recurrent", inputs, H, {sizes_.cell, sizes_.layers, false, sizes_.dropout, sizes_.recompute});
     if (sizes_.attention) {
       look_back_ = nn::MultiHeadAttention(p, "attention", H, {sizes_.heads, true, sizes_.dropout});
       join_ = nn::Linear(p, "join", 2 * H, H);

@@ -67,7 +67,6 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.attended > 0 && !params_.attention && params_.model != "transformer") throw job_error("'attended' needs a model that looks back, and 'attention' is false").with_hint("set attention: true, or model: transformer");
-    if (params_.recompute && params_.model != "transformer") throw job_error("'recompute' is of a transformer; 'model' is {}", params_.model);
     train::check_batch(params_.batch, params_.batch_rows, params_.shards);
     if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
     by_field_ = input.at(params_.by);

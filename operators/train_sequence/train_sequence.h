@@ -58,7 +58,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
         graph::field("attention", &TrainSequence::attention, "rnn, lstm, gru: each state also looks at the states before it, at most `max_length`"),
         graph::field("heads", &TrainSequence::heads, "of the attention").min(1).max(64),
         graph::field("dropout", &TrainSequence::dropout, "share of inputs, of what lies between layers and of attention that is left out in training").min(0).max(0.95),
-        graph::field("recompute", &TrainSequence::recompute, "transformer: " "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"),
+        graph::field("recompute", &TrainSequence::recompute, "what lies inside a block or a recurrent layer is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the layers"),
         graph::field("recent", &TrainSequence::recent, "category: so many of the user's recent distinct values get a learned score for coming back; 0: none").min(0).max(64),
         graph::field("attended", &TrainSequence::attended, "transformer, or with `attention`: so many of the past events that each prediction looked at most are written beside it, `attended` as events back, 0 the newest, and `attention` as their weights (the mean over heads; of the last block); 0: none").min(0).max(1000),
         graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),

@@ -174,10 +174,12 @@ TEST(TrainSequence, ParametersMatter) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;
   }
-  const std::string blocks = "epochs: 2, lr: 0.01, model: transformer, layers: 2, dropout: 0.2";
-  const auto kept = testing::run_job(job(step("plain", blocks)), folder, "kept"), anew = testing::run_job(job(step("plain", blocks + ", recompute: true")), folder, "anew");
-  EXPECT_EQ(model_hash(kept, "plain"), model_hash(anew, "plain"));
-  EXPECT_LT(anew.steps.at("plain").metrics.at("profile").at("tape_bytes"), kept.steps.at("plain").metrics.at("profile").at("tape_bytes"));
+  for (const std::string model : {"model: transformer, layers: 2", "model: lstm, layers: 3", "model: gru, layers: 3, attention: true"}) {
+    const std::string layers = "epochs: 2, lr: 0.01, dropout: 0.2, " + model;
+    const auto kept = testing::run_job(job(step("plain", layers)), folder, "kept"), anew = testing::run_job(job(step("plain", layers + ", recompute: true")), folder, "anew");
+    EXPECT_EQ(model_hash(kept, "plain"), model_hash(anew, "plain")) << model;
+    EXPECT_LT(anew.steps.at("plain").metrics.at("profile").at("tape_bytes"), kept.steps.at("plain").metrics.at("profile").at("tape_bytes")) << model;
+  }
   const std::string weights = (engine::RunDirectory(run.folder).state("plain") / "model.safetensors").string();
   auto start = testing::run_job(job(step("plain", "epochs: 1, lr: 0, start: \"" + weights + "\"")), folder, "start");
   EXPECT_EQ(model_hash(start, "plain"), plain) << "at a learning rate of 0 it stays what it was";
@@ -263,7 +265,7 @@ TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "recompute: true", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");
