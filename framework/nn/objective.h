@@ -22,7 +22,7 @@ struct SparseScores {
 };
 
 /// cross_entropy(linear(x, W, b), targets) without ever holding all logits: rows go through the product, the softmax and back in chunks of
-/// `chunk` numbers (0: 16 MiB of them), so that memory does not grow with rows times outputs. Returns the number of rows with a target.
+/// `chunk` numbers (0: 16 MiB of them) and at most 256 rows, so that memory does not grow with rows times outputs. Returns the number of rows with a target.
 template <class T>
 size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std::optional<Parameter>& bias, std::span<const int32_t> targets, double weight = 1, size_t chunk = 0,
                             const std::optional<SparseScores>& extra = {});
