@@ -18,18 +18,37 @@ namespace {
 // To lay weights out costs as much as multiplying some rows by them.
 constexpr size_t kRowsToPack = 16;
 
-// C (m, n) += A (m, k) * B.
-template <class T>
-void add_product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
+// C (m, n) += A (m, k) * B, of which `packed` gives the layout where it is wanted.
+template <class T, class Packed>
+void add_product_by(const Packed& packed, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
   if (m < kRowsToPack) return gemm(Side::kPlain, side, m, n, k, T(1), a, b, T(1), c);
-  t.packed(side, k, n, b).multiply_add(m, a, c);
+  packed().multiply_add(m, a, c);
 }
 // C = row on each row (or 0) + A * B.
-template <class T>
-void product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
-  if (m >= kRowsToPack) return t.packed(side, k, n, b).multiply(m, a, row ? row : std::vector<T>(n, T(0)).data(), c);
+template <class T, class Packed>
+void product_by(const Packed& packed, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
+  if (m >= kRowsToPack) return packed().multiply(m, a, row ? row : std::vector<T>(n, T(0)).data(), c);
   for (size_t r = 0; row && r < m; ++r) std::memcpy(c + r * n, row, n * sizeof(T));
   gemm(Side::kPlain, side, m, n, k, T(1), a, b, T(row ? 1 : 0), c);
+}
+
+// With weights, whose layout serves all shards of the step.
+template <class T>
+void add_product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
+  add_product_by([&]() -> const tensor::PackedMatrix<T>& { return t.packed(side, k, n, b); }, side, m, n, k, a, b, c);
+}
+template <class T>
+void product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
+  product_by([&]() -> const tensor::PackedMatrix<T>& { return t.packed(side, k, n, b); }, side, m, n, k, a, b, row, c);
+}
+// With rows that were put together for this call.
+template <class T>
+void add_product_of_rows(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
+  add_product_by([&] { return tensor::PackedMatrix<T>(side, k, n, b); }, side, m, n, k, a, b, c);
+}
+template <class T>
+void product_of_rows(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
+  product_by([&] { return tensor::PackedMatrix<T>(side, k, n, b); }, side, m, n, k, a, b, row, c);
 }
 
 }  // namespace
@@ -79,17 +98,16 @@ Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optiona
     std::memcpy(rows + j * H, t.row(table, ids[j]), H * sizeof(T));
   }
   const Var y = t.make(N, M, true);
-  T* out = t.value(y);
   std::vector<T> of_column;
   for (size_t j = 0; bias && j < M; ++j) of_column.push_back(*t.row(Parameter{bias->at, table.rows, 1}, ids[j]));
-  if (bias)
-    for (size_t r = 0; r < N; ++r)
-      for (size_t j = 0; j < M; ++j) out[r * M + j] = of_column[j];
-  gemm(Side::kPlain, Side::kTransposed, N, M, H, T(1), t.value(x), rows, T(bias ? 1 : 0), out);
+  product_of_rows(Side::kTransposed, N, M, H, t.value(x), rows, bias ? of_column.data() : nullptr, t.value(y));
   t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
     const T* dy = t.gradient(y);
     bool empty;
-    if (T* dx = t.gradient(x, empty)) gemm(Side::kPlain, Side::kPlain, N, H, M, T(1), dy, rows, T(empty ? 0 : 1), dx);
+    if (T* dx = t.gradient(x, empty)) {
+      if (empty) product_of_rows<T>(Side::kPlain, N, H, M, dy, rows, nullptr, dx);
+      else add_product_of_rows(Side::kPlain, N, H, M, dy, rows, dx);
+    }
     if (t.learns(table)) {
       T* sums = t.scratch(M * H);
       std::fill_n(sums, M * H, T(0));
