@@ -3,17 +3,13 @@
 #include <cmath>
 
 #include "framework/tensor/instruction_sets.h"
+#include "framework/tensor/lane_bodies.h"
 
 namespace throng::nn {
 namespace {
 
-constexpr size_t kLanes = 16;
-
-THRONG_BODY T lane_sum(T* lanes) {
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  return lanes[0];
-}
+using tensor::kLanes;
+using tensor::lane_sum;
 
 THRONG_BODY T forward_body(const T* __restrict x, const T* __restrict gain, const T* __restrict bias, T epsilon, T* __restrict scaled, T* __restrict y, size_t n) {
   T sums[kLanes] = {}, squares[kLanes] = {};

@@ -4,11 +4,10 @@
 
 #include "framework/tensor/activation_bodies.h"
 #include "framework/tensor/instruction_sets.h"
+#include "framework/tensor/lane_bodies.h"
 
 namespace throng::tensor {
 namespace {
-
-constexpr size_t kLanes = 16;
 
 THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
   T most[kLanes], sum[kLanes] = {};
@@ -21,19 +20,11 @@ THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
   for (i = 0; i + kLanes <= n; i += kLanes)
     for (size_t l = 0; l < kLanes; ++l) sum[l] += x[i + l] = exp_of(x[i + l] - top);
   for (; i < n; ++i) sum[i % kLanes] += x[i] = exp_of(x[i] - top);
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) sum[l] += sum[l + half];
-  return {top, sum[0]};
+  return {top, lane_sum(sum)};
 }
 THRONG_BODY void softmax_backward_body(const T* __restrict p, T* __restrict d, size_t n, T factor) {
-  T sum[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t l = 0; l < kLanes; ++l) sum[l] += p[i + l] * d[i + l];
-  for (; i < n; ++i) sum[i % kLanes] += p[i] * d[i];
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) sum[l] += sum[l + half];
-  for (i = 0; i < n; ++i) d[i] = p[i] * (d[i] - sum[0]) * factor;
+  const T along = dot_body(p, d, n);
+  for (size_t i = 0; i < n; ++i) d[i] = p[i] * (d[i] - along) * factor;
 }
 
 #define THRONG_SET(name, attribute)                                                                                             \

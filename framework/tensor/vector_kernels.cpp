@@ -1,22 +1,11 @@
 #include "framework/tensor/vector_kernels.h"
 
 #include "framework/tensor/instruction_sets.h"
+#include "framework/tensor/lane_bodies.h"
 
 namespace throng::tensor {
 namespace {
 
-constexpr size_t kLanes = 16;
-
-THRONG_BODY T dot_body(const T* a, const T* b, size_t n) {
-  T lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t l = 0; l < kLanes; ++l) lanes[l] += a[i + l] * b[i + l];
-  for (; i < n; ++i) lanes[i % kLanes] += a[i] * b[i];
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  return lanes[0];
-}
 THRONG_BODY void axpy_body(T alpha, const T* __restrict x, T* __restrict y, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] += alpha * x[i];
 }
