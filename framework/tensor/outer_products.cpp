@@ -162,7 +162,8 @@ void add_all(size_t rows, size_t m, size_t n, const T* a, size_t lda, const T* b
       add_stretch(tile, std::min(kStretch<T>, rows - begin), m, std::min(at_once, n - j), a + begin * lda, lda, b + begin * ldb + j, ldb, c + j, ldc, strips, panels);
 }
 
-constexpr size_t kRowsToTurn = 64;  // so many are worth turning a result
+constexpr size_t kRowsToTurn = 64;          // so many are worth turning a result
+constexpr size_t kTurnedBytes = 1024 << 10;  // of a result at the most: one that leaves the cache costs more than vectors that are not full
 
 // Vectors that a row of so many numbers fills, whichever instructions there are: the choice below must not depend on them.
 size_t vectors(size_t n) { return (n + 15) / 16; }
@@ -173,7 +174,7 @@ template <class T>
 void add_outer_products(size_t rows, size_t m, size_t n, const T* a, size_t lda, const T* b, size_t ldb, T* c, size_t ldc) {
   if (rows == 0 || m == 0 || n == 0) return;
   const size_t straight = m * vectors(n), crosswise = n * vectors(m);
-  if (rows < kRowsToTurn || straight <= crosswise + crosswise / 16) return add_all(rows, m, n, a, lda, b, ldb, c, ldc);
+  if (rows < kRowsToTurn || m * n > kTurnedBytes / sizeof(T) || straight <= crosswise + crosswise / 16) return add_all(rows, m, n, a, lda, b, ldb, c, ldc);
   // The columns of A fill vectors better than those of B: the result turned.
   thread_local AlignedVector<T> turned;
   turned.resize(m * n);

@@ -7,12 +7,14 @@
 #include <thread>
 
 #include "framework/base/random.h"
+#include "framework/nn/norm_kernels.h"
 #include "framework/nn/recurrent.h"
 #include "framework/tensor/activations.h"
 #include "framework/tensor/cpu.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
+#include "framework/tensor/softmax.h"
 #include "framework/tensor/vector_kernels.h"
 
 namespace throng {
@@ -264,6 +266,13 @@ TEST(Kernels, BitsDoNotDependOnTheVectors) {
       keep(y);
       tensor::sum(a.data(), y.data(), b.data(), n);
       keep(b);
+      std::vector<float> p = b, d = a, scaled(n), normed(n), dgain(n, 1.0f), dbias(n, 2.0f), dx(n, 3.0f);
+      tensor::exponents(p.data(), n);
+      tensor::softmax_backward(p.data(), d.data(), n, 0.7f);
+      keep(d);
+      const float deviation = nn::NormKernels<float>::forward(a.data(), b.data(), y.data(), 1e-5f, scaled.data(), normed.data(), n);
+      for (bool empty : {true, false}) nn::NormKernels<float>::backward(y.data(), scaled.data(), b.data(), deviation, dgain.data(), dbias.data(), dx.data(), empty, n);
+      keep(normed), keep(dgain), keep(dbias), keep(dx);
     }
     if (i == Instructions::kPlain) continue;  // has no fused multiply-add
     for (nn::Cell cell : {nn::Cell::kRnn, nn::Cell::kLstm, nn::Cell::kGru, nn::Cell::kGruBefore}) {
