@@ -50,7 +50,7 @@ json rose(const json& f, bool zh) {
   if (!f.contains("trends") || f["trends"]["risers"].empty()) return sentence(zh ? "没有发现明显的上升趋势。" : "Nothing rose clearly above its own history.", "trends");
   const json& r = f["trends"]["risers"][0];
   std::string users;  // none where the events name no user
-  if (r["users"].get<int64_t>() > 0) users = zh ? fmt::format("、{} 位用户", count(r["users"])) : fmt::format(" by {} users", count(r["users"]));
+  if (r["users"].get<int64_t>() > 0) users = zh ? fmt::format("、{} 位用户", count(r["users"])) : fmt::format(" by {} user{}", count(r["users"]), r["users"] == 1 ? "" : "s");
   std::string text = zh ? fmt::format("上升最快的是“{}”：{}（窗口 {}）出现 {} 次{}，此前平均 {:.1f} 次（z = {:.1f}）", r["key"].get<std::string>(), r["window"].get<std::string>(),
                                       f["trends"]["window"].get<std::string>(), count(r["count"]), users, r["mean_before"].get<double>(), r["z"].get<double>())
                         : fmt::format("\"{}\" rose most: {} times{} in the {} from {}, where {:.1f} were usual (z = {:.1f})", r["key"].get<std::string>(), count(r["count"]),
