@@ -5,7 +5,7 @@
 /// A kernel's loop, without a set of its own: it becomes part of what calls it.
 #define THRONG_BODY template <class T> __attribute__((always_inline)) inline
 /// Marks a function for one set of instructions: in vectors, without fused multiply-add, so that the bits are the same everywhere.
-#define THRONG_KERNEL(isa) __attribute__((target(isa), optimize("O3", "no-trapping-math", "no-math-errno", "fp-contract=off")))
+#define THRONG_KERNEL(isa) __attribute__((target(isa), optimize("O3", "no-trapping-math", "fp-contract=off")))
 #define THRONG_AVX2 "avx2"
 #define THRONG_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
 
