@@ -28,6 +28,55 @@ OptimizerOptions with_defaults(OptimizerOptions o) {
   return o;
 }
 
+template <class T>
+using Step = typename StepKernels<T>::Step;
+
+template <class T>
+Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, bool decays) {
+  const double decay = decays ? o.weight_decay : 0;
+  Step<T> step{.lr = T(rate), .decay = T(o.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(o.momentum), .epsilon = T(o.epsilon), .keep = T(o.decay)};
+  if (o.kind == Kind::kAdam || o.kind == Kind::kAdamW) {
+    // The bias corrections are drawn into the rate and epsilon.
+    const double second = std::sqrt(1 - std::pow(o.beta2, double(steps)));
+    step.lr = T(rate * second / (1 - std::pow(o.beta1, double(steps)))), step.epsilon = T(o.epsilon * second);
+    step.momentum = T(o.beta1), step.keep = T(o.beta2), step.shrink = o.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
+  }
+  step.nesterov = o.nesterov;
+  return step;
+}
+
+// Rows of a table, whose weights and states begin at `weights` and `states`.
+template <class T>
+void move_each(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* weights, std::array<T*, 2> states) {
+  const size_t cols = gradients.cols(), count = gradients.rows().size();
+  const auto place = [&](T* of, size_t slot) { return of ? of + size_t(gradients.rows()[slot]) * cols : nullptr; };
+  for (size_t slot = 0; slot < count; ++slot) {
+    for (T* of : {weights, states[0], states[1]})
+      if (of && slot + kRowsAhead < count) prefetch(place(of, slot + kRowsAhead), cols);
+    StepKernels<T>::move(kind, step, place(weights, slot), gradients.values(slot), place(states[0], slot), place(states[1], slot), cols);
+  }
+}
+
+// Some rows side by side: a call for a number or two costs more than to move them.
+constexpr size_t kNarrow = 16;
+template <class T>
+void move_together(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* weights, std::array<T*, 2> states) {
+  constexpr size_t kAtOnce = 128;
+  const size_t cols = gradients.cols(), count = gradients.rows().size();
+  T* const from[3] = {weights, states[0], states[1]};
+  T room[3][kAtOnce * kNarrow];
+  for (size_t begin = 0; begin < count; begin += kAtOnce) {
+    const size_t n = std::min(kAtOnce, count - begin);
+    const auto for_each_row = [&](const auto& visit) {
+      for (size_t k = 0; k < 3 && from[k]; ++k)
+        for (size_t i = 0; i < n; ++i) visit(room[k] + i * cols, from[k] + size_t(gradients.rows()[begin + i]) * cols);
+    };
+    for_each_row([&](T* here, const T* there) { std::copy_n(there, cols, here); });
+    StepKernels<T>::move(kind, step, room[0], gradients.values(begin), states[0] ? room[1] : nullptr, states[1] ? room[2] : nullptr, n * cols);
+    for_each_row([&](const T* here, T* there) { std::copy_n(here, cols, there); });
+  }
+}
+
 }  // namespace
 
 Kind OptimizerOptions::kind_of(const std::string& name) {
@@ -78,9 +127,20 @@ Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& param
 }
 
 template <class T>
+std::array<T*, 2> Optimizer<T>::states_of(const Range& range) {
+  std::array<T*, 2> states{};
+  for (size_t k = 0; k < state_.size(); ++k) states[k] = state_[k].data() + range.state_at;
+  return states;
+}
+
+template <class T>
 void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableRows<T>* tables) {
   ++steps_;
-  for (const Range& range : ranges_) move(range, weights, gradient.data() + range.begin, options_.lr * lr_factor * range.lr_scale);
+  for (const Range& range : ranges_) {
+    const auto states = states_of(range);
+    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.decays), &weights[range.begin], gradient.data() + range.begin, states[0], states[1],
+                         range.end - range.begin);
+  }
   if (tables)
     for (const auto& table : tables->tables) move_rows(table, weights, lr_factor);
 }
@@ -89,35 +149,9 @@ template <class T>
 void Optimizer<T>::move_rows(const Rows<T>& gradients, std::span<T> weights, double lr_factor) {
   for (const Range& table : tables_) {
     if (table.begin != gradients.table().at) continue;
-    const size_t cols = gradients.cols();
-    for (size_t slot = 0; slot < gradients.rows().size(); ++slot) {
-      if (slot + kRowsAhead < gradients.rows().size()) {
-        const size_t soon = table.begin + size_t(gradients.rows()[slot + kRowsAhead]) * cols;
-        prefetch(&weights[soon], cols);
-        for (const auto& state : state_) prefetch(&state[soon - table.begin + table.state_at], cols);
-      }
-      const size_t begin = table.begin + size_t(gradients.rows()[slot]) * cols;
-      move({begin, begin + cols, table.lr_scale, false, table.state_at + begin - table.begin}, weights, gradients.values(slot), options_.lr * lr_factor * table.lr_scale);
-    }
+    const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, false);
+    (gradients.cols() < kNarrow ? move_together<T> : move_each<T>)(options_.kind, step, gradients, &weights[table.begin], states_of(table));
   }
-}
-
-// `gradient` is that of the range alone.
-template <class T>
-void Optimizer<T>::move(const Range& range, std::span<T> weights, const T* gradient, double rate) {
-  const size_t n = range.end - range.begin;
-  const double decay = range.decays ? options_.weight_decay : 0;
-  typename StepKernels<T>::Step step{.lr = T(rate), .decay = T(options_.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(options_.momentum), .epsilon = T(options_.epsilon), .keep = T(options_.decay)};
-  if (options_.kind == Kind::kAdam || options_.kind == Kind::kAdamW) {
-    // The bias corrections are drawn into the rate and epsilon.
-    const double second = std::sqrt(1 - std::pow(options_.beta2, double(steps_)));
-    step.lr = T(rate * second / (1 - std::pow(options_.beta1, double(steps_)))), step.epsilon = T(options_.epsilon * second);
-    step.momentum = T(options_.beta1), step.keep = T(options_.beta2), step.shrink = options_.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
-  }
-  step.nesterov = options_.nesterov;
-  T* a = state_.empty() ? nullptr : state_[0].data() + range.state_at;
-  T* b = state_.size() < 2 ? nullptr : state_[1].data() + range.state_at;
-  StepKernels<T>::move(options_.kind, step, weights.data() + range.begin, gradient, a, b, n);
 }
 
 template class Optimizer<float>;

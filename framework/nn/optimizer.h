@@ -1,5 +1,6 @@
 // Optimisers over a model's one array of weights, and schedules of their learning rate.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -74,7 +75,8 @@ class Optimizer {
     bool decays;
     size_t state_at;
   };
-  void move(const Range& range, std::span<T> weights, const T* gradient, double lr);
+  /// Where the states of a range begin; null: there are no more.
+  std::array<T*, 2> states_of(const Range& range);
 
   OptimizerOptions options_;
   std::vector<Range> ranges_, tables_;
