@@ -53,14 +53,19 @@ size_t cross_entropy(Tape<T>& t, Var logits, std::span<const int32_t> targets, d
   THRONG_CHECK(targets.size() == logits.rows, "{} targets of {} rows", targets.size(), logits.rows);
   size_t used = 0;
   double loss = 0;
-  std::vector<T> row(K);
-  T* gradient = t.gradient(logits);
+  bool empty = false;
+  T* gradient = t.gradient(logits, empty);
+  std::vector<T> room(gradient && empty ? 0 : K);
   for (size_t r = 0; r < logits.rows; ++r) {
-    if (targets[r] < 0) continue;
-    std::copy_n(t.value(logits) + r * K, K, row.data());
-    loss += softmax_loss(row.data(), K, check_target(targets[r], K), T(weight));
-    if (gradient)
-      for (size_t k = 0; k < K; ++k) gradient[r * K + k] += row[k];
+    // Where the gradient is written for the first time it is worked out in its place.
+    T *own = gradient ? gradient + r * K : nullptr, *row = room.empty() ? own : room.data();
+    if (targets[r] < 0) {
+      if (row == own) std::fill_n(own, K, T(0));
+      continue;
+    }
+    std::copy_n(t.value(logits) + r * K, K, row);
+    loss += softmax_loss(row, K, check_target(targets[r], K), T(weight));
+    if (gradient && row != own) tensor::add(row, own, K);
     ++used;
   }
   t.add_loss(weight * loss);

@@ -8,6 +8,7 @@
 
 #include "framework/base/buffer.h"
 #include "framework/tensor/cpu.h"
+#include "framework/tensor/panels.h"
 #include "framework/tensor/vector_registers.h"
 
 namespace throng::tensor {
@@ -111,21 +112,6 @@ const std::array<Pack<T>, kMostColumns>& packs() {
   return all;
 }
 
-// `n` numbers of each row, and zeros up to `width`.
-template <class T>
-void pack_panel(const T* from, size_t ld, size_t rows, size_t n, size_t width, T* to) {
-  // Sizes that the compiler knows become a few moves.
-  const auto whole = [&](auto bytes) {
-    for (size_t l = 0; l < rows; ++l) std::memcpy(to + l * width, from + l * ld, bytes);
-  };
-  if (n == width && n * sizeof(T) == 128) return whole(std::integral_constant<size_t, 128>());
-  if (n == width && n * sizeof(T) == 64) return whole(std::integral_constant<size_t, 64>());
-  for (size_t l = 0; l < rows; ++l) {
-    for (size_t j = 0; j < n; ++j) to[l * width + j] = from[l * ld + j];
-    for (size_t j = n; j < width; ++j) to[l * width + j] = T(0);
-  }
-}
-
 // One stretch of rows and as many columns of B as are laid out at a time.
 template <class T>
 void add_stretch(const Tiles<T>& tile, size_t rows, size_t m, size_t n, const T* a, size_t lda, const T* b, size_t ldb, T* c, size_t ldc, AlignedVector<T>& strips, AlignedVector<T>& panels) {
@@ -162,7 +148,7 @@ void add_all(size_t rows, size_t m, size_t n, const T* a, size_t lda, const T* b
       add_stretch(tile, std::min(kStretch<T>, rows - begin), m, std::min(at_once, n - j), a + begin * lda, lda, b + begin * ldb + j, ldb, c + j, ldc, strips, panels);
 }
 
-constexpr size_t kRowsToTurn = 64;          // so many are worth turning a result
+constexpr size_t kVectorsToTurn = 4;         // multiply-adds of vectors that must be saved for each number that is turned
 constexpr size_t kTurnedBytes = 1024 << 10;  // of a result at the most: one that leaves the cache costs more than vectors that are not full
 
 // Vectors that a row of so many numbers fills, whichever instructions there are: the choice below must not depend on them.
@@ -174,7 +160,7 @@ template <class T>
 void add_outer_products(size_t rows, size_t m, size_t n, const T* a, size_t lda, const T* b, size_t ldb, T* c, size_t ldc) {
   if (rows == 0 || m == 0 || n == 0) return;
   const size_t straight = m * vectors(n), crosswise = n * vectors(m);
-  if (rows < kRowsToTurn || m * n > kTurnedBytes / sizeof(T) || straight <= crosswise + crosswise / 16) return add_all(rows, m, n, a, lda, b, ldb, c, ldc);
+  if (m * n > kTurnedBytes / sizeof(T) || straight <= crosswise || rows * (straight - crosswise) < kVectorsToTurn * m * n) return add_all(rows, m, n, a, lda, b, ldb, c, ldc);
   // The columns of A fill vectors better than those of B: the result turned.
   thread_local AlignedVector<T> turned;
   turned.resize(m * n);

@@ -7,6 +7,7 @@
 
 #include "framework/base/error.h"
 #include "framework/tensor/cpu.h"
+#include "framework/tensor/panels.h"
 #include "framework/tensor/vector_kernels.h"
 #include "framework/tensor/vector_registers.h"
 
@@ -163,10 +164,10 @@ void PackedMatrix<T>::lay_out(Side side, size_t k, size_t n, const T* b, size_t 
     const size_t columns = std::min(W, n - first);
     if (side == Side::kTransposed) {
       turn(columns, k, b + first * ldb, ldb, panel, W);
+      for (size_t l = 0; l < k && columns < W; ++l) std::fill(panel + l * W + columns, panel + (l + 1) * W, T(0));
     } else {
-      for (size_t l = 0; l < k; ++l) std::memcpy(panel + l * W, b + l * ldb + first, columns * sizeof(T));
+      pack_panel(b + first, ldb, k, columns, W, panel);
     }
-    for (size_t l = 0; l < k && columns < W; ++l) std::fill(panel + l * W + columns, panel + (l + 1) * W, T(0));
   }
   if (factor != 1) scale(factor, panels_.data(), panels_.size());
 }
