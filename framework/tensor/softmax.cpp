@@ -19,6 +19,9 @@ THRONG_BODY Exponents<T> exponents_body(T* x, size_t n) {
   const T top = *std::max_element(most, most + kLanes);
   for (i = 0; i + kLanes <= n; i += kLanes)
     for (size_t l = 0; l < kLanes; ++l) sum[l] += x[i + l] = exp_of(x[i + l] - top);
+  // The last ones four at a time: narrower vectors than the others'.
+  for (; i + 4 <= n; i += 4)
+    for (size_t l = 0; l < 4; ++l) sum[i % kLanes + l] += x[i + l] = exp_of(x[i + l] - top);
   for (; i < n; ++i) sum[i % kLanes] += x[i] = exp_of(x[i] - top);
   return {top, lane_sum(sum)};
 }
