@@ -28,22 +28,28 @@ THRONG_BODY void forward_body(Activation activation, const T* __restrict x, T* _
   }
 }
 
-THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* __restrict dy, T* __restrict dx, bool empty, size_t n) {
+// `dx` may be `dy`.
+THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* dy, T* dx, bool empty, size_t n) {
   auto give = [&](size_t i, T d) __attribute__((always_inline)) { dx[i] = empty ? d : dx[i] + d; };
   switch (activation) {
     case Activation::kRelu:
+#pragma GCC ivdep
       for (size_t i = 0; i < n; ++i) give(i, (y[i] > 0 ? T(1) : T(0)) * dy[i]);
       break;
     case Activation::kLeakyRelu:
+#pragma GCC ivdep
       for (size_t i = 0; i < n; ++i) give(i, (x[i] > 0 ? T(1) : T(0.01)) * dy[i]);
       break;
     case Activation::kTanh:
+#pragma GCC ivdep
       for (size_t i = 0; i < n; ++i) give(i, dy[i] * (1 - y[i] * y[i]));
       break;
     case Activation::kSigmoid:
+#pragma GCC ivdep
       for (size_t i = 0; i < n; ++i) give(i, dy[i] * y[i] * (1 - y[i]));
       break;
     case Activation::kGelu:  // Phi(x) + x phi(x)
+#pragma GCC ivdep
       for (size_t i = 0; i < n; ++i)
         give(i, dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i])));
       break;

@@ -4,6 +4,7 @@
 
 #include "framework/base/error.h"
 #include "framework/nn/activation_kernels.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
@@ -21,6 +22,20 @@ void give(Tape<T>& t, Var v, const What& what) {
     for (size_t i = 0; i < v.size(); ++i) to[i] += what(i);
 }
 
+template <class T>
+void give_all(Tape<T>& t, Var v, const T* from) {
+  bool empty;
+  T* to = t.gradient(v, empty);
+  if (to && empty) std::memcpy(to, from, v.size() * sizeof(T));
+  else if (to) tensor::add(from, to, v.size());
+}
+
+// The gradient of `y`, where no other use of it is to come, becomes or is added to that of `v`.
+template <class T>
+void hand_on(Tape<T>& t, Var y, Var v) {
+  if (!t.hand_on_gradient(y, v)) give_all<T>(t, v, t.gradient(y));
+}
+
 }  // namespace
 
 template <class T>
@@ -30,15 +45,15 @@ Var add(Tape<T>& t, Var a, Var b) {
   const size_t period = b.size();
   const T *va = t.value(a), *vb = t.value(b);
   T* out = t.value(y);
-  for (size_t at = 0; at < a.size(); at += period)
-    for (size_t i = 0; i < period; ++i) out[at + i] = va[at + i] + vb[i];
+  for (size_t at = 0; at < a.size(); at += period) tensor::sum(va + at, vb, out + at, period);
   t.on_backward(y, [&t, a, b, y, period] {
     const T* dy = t.gradient(y);
-    give(t, a, [=](size_t i) { return dy[i]; });
-    if (period == y.size()) return give(t, b, [=](size_t i) { return dy[i]; });
-    if (T* db = t.gradient(b))
-      for (size_t at = 0; at < y.size(); at += period)
-        for (size_t i = 0; i < period; ++i) db[i] += dy[at + i];
+    if (period == y.size()) {
+      give_all(t, b, dy);
+    } else if (T* db = t.gradient(b)) {
+      for (size_t at = 0; at < y.size(); at += period) tensor::add(dy + at, db, period);
+    }
+    hand_on(t, y, a);
   });
   return y;
 }
@@ -76,9 +91,11 @@ Var activate(Tape<T>& t, Var a, Activation activation) {
   const Var y = t.make(a.rows, a.cols, t.needs(a));
   activation_forward(activation, t.value(a), t.value(y), y.size());
   t.on_backward(y, [&t, a, y, activation] {
-    bool empty;
-    T* da = t.gradient(a, empty);
-    activation_backward(activation, t.value(a), t.value(y), t.gradient(y), da, empty, y.size());
+    const T* dy = t.gradient(y);
+    bool empty = true;
+    T* da = t.hand_on_gradient(y, a);
+    if (!da) da = t.gradient(a, empty);
+    activation_backward(activation, t.value(a), t.value(y), dy, da, empty, y.size());
   });
   return y;
 }
@@ -122,7 +139,7 @@ Var concat(Tape<T>& t, std::span<const Var> parts) {
     for (Var p : list) {
       if (T* dp = t.gradient(p))
         for (size_t r = 0; r < p.rows; ++r)
-          for (size_t c = 0; c < p.cols; ++c) dp[r * p.cols + c] += dy[r * y.cols + at + c];
+          tensor::add(dy + r * y.cols + at, dp + r * p.cols, p.cols);
       at += p.cols;
     }
   });
@@ -138,7 +155,7 @@ Var slice(Tape<T>& t, Var a, size_t from, size_t cols) {
     const T* dy = t.gradient(y);
     T* da = t.gradient(a);
     for (size_t r = 0; r < a.rows; ++r)
-      for (size_t c = 0; c < cols; ++c) da[r * a.cols + from + c] += dy[r * cols + c];
+      tensor::add(dy + r * cols, da + r * a.cols + from, cols);
   });
   return y;
 }
@@ -154,7 +171,7 @@ Var gather_rows(Tape<T>& t, Var a, std::span<const uint32_t> index) {
     const T* dy = t.gradient(y);
     T* da = t.gradient(a);
     for (size_t r = 0; r < rows.size(); ++r)
-      for (size_t c = 0; c < a.cols; ++c) da[rows[r] * a.cols + c] += dy[r * a.cols + c];
+      tensor::add(dy + r * a.cols, da + rows[r] * a.cols, a.cols);
   });
   return y;
 }
@@ -164,10 +181,7 @@ Var reshape(Tape<T>& t, Var a, size_t rows, size_t cols) {
   THRONG_CHECK(rows * cols == a.size(), "({}, {}) as ({}, {})", a.rows, a.cols, rows, cols);
   const Var y = t.make(rows, cols, t.needs(a));
   std::memcpy(t.value(y), t.value(a), a.size() * sizeof(T));
-  t.on_backward(y, [&t, a, y] {
-    const T* dy = t.gradient(y);
-    give(t, a, [=](size_t i) { return dy[i]; });
-  });
+  t.on_backward(y, [&t, a, y] { hand_on(t, y, a); });
   return y;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "framework/base/error.h"
 
@@ -139,6 +140,13 @@ T* Tape<T>::gradient(Var v, bool& empty) {
 }
 
 template <class T>
+T* Tape<T>::hand_on_gradient(Var from, Var to) {
+  Node &giver = nodes_[from.node], &taker = nodes_[to.node];
+  if (!taker.needs || taker.gradient || !taker.owned || !giver.owned || giver.size != taker.size) return nullptr;
+  return taker.gradient = std::exchange(giver.gradient, nullptr);
+}
+
+template <class T>
 void Tape<T>::on_backward(Var v, std::function<void()> work) {
   if (nodes_[v.node].needs) nodes_[v.node].work = std::move(work);
 }
@@ -187,10 +195,7 @@ T* Tape<T>::take(size_t n) {
   const size_t size = size_class(n);
   used_ += size * sizeof(T), peak_ = std::max(peak_, used_);
   auto& list = free_[size];
-  if (list.empty()) {
-    blocks_.emplace_back(size);
-    return blocks_.back().data();
-  }
+  if (list.empty()) return static_cast<T*>(memory_.take(size * sizeof(T)));
   T* p = list.back();
   list.pop_back();
   return p;

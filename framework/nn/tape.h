@@ -10,6 +10,7 @@
 #include "framework/base/buffer.h"
 #include "framework/base/error.h"
 #include "framework/base/random.h"
+#include "framework/base/slabs.h"
 #include "framework/nn/parameters.h"
 #include "framework/nn/table_rows.h"
 #include "framework/tensor/packed.h"
@@ -71,6 +72,9 @@ class Tape {
   T* gradient(Var v);
   /// Likewise, but not zeroed where nothing was added so far: then `empty` is true, and all of it is to be written.
   T* gradient(Var v, bool& empty);
+  /// On the way back from `from`, which needs its own no more: that becomes the gradient of `to`, to be changed where it lies. Null, and nothing is done, where `to` has one
+  /// already or the two cannot share it.
+  T* hand_on_gradient(Var from, Var to);
   /// A bug for a table of which only some rows are here.
   const T* weight(const Parameter& p) {
     touch(p);
@@ -152,7 +156,7 @@ class Tape {
   std::vector<size_t> first_use_;
   size_t touched_ = kUnused, going_back_ = kUnused;
   double loss_ = 0;
-  std::vector<AlignedVector<T>> blocks_;              // all memory
+  Slabs memory_;                                      // of all blocks
   std::map<size_t, std::vector<T*>> free_;            // by size class
   std::vector<std::pair<T*, size_t>> step_scratch_;
   size_t used_ = 0, peak_ = 0;
