@@ -117,7 +117,7 @@ int reproduce(const Options& options, const std::vector<std::string>& arguments)
   const auto recipe = spec::parse_recipe(text, options.name, faults);
   faults.throw_if_any();
   if (options.data.empty()) throw job_error("recipe '{}' needs --data", options.name).with_hint("its data: " + recipe.data);
-  if (!fs::exists(options.data)) throw data_error("{}: no such file", options.data).with_hint("the recipe's data: " + recipe.data);
+  if (!fs::is_regular_file(options.data)) throw data_error("{}: {}", options.data, fs::exists(options.data) ? "not a file" : "no such file").with_hint("the recipe's data: " + recipe.data);
   bool reached = true;
   const int code = run_on_ranks(options.ranks, arguments, [&](comm::Communicator& comm) {
     const fs::path out = options.out.empty() ? fs::path("runs") / "reproduce" / fs::path(options.name).stem() : fs::path(options.out);

@@ -48,6 +48,7 @@ expect() { "$THRONG" reproduce "${@:3}" >out 2>err; [ $? = "$1" ] && grep -q -- 
 expect 2 "did you mean 'popular_lastfm'" popular_lastfn --data lines.txt
 expect 2 "needs --data" popular_lastfm
 expect 3 "no such file" popular_lastfm --data none.txt
+expect 3 "not a file" popular_lastfm --data .
 sed '/^reproduces:/,/^steps:/{/^steps:/!d}' own.yaml >plain.yaml
 expect 2 "is no recipe" plain.yaml --data lines.txt
 sed 's/value: hr.10/value: hr.7/' own.yaml >other.yaml
