@@ -12,7 +12,7 @@ for ranks; do
   . tests/simulation/network.sh ends "$ranks" $work
   for method in $methods; do
     for bucket in $buckets; do
-      smpirun -no-privatize -np "$ranks" -platform $work/platform.xml -hostfile $work/hosts --cfg=smpi/simulate-computation:no $options --log=root.thres:critical \
+      smpirun -no-privatize -np "$ranks" -platform $work/platform.xml -hostfile $work/hosts --cfg=smpi/simulate-computation:no --cfg=smpi/shared-malloc-blocksize:16777216 $options --log=root.thres:critical \
         $work/gradient_sync "$mib" "$bucket" "$method" "$step"
     done
   done
