@@ -1,7 +1,5 @@
 #include "framework/nn/activation_kernels.h"
 
-#include <cmath>
-
 #include "framework/tensor/activation_bodies.h"
 #include "framework/tensor/instruction_sets.h"
 
@@ -23,36 +21,33 @@ THRONG_BODY void forward_body(Activation activation, const T* __restrict x, T* _
       for (size_t i = 0; i < n; ++i) y[i] = tensor::sigmoid_of(x[i]);
       break;
     case Activation::kGelu:
-      for (size_t i = 0; i < n; ++i) y[i] = x[i] * T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752)));
+      for (size_t i = 0; i < n; ++i) y[i] = x[i] * T(0.5) * (T(1) + tensor::erf_of(x[i] * T(0.70710678118654752)));
       break;
   }
 }
 
-// `dx` may be `dy`.
+// `dx` may be `dy`. Two loops, since a long one with the choice in it does not become vectors.
+template <class T, class What>
+__attribute__((always_inline)) inline void give(const What& what, T* dx, bool empty, size_t n) {
+  if (empty) {
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; ++i) dx[i] = what(i);
+  } else {
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; ++i) dx[i] += what(i);
+  }
+}
+
 THRONG_BODY void backward_body(Activation activation, const T* __restrict x, const T* __restrict y, const T* dy, T* dx, bool empty, size_t n) {
-  auto give = [&](size_t i, T d) __attribute__((always_inline)) { dx[i] = empty ? d : dx[i] + d; };
   switch (activation) {
-    case Activation::kRelu:
-#pragma GCC ivdep
-      for (size_t i = 0; i < n; ++i) give(i, (y[i] > 0 ? T(1) : T(0)) * dy[i]);
-      break;
-    case Activation::kLeakyRelu:
-#pragma GCC ivdep
-      for (size_t i = 0; i < n; ++i) give(i, (x[i] > 0 ? T(1) : T(0.01)) * dy[i]);
-      break;
-    case Activation::kTanh:
-#pragma GCC ivdep
-      for (size_t i = 0; i < n; ++i) give(i, dy[i] * (1 - y[i] * y[i]));
-      break;
-    case Activation::kSigmoid:
-#pragma GCC ivdep
-      for (size_t i = 0; i < n; ++i) give(i, dy[i] * y[i] * (1 - y[i]));
-      break;
+    case Activation::kRelu: return give([&](size_t i) __attribute__((always_inline)) { return (y[i] > 0 ? T(1) : T(0)) * dy[i]; }, dx, empty, n);
+    case Activation::kLeakyRelu: return give([&](size_t i) __attribute__((always_inline)) { return (x[i] > 0 ? T(1) : T(0.01)) * dy[i]; }, dx, empty, n);
+    case Activation::kTanh: return give([&](size_t i) __attribute__((always_inline)) { return dy[i] * (1 - y[i] * y[i]); }, dx, empty, n);
+    case Activation::kSigmoid: return give([&](size_t i) __attribute__((always_inline)) { return dy[i] * y[i] * (1 - y[i]); }, dx, empty, n);
     case Activation::kGelu:  // Phi(x) + x phi(x)
-#pragma GCC ivdep
-      for (size_t i = 0; i < n; ++i)
-        give(i, dy[i] * (T(0.5) * (T(1) + std::erf(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * std::exp(T(-0.5) * x[i] * x[i])));
-      break;
+      return give([&](size_t i) __attribute__((always_inline)) {
+        return dy[i] * (T(0.5) * (T(1) + tensor::erf_of(x[i] * T(0.70710678118654752))) + x[i] * T(0.39894228040143268) * tensor::exp_of(T(-0.5) * x[i] * x[i]));
+      }, dx, empty, n);
   }
 }
 

@@ -38,8 +38,29 @@ __attribute__((always_inline)) inline float tanh_of(float x) {
   const float signed_far = x < 0 ? -far : far;
   return magnitude < 0.625f ? near_zero : signed_far;
 }
+// A quotient of polynomials of x^2 within 4 to either side, fitted to erf(x) / x by least squares whose weights follow the error: 7e-8 of the value, 4e-7 with the roundings of its sums.
+__attribute__((always_inline)) inline float erf_of(float x) {
+  x = x < -4.0f ? -4.0f : x;
+  x = x > 4.0f ? 4.0f : x;
+  const float z = x * x;
+  float p = 1.91107319e-8f;
+  p = p * z + -1.94231256e-6f;
+  p = p * z + 1.47288323e-4f;
+  p = p * z + 3.99066652e-3f;
+  p = p * z + 5.15251996e-2f;
+  p = p * z + 2.07127612e-1f;
+  p = p * z + 1.12837909f;
+  float q = 1.02113395e-3f;
+  q = q * z + 1.49582692e-2f;
+  q = q * z + 1.17971726e-1f;
+  q = q * z + 5.16893315e-1f;
+  q = q * z + 1.0f;
+  const float y = x * p / q;
+  return y > 1.0f ? 1.0f : y < -1.0f ? -1.0f : y;
+}
 __attribute__((always_inline)) inline float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
 __attribute__((always_inline)) inline double exp_of(double x) { return std::exp(x); }
+__attribute__((always_inline)) inline double erf_of(double x) { return std::erf(x); }
 __attribute__((always_inline)) inline double tanh_of(double x) { return std::tanh(x); }
 __attribute__((always_inline)) inline double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 

@@ -4,11 +4,14 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <numbers>
 #include <thread>
 
 #include "framework/base/random.h"
+#include "framework/nn/activation_kernels.h"
 #include "framework/nn/norm_kernels.h"
 #include "framework/nn/recurrent.h"
+#include "framework/nn/step_kernels.h"
 #include "framework/tensor/activations.h"
 #include "framework/tensor/cpu.h"
 #include "framework/tensor/gemm.h"
@@ -236,6 +239,79 @@ TEST(Kernels, ActivationsAreWithinTheirBounds) {
     tensor::tanh(part.data(), n);
     EXPECT_EQ(std::vector<float>(tanhs.end() - ptrdiff_t(n), tanhs.end()), part);
   }
+}
+
+double derivative(nn::Activation a, double x) {
+  switch (a) {
+    case nn::Activation::kRelu: return x > 0;
+    case nn::Activation::kLeakyRelu: return x > 0 ? 1 : 0.01;
+    case nn::Activation::kTanh: return 1 - std::tanh(x) * std::tanh(x);
+    case nn::Activation::kSigmoid: return std::exp(-x) / ((1 + std::exp(-x)) * (1 + std::exp(-x)));
+    default: return 0.5 * (1 + std::erf(x / std::sqrt(2.0))) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+  }
+}
+double activated(nn::Activation a, double x) {
+  switch (a) {
+    case nn::Activation::kRelu: return std::max(0.0, x);
+    case nn::Activation::kLeakyRelu: return x > 0 ? x : 0.01 * x;
+    case nn::Activation::kTanh: return std::tanh(x);
+    case nn::Activation::kSigmoid: return 1 / (1 + std::exp(-x));
+    default: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+  }
+}
+
+// Forward and back, in place and beside it, added to what is there and not; the same bits by any vectors.
+template <class T>
+void check_activation(nn::Activation activation, double tolerance) {
+  std::vector<T> x;
+  for (int i = -4001; i <= 4001; ++i) x.push_back(T(i) * T(2.5e-3));
+  const auto dyd = random_numbers(x.size(), 8);
+  const std::vector<T> dy(dyd.begin(), dyd.end());
+  std::vector<std::vector<T>> found;
+  for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+    const Limited limited(most);
+    std::vector<T> y(x.size()), dx(x.size()), more(x.size(), T(2)), in_place = dy;
+    nn::activation_forward(activation, x.data(), y.data(), x.size());
+    nn::activation_backward(activation, x.data(), y.data(), dy.data(), dx.data(), true, x.size());
+    nn::activation_backward(activation, x.data(), y.data(), dy.data(), more.data(), false, x.size());
+    nn::activation_backward(activation, x.data(), y.data(), in_place.data(), in_place.data(), true, x.size());
+    EXPECT_EQ(in_place, dx);
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(y[i], activated(activation, double(x[i])), tolerance * std::max(1.0, std::fabs(double(x[i])))) << double(x[i]);
+      EXPECT_NEAR(dx[i], double(dy[i]) * derivative(activation, double(x[i])), 4 * tolerance) << double(x[i]);
+      EXPECT_EQ(more[i], T(2) + dx[i]);
+    }
+    y.insert(y.end(), dx.begin(), dx.end());
+    if (!found.empty()) {
+      EXPECT_EQ(found.back(), y);
+    }
+    found.push_back(std::move(y));
+  }
+}
+
+TEST(Kernels, ActivationsForwardAndBackEqualTheirFormulas) {
+  for (auto a : {nn::Activation::kRelu, nn::Activation::kLeakyRelu, nn::Activation::kTanh, nn::Activation::kSigmoid, nn::Activation::kGelu})
+    check_activation<float>(a, 4e-7), check_activation<double>(a, 1e-14);
+}
+
+// The steps of optimisers are the same with any vectors; PyTorch's are compared in layers_torch_test.
+TEST(Kernels, OptimizersMoveTheSameByAnyVectors) {
+  using Kind = nn::OptimizerOptions::Kind;
+  for (Kind kind : {Kind::kSgd, Kind::kAdagrad, Kind::kAdadelta, Kind::kRmsprop, Kind::kAdam, Kind::kAdamW})
+    for (size_t n : {1u, 7u, 16u, 100u}) {
+      std::vector<std::vector<float>> found;
+      for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+        const Limited limited(most);
+        const auto wd = random_numbers(n, 1), gd = random_numbers(n, 2);
+        std::vector<float> w(wd.begin(), wd.end()), g(gd.begin(), gd.end()), a(n, 0.1f), b(n, 0.2f);
+        for (int i = 0; i < 3; ++i) nn::StepKernels<float>::move(kind, {.lr = 0.1f, .decay = 0.01f, .momentum = 0.9f, .epsilon = 1e-8f, .keep = 0.99f, .shrink = 0.999f}, w.data(), g.data(), a.data(), b.data(), n);
+        EXPECT_NE(w[0], float(wd[0]));
+        if (!found.empty()) {
+          EXPECT_EQ(found.back(), w) << int(kind) << ' ' << n;
+        }
+        found.push_back(w);
+      }
+    }
 }
 
 // A processor with other vectors must not give other results: activations and what cells do have the same bits with all of them, products with all that have

@@ -103,6 +103,33 @@ TEST(Tables, SgdAndAdagradMoveRowsAsTheyMoveMatrices) {
   }
 }
 
+// Narrow rows are moved some at a time, wide ones each by itself.
+TEST(Tables, RowsOfAnyWidthMoveAsTheMatrixDoes) {
+  constexpr size_t kAll = 500, kTouched = 300;
+  for (size_t cols : {1u, 3u, 15u, 16u, 40u})
+    for (auto kind : {OptimizerOptions::Kind::kSgd, OptimizerOptions::Kind::kAdagrad, OptimizerOptions::Kind::kAdam}) {
+      Parameters whole, by_rows;
+      whole.add("t", kAll, cols, Initial::normal(1));
+      by_rows.add_table("t", kAll, cols, Initial::normal(1));
+      auto expected = weights_of<float>(whole), weights = expected;
+      TableRows<float> rows(by_rows);
+      std::vector<float> gradient(whole.size());
+      for (size_t i = 0; i < kTouched; ++i) {
+        const size_t row = i * 7 % kAll;
+        for (size_t c = 0; c < cols; ++c) gradient[row * cols + c] = float(int(i % 5) - 2) * 0.1f + float(c) * 0.01f + 0.003f;
+        rows.tables[0].add(int32_t(row), &gradient[row * cols]);
+      }
+      const OptimizerOptions options{.kind = kind, .lr = 0.1};
+      Optimizer<float> of_whole(options, whole), of_rows(options, by_rows);
+      for (int step = 0; step < (kind == OptimizerOptions::Kind::kAdam ? 1 : 3); ++step) {  // with adam, other rows' moments would differ later
+        of_whole.update(expected, gradient);
+        of_rows.update(weights, {}, 1, &rows);
+      }
+      EXPECT_EQ(weights, expected) << cols;
+      EXPECT_NE(weights, weights_of<float>(whole));
+    }
+}
+
 // torch.optim.SparseAdam: moments and weights of other rows stay; the corrections go by the number of steps.
 TEST(Tables, AdamMovesTouchedRowsAlone) {
   Parameters p;
