@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "framework/data/resampling.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::recommend {
 namespace {
@@ -53,15 +54,21 @@ void ScoresSeen::see(size_t first, std::span<const float> scores) {
   if (target_ >= 0 && ranked_among_) {
     for (; among_seen_ < among_.size() && size_t(among_[among_seen_]) < end; ++among_seen_) better_ += score_of(among_[among_seen_]) >= own_;
   } else if (target_ >= 0) {
-    for (float s : scores) better_ += s >= own_;
+    better_ += tensor::count_at_least(own_, scores.data(), scores.size());
     better_ -= size_t(target_) >= first && size_t(target_) < end;  // itself
   }
   const size_t out_begin = left_out_seen_;
   for (; left_out_seen_ < left_out_.size() && size_t(left_out_[left_out_seen_]) < end; ++left_out_seen_)
     if (const int32_t item = left_out_[left_out_seen_]; target_ >= 0 && !ranked_among_ && item != target_) better_ -= score_of(item) >= own_;
   const auto out = std::span(left_out_).subspan(out_begin, left_out_seen_ - out_begin);
+  if (k_ == 0) return;
+  constexpr size_t kAtOnce = 64;
   for (size_t i = 0; i < scores.size(); ++i) {
-    if (best_.size() == k_ && (k_ == 0 || scores[i] <= best_.front().score)) continue;  // later items lose a tie
+    // Later items lose a tie. Few stretches have an item that is among the best so far.
+    if (i % kAtOnce == 0 && best_.size() == k_)
+      while (i < scores.size() && tensor::all_at_most(best_.front().score, &scores[i], std::min(kAtOnce, scores.size() - i))) i += kAtOnce;
+    if (i >= scores.size()) break;
+    if (best_.size() == k_ && scores[i] <= best_.front().score) continue;
     const Item item{scores[i], int32_t(first + i)};
     if (std::binary_search(out.begin(), out.end(), item.item)) continue;
     if (best_.size() == k_) std::pop_heap(best_.begin(), best_.end()), best_.pop_back();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/tensor/vector_kernels.h"
+
 namespace throng::recommend {
 
 using data::Type;
@@ -101,9 +103,12 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
       for (size_t first = 0; first < catalogue_.size(); first += kItems) {
         const size_t n = std::min(kItems, catalogue_.size() - first);
         scores->get(first, n, room.data());
-        for (float s : std::span(room).first(asked.size() * n))
-          if (!std::isfinite(s)) throw data_error("a score is {}: the model has no finite weights", s).with_hint("lower 'lr', or set 'clip' to 1");
-        for (size_t j = 0; j < asked.size(); ++j) seen[j].see(first, std::span(room).subspan(j * n, n));
+        const auto found = std::span(room).first(asked.size() * n);
+        if (!tensor::all_finite(found.data(), found.size())) {
+          const float s = *std::find_if_not(found.begin(), found.end(), [](float score) { return std::isfinite(score); });
+          throw data_error("a score is {}: the model has no finite weights", s).with_hint("lower 'lr', or set 'clip' to 1");
+        }
+        for (size_t j = 0; j < asked.size(); ++j) seen[j].see(first, found.subspan(j * n, n));
       }
       for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, seen[j]);
       asked.clear(), targets.clear();

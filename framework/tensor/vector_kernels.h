@@ -22,5 +22,14 @@ void sum(const T* a, const T* b, T* y, size_t n);
 /// y[i] += a[i] * b[i].
 template <class T>
 void multiply_add(const T* a, const T* b, T* y, size_t n);
+/// How many numbers are at least `least`; n is below 2^32.
+template <class T>
+size_t count_at_least(T least, const T* x, size_t n);
+/// Whether all are at most `most`; false where one is not a number.
+template <class T>
+bool all_at_most(T most, const T* x, size_t n);
+/// Whether none is infinite or not a number.
+template <class T>
+bool all_finite(const T* x, size_t n);
 
 }  // namespace throng::tensor

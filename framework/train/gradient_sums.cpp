@@ -12,6 +12,7 @@
 #include "framework/base/thread_pool.h"
 #include "framework/comm/host_memory.h"
 #include "framework/tensor/bfloat16.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::train {
 namespace {
@@ -49,7 +50,7 @@ size_t place_of(const Node& node, int shards) { return size_t(shards / node.size
 const float* add_up(const Sources& sources, size_t place, size_t at, size_t n, float* room, bool rounds) {
   if (sources[place]) return sources[place] + at;
   const float *left = add_up(sources, 2 * place, at, n, room + kBlock, rounds), *right = add_up(sources, 2 * place + 1, at, n, room + 2 * kBlock, rounds);
-  for (size_t i = 0; i < n; ++i) room[i] = left[i] + right[i];
+  tensor::sum(left, right, room, n);
   if (rounds && place != 1) tensor::round_to_bfloat16({room, n});
   return room;
 }

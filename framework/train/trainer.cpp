@@ -9,6 +9,7 @@
 #include "framework/base/clock.h"
 #include "framework/nn/normalization.h"
 #include "framework/tensor/bfloat16.h"
+#include "framework/tensor/vector_kernels.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/gradient_sums.h"
 #include "framework/train/table_shards.h"
@@ -223,8 +224,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       spent(profile.sums);
       if (factor > 0) {
-        for (const nn::Slice& slice : sums.slices())
-          for (size_t i = slice.begin; i < slice.end; ++i) gradient[i] *= float(factor);
+        for (const nn::Slice& slice : sums.slices()) tensor::scale(float(factor), gradient.data() + slice.begin, slice.end - slice.begin);
         const double lr_factor = schedule.at(optimizer.steps());
         optimizer.update(weights, gradient, lr_factor);
         if (!tables.none()) tables.update(factor, lr_factor);

@@ -1,11 +1,14 @@
 // Kernels against plain loops.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <thread>
+#include <utility>
 
 #include "framework/base/random.h"
 #include "framework/nn/activation_kernels.h"
@@ -90,6 +93,29 @@ TEST(Kernels, ShortVectorsEqualPlainLoops) {
       EXPECT_DOUBLE_EQ(added[i], before[i] + a[i]);
       EXPECT_DOUBLE_EQ(sum[i], a[i] + b[i]);
       EXPECT_DOUBLE_EQ(product[i], before[i] + a[i] * b[i]);
+    }
+  }
+}
+
+TEST(Kernels, LooksAtAllNumbersFindWhatLoopsFind) {
+  const float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinite = std::numeric_limits<float>::infinity();
+  for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
+    const Limited limited(most);
+    for (size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 100u}) {
+      const auto xd = random_numbers(n, 3);
+      std::vector<float> x(xd.begin(), xd.end());
+      EXPECT_EQ(tensor::count_at_least(0.25f, x.data(), n), size_t(std::count_if(x.begin(), x.end(), [](float v) { return v >= 0.25f; })));
+      EXPECT_TRUE(tensor::all_finite(x.data(), n));
+      const float greatest = n == 0 ? 0 : *std::max_element(x.begin(), x.end());
+      EXPECT_TRUE(tensor::all_at_most(greatest, x.data(), n));
+      for (size_t i = 0; i < n; ++i)
+        for (float odd : {kNan, kInfinite, -kInfinite}) {
+          const float before = std::exchange(x[i], odd);
+          EXPECT_FALSE(tensor::all_finite(x.data(), n)) << i << " of " << n;
+          EXPECT_EQ(tensor::all_at_most(greatest, x.data(), n), odd < 0) << i << " of " << n;
+          EXPECT_EQ(tensor::count_at_least(greatest + 1, x.data(), n), size_t{odd > 0});
+          x[i] = before;
+        }
     }
   }
 }
