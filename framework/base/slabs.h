@@ -1,7 +1,6 @@
 // Memory for blocks that all go together.
 #pragma once
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -16,9 +15,12 @@ class Slabs {
 
  private:
   struct Free {
-    void operator()(void* p) const { std::free(p); }
+    size_t mapped = 0;  ///< bytes; 0: from the C library
+    void operator()(std::byte* p) const;
   };
-  std::vector<std::unique_ptr<std::byte, Free>> slabs_;
+  using Slab = std::unique_ptr<std::byte, Free>;
+  static Slab make(size_t bytes);
+  std::vector<Slab> slabs_;
   std::byte* next_ = nullptr;
   size_t left_ = 0, all_ = 0;
 };

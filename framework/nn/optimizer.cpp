@@ -138,7 +138,7 @@ void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, dou
   ++steps_;
   for (const Range& range : ranges_) {
     const auto states = states_of(range);
-    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.decays), &weights[range.begin], gradient.data() + range.begin, states[0], states[1],
+    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.decays), weights.data() + range.begin, gradient.data() + range.begin, states[0], states[1],
                          range.end - range.begin);
   }
   if (tables)
@@ -150,7 +150,7 @@ void Optimizer<T>::move_rows(const Rows<T>& gradients, std::span<T> weights, dou
   for (const Range& table : tables_) {
     if (table.begin != gradients.table().at) continue;
     const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, false);
-    (gradients.cols() < kNarrow ? move_together<T> : move_each<T>)(options_.kind, step, gradients, &weights[table.begin], states_of(table));
+    (gradients.cols() < kNarrow ? move_together<T> : move_each<T>)(options_.kind, step, gradients, weights.data() + table.begin, states_of(table));
   }
 }
 

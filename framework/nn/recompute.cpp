@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "framework/base/error.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 namespace {
@@ -33,7 +34,7 @@ Var recompute(Tape<T>& t, Var x, std::function<Var(Tape<T>&, Var)> block) {
     Tape<T>& again = inner_tape<T>();
     again.start_within(t, draws);
     const Var out = block(again, again.operand(t.value(x), t.gradient(x), x.rows, x.cols, t.needs(x)));
-    if (T* to = again.gradient(out)) std::copy_n(t.gradient(y), y.size(), to);
+    if (T* to = again.gradient(out)) tensor::add(t.gradient(y), to, y.size());
     again.backward();
     t.count_peak(again);
   });

@@ -134,6 +134,7 @@ T* Tape<T>::gradient(Var v) {
 template <class T>
 T* Tape<T>::gradient(Var v, bool& empty) {
   Node& node = nodes_[v.node];
+  THRONG_CHECK(!node.handed_on, "a gradient is asked for after it was handed on");
   empty = node.needs && !node.gradient;
   if (empty) node.gradient = take(node.size);
   return node.needs ? node.gradient : nullptr;
@@ -143,6 +144,7 @@ template <class T>
 T* Tape<T>::hand_on_gradient(Var from, Var to) {
   Node &giver = nodes_[from.node], &taker = nodes_[to.node];
   if (!taker.needs || taker.gradient || !taker.owned || !giver.owned || giver.size != taker.size) return nullptr;
+  giver.handed_on = true;
   return taker.gradient = std::exchange(giver.gradient, nullptr);
 }
 

@@ -135,6 +135,7 @@ class Tape {
     size_t size = 0;
     bool needs = false, owned = false;
     std::function<void()> work;
+    bool handed_on = false;  ///< the gradient, to an operand
   };
   void touch(const Parameter& p);
   const T* row_of_step(const Parameter& p, int32_t id) const;

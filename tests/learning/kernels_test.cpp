@@ -323,17 +323,23 @@ TEST(Kernels, ActivationsForwardAndBackEqualTheirFormulas) {
 // The steps of optimisers are the same with any vectors; PyTorch's are compared in layers_torch_test.
 TEST(Kernels, OptimizersMoveTheSameByAnyVectors) {
   using Kind = nn::OptimizerOptions::Kind;
-  for (Kind kind : {Kind::kSgd, Kind::kAdagrad, Kind::kAdadelta, Kind::kRmsprop, Kind::kAdam, Kind::kAdamW})
+  struct Case {
+    Kind kind;
+    int states;
+    bool nesterov = false;
+  };
+  for (auto [kind, states, nesterov] : {Case{Kind::kSgd, 0}, Case{Kind::kSgd, 1}, Case{Kind::kSgd, 1, true}, Case{Kind::kAdagrad, 1}, Case{Kind::kAdadelta, 2}, Case{Kind::kRmsprop, 1}, Case{Kind::kRmsprop, 2},
+                                        Case{Kind::kAdam, 2}, Case{Kind::kAdamW, 2}})
     for (size_t n : {1u, 7u, 16u, 100u}) {
       std::vector<std::vector<float>> found;
       for (auto most : {tensor::Instructions::kPlain, tensor::Instructions::kAvx2, tensor::Instructions::kAvx512}) {
         const Limited limited(most);
         const auto wd = random_numbers(n, 1), gd = random_numbers(n, 2);
         std::vector<float> w(wd.begin(), wd.end()), g(gd.begin(), gd.end()), a(n, 0.1f), b(n, 0.2f);
-        for (int i = 0; i < 3; ++i) nn::StepKernels<float>::move(kind, {.lr = 0.1f, .decay = 0.01f, .momentum = 0.9f, .epsilon = 1e-8f, .keep = 0.99f, .shrink = 0.999f}, w.data(), g.data(), a.data(), b.data(), n);
+        for (int i = 0; i < 3; ++i) nn::StepKernels<float>::move(kind, {.lr = 0.1f, .decay = 0.01f, .momentum = 0.9f, .epsilon = 1e-8f, .keep = 0.99f, .shrink = 0.999f, .nesterov = nesterov}, w.data(), g.data(), states > 0 ? a.data() : nullptr, states > 1 ? b.data() : nullptr, n);
         EXPECT_NE(w[0], float(wd[0]));
         if (!found.empty()) {
-          EXPECT_EQ(found.back(), w) << int(kind) << ' ' << n;
+          EXPECT_EQ(found.back(), w) << int(kind) << ' ' << states << ' ' << n;
         }
         found.push_back(w);
       }

@@ -108,6 +108,24 @@ TEST(Layers, ElementwiseOperations) {
       look_at(t, row_dot(t, reshape(t, slice(t, gather_rows<double>(t, wide, rows), 1, 6), 8, 3), reshape(t, slice(t, wide, 0, 6), 8, 3)));
     };
   });
+  // What several operations have made something of, one of which hands its gradient on to it.
+  for (int last = 0; last < 4; ++last)
+    check_gradients("uses " + std::to_string(last), [last](Parameters& p) -> Forward {
+      const auto a = input(p, 3, 4, "a"), b = input(p, 3, 4, "b"), row = input(p, 1, 4, "row");
+      return [=](Tape<double>& t) {
+        const Var h = multiply(t, t.weights(a), t.weights(b));
+        std::vector<Var> made(4);
+        for (int i = 1; i <= 4; ++i) {
+          const int use = (last + i) % 4;
+          if (use == 0) made[0] = add(t, h, t.weights(row));
+          if (use == 1) made[1] = activate(t, h, Activation::kTanh);
+          if (use == 2) made[2] = add(t, h, h);
+          if (use == 3) made[3] = reshape(t, scale(t, reshape(t, h, 4, 3), 0.5), 3, 4);
+        }
+        const Var x = add(t, made[0], made[1]), y = add(t, made[2], made[3]);
+        look_at(t, add(t, x, y));
+      };
+    });
   for (Activation a : {Activation::kRelu, Activation::kLeakyRelu, Activation::kTanh, Activation::kSigmoid, Activation::kGelu})
     check_gradients("activation " + std::to_string(int(a)), [a](Parameters& p) -> Forward {
       const auto x = input(p, 5, 7);
