@@ -4,9 +4,9 @@
 #include <thread>
 
 #include "cluster/launch/command.h"
+#include "cluster/service/descriptions.h"
 #include "cluster/service/drawing.h"
 #include "cluster/service/token.h"
-#include "cluster/telemetry/explain.h"
 #include "cluster/telemetry/metrics.h"
 #include "cluster/telemetry/recorder.h"
 #include "framework/base/clock.h"
@@ -29,39 +29,6 @@ constexpr int kPlansAtOnce = 2;
 constexpr size_t kHandedAtOnce = 4;
 constexpr auto kLook = std::chrono::seconds(1);  // between looks whether a run's turn has come
 
-// What a request may ask for beside the job: the flag of `throng submit`, and whether it is text or a whole number.
-struct Field {
-  const char *name, *flag;
-  bool is_number;
-};
-constexpr Field kFields[] = {{"launcher", "--on", false},      {"nodes", "--nodes", true},         {"ranks_per_node", "--ranks-per-node", true}, {"threads", "--threads", true},
-                             {"time", "--time", false},        {"memory_per_node", "--memory-per-node", false}, {"partition", "--partition", false},  {"account", "--account", false},
-                             {"qos", "--qos", false},          {"signal_before", "--signal-before", false},     {"max_requeues", "--max-requeues", true}, {"memory", "--memory", false},
-                             {"checkpoint_every", "--checkpoint-every", false}};
-
-[[noreturn]] void refuse(int status, const std::string& error) { throw Refusal{status, {{"error", error}}}; }
-
-// The text of a failed verb without this program's name, and its faults with their places in the job file.
-json faults_of(std::string text, const std::string& file) {
-  if (text.starts_with("throng: ")) text.erase(0, 8);
-  json faults = json::array();
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    at = end + 1;
-    if (line.starts_with("  hint: ") && !faults.empty()) {
-      faults.back()["hint"] = line.substr(8);
-    } else if (line.starts_with(file + ":")) {
-      int row = 0, column = 0, used = 0;
-      if (std::sscanf(line.c_str() + file.size(), ":%d:%d: %n", &row, &column, &used) == 2 && used > 0) faults.push_back({{"line", row}, {"column", column}, {"message", line.substr(file.size() + size_t(used))}});
-      else faults.push_back({{"message", line.substr(file.size() + 2)}});
-    } else if (!line.empty()) {
-      faults.push_back({{"message", line}});
-    }
-  }
-  return faults;
-}
-
 std::string new_id() { return utc_text().substr(0, 10) + "-" + random_token().substr(0, 10); }
 
 // Written by a submission that has not come to its launcher.
@@ -69,51 +36,6 @@ bool is_cut_off(const launch::Submission& s) { return s.id.empty() && s.allocati
 
 // Its command may go on.
 bool is_recent(const fs::path& folder) { return std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(folder / "submission.json")).count() < kSubmitSeconds + 10; }
-
-bool has_folder(const StoredRun& run) { return run.stage == StoredRun::Stage::kHanded || run.stage == StoredRun::Stage::kResumed; }
-
-std::string name_of_stage(const StoredRun& run) {
-  switch (run.stage) {
-    case StoredRun::Stage::kRefused: return "refused";
-    case StoredRun::Stage::kCancelled: return "cancelled";
-    default: return "queued";
-  }
-}
-
-// The step under way.
-json progress_of(const json& state) {
-  if (!state.is_object() || !state.contains("steps")) return nullptr;
-  size_t done = 0;
-  json now;
-  for (const auto& [id, step] : state["steps"].items()) {
-    const std::string is = step.value("state", "");
-    if (is == "running") now = {{"step", id}, {"fraction", step.value("fraction", 0.0)}, {"text", step.value("text", "")}, {"seconds", step.value("seconds", 0.0)}};
-    else ++done;
-  }
-  return {{"done", done}, {"steps", state.contains("order") ? state["order"].size() : state["steps"].size()}, {"now", now}};
-}
-
-constexpr size_t kMostPoints = 500;  // of a curve: more cannot be seen apart
-
-json thinned(const json& points) {
-  if (!points.is_array() || points.size() <= kMostPoints) return points;
-  json few = json::array();
-  for (size_t k = 0; k < kMostPoints; ++k) few.push_back(points[k * (points.size() - 1) / (kMostPoints - 1)]);
-  return few;
-}
-
-// Points of the curves that steps draw while they learn.
-json curves_of(const fs::path& run) {
-  json curves = json::object();
-  std::error_code code;
-  for (auto it = fs::directory_iterator(run / "steps", code); !code && it != fs::directory_iterator(); it.increment(code)) {
-    const fs::path file = it->path() / "state" / "curve.json";
-    std::error_code gone;
-    if (!fs::exists(file, gone)) continue;
-    if (const json curve = json::parse(read_file(file), nullptr, false); !curve.is_discarded()) curves[it->path().filename().string()] = thinned(curve);
-  }
-  return curves;
-}
 
 }  // namespace
 
@@ -153,47 +75,6 @@ Runs::~Runs() {
 bool Runs::is_over() {
   std::lock_guard lock(mutex_);
   return over_;
-}
-
-std::string Runs::launcher_of(const json& request) const { return request.value("launcher", options_.launchers.front()); }
-
-Runs::Words Runs::words_of(const json& request) const {
-  if (!request.is_object()) refuse(400, "the request is no JSON object");
-  if (!request.contains("job") || !request["job"].is_string()) refuse(400, "'job' is missing: the text of a job file");
-  Words words;
-  for (const auto& [name, value] : request.items()) {
-    if (name == "job" || name == "after") continue;
-    const auto text = [&, &key = name, &v = value] {
-      if (!v.is_string() || v.get_ref<const std::string&>().empty()) refuse(400, "'" + key + "' is no text, or empty");
-      return v.get<std::string>();
-    };
-    if (name == "set") {
-      if (!value.is_array()) refuse(400, "'set' is no list");
-      for (const auto& one : value) {
-        if (!one.is_string() || one.get_ref<const std::string&>().empty()) refuse(400, "'set' has something else than texts in it");
-        words.job.push_back("--set=" + one.get<std::string>());
-      }
-    } else if (name == "seed") {
-      if (!value.is_number_unsigned()) refuse(400, "'seed' is no whole number");
-      words.job.push_back("--seed=" + value.dump());
-    } else {
-      const auto* field = std::find_if(std::begin(kFields), std::end(kFields), [&, &key = name](const Field& f) { return key == f.name; });
-      if (field == std::end(kFields)) refuse(400, "there is no field '" + name + "'");
-      if (field->is_number && !value.is_number_integer()) refuse(400, "'" + name + "' is no whole number");
-      words.submit.push_back(std::string(field->flag) + "=" + (field->is_number ? value.dump() : text()));
-    }
-  }
-  const std::string launcher = launcher_of(request);
-  if (!request.contains("launcher")) words.submit.push_back("--on=" + launcher);
-  if (std::find(options_.launchers.begin(), options_.launchers.end(), launcher) == options_.launchers.end()) refuse(400, "'launcher' is '" + launcher + "', which is not offered here");
-  if (launcher == "local") {
-    const auto asked = [&](const char* name) { return request.contains(name) && request[name].is_number_integer() ? request[name].get<double>() : 1.0; };
-    if (const double workers = asked("ranks_per_node") * asked("threads"); workers > options_.most_workers) refuse(400, fmt::format("{:.0f} ranks times threads; a run here may have {}", workers, options_.most_workers));
-  }
-  for (const auto& root : options_.data_roots) words.job.push_back("--data-root=" + root);
-  words.job.push_back("--data-root=" + options_.root.string());
-  if (launcher == "slurm" && !options_.site.empty()) words.submit.push_back("--site=" + options_.site);
-  return words;
 }
 
 json Runs::checked(const std::string& file, const Words& words, bool estimate) {
@@ -241,7 +122,7 @@ struct JobFile {
 }  // namespace
 
 json Runs::plan(const json& request) {
-  const Words words = words_of(request);
+  const Words words = words_of(request, options_);
   const Turn turn(mutex_, num_plans_, kPlansAtOnce);
   const JobFile file(folder_of_jobs_, new_id(), request["job"]);
   json plan = checked(file.path.string(), words, true);
@@ -252,13 +133,13 @@ json Runs::plan(const json& request) {
 std::string Runs::submit(const json& request, const std::string& user, const std::string& key) {
   if (!key.empty())
     if (const std::string before = store_.run_of_key(user, key); !before.empty()) return before;
-  const Words words = words_of(request);
+  const Words words = words_of(request, options_);
   if (request.contains("after")) {
     if (!request["after"].is_string()) refuse(400, "'after' is no text");
     if (const auto first = store_.run(request["after"]); !first || first->stage == StoredRun::Stage::kRemoved) refuse(422, "'after' names no run");
   }
   StoredRun run;
-  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = launcher_of(request), run.request = request.dump();
+  run.id = new_id(), run.user = user, run.submitted = utc_text(), run.launcher = launcher_of(request, options_), run.request = request.dump();
   {
     const Turn turn(mutex_, num_plans_, kPlansAtOnce);
     const JobFile file(folder_of_jobs_, run.id, request["job"]);
@@ -390,23 +271,6 @@ void Runs::wake() {
   changed_.notify_all();
 }
 
-json Runs::summary(const StoredRun& run, const Outlook* outlook) const {
-  json s{{"number", run.number}, {"id", run.id}, {"job", run.job}, {"user", run.user}, {"submitted", run.submitted}, {"launcher", run.launcher}, {"state", name_of_stage(run)}, {"reason", run.note}, {"detail", ""}};
-  if (!outlook) {
-    if (run.stage == StoredRun::Stage::kAccepted) s["detail"] = "waits for its turn";
-    return s;
-  }
-  if (run.stage == StoredRun::Stage::kResumed) {
-    s["state"] = "queued", s["detail"] = "waits for its turn to go on";
-  } else {
-    s["state"] = state_name(outlook->state), s["detail"] = outlook->detail, s["hint"] = outlook->hint;
-    s["reason"] = outlook->reason + (run.note.empty() ? "" : "\nit could not go on: " + run.note);
-  }
-  s["ranks"] = outlook->submission.request.num_ranks(), s["threads"] = outlook->submission.request.threads;
-  if (!outlook->submission.job.empty()) s["job"] = outlook->submission.job;
-  return s;
-}
-
 json Runs::list(int64_t before, int limit) {
   const auto runs = store_.runs(before, limit);
   std::vector<fs::path> folders;
@@ -421,7 +285,7 @@ json Runs::list(int64_t before, int limit) {
   for (const auto& run : runs) {
     const auto at = found.find(run.id);
     const bool known = has_folder(run) && at != found.end();
-    all.push_back(summary(run, known ? &at->second : nullptr));
+    all.push_back(summary_of(run, known ? &at->second : nullptr));
     if (known && !launch::is_over(at->second.state)) all.back()["progress"] = progress_of(engine::RunDirectory(options_.root / run.id).state());
   }
   return {{"runs", all}, {"total", store_.num_runs()}};
@@ -429,12 +293,7 @@ json Runs::list(int64_t before, int limit) {
 
 json Runs::describe(const std::string& id) {
   const StoredRun run = stored(id);
-  const fs::path folder = options_.root / id;
-  if (!has_folder(run)) {
-    json s = summary(run, nullptr);
-    s["request"] = json::parse(run.request);
-    return s;
-  }
+  if (!has_folder(run)) return description_of(run, {}, nullptr);
   Outlook outlook;
   try {
     outlook = look(run);
@@ -442,25 +301,7 @@ json Runs::describe(const std::string& id) {
     stored(id);  // refuses one that was removed in this moment
     throw;
   }
-  json s = summary(run, &outlook);
-  s["request"] = json::parse(run.request);
-  s["allocations"] = outlook.submission.to_json()["allocations"];
-  const json state = engine::RunDirectory(folder).state();
-  s["progress"] = progress_of(state);
-  s["steps"] = state.is_object() ? state.value("steps", json::object()) : json::object();
-  s["graph"] = state.is_object() ? state.value("graph", json::array()) : json::array();
-  s["order"] = state.is_object() ? state.value("order", json::array()) : json::array();
-  s["curves"] = curves_of(folder);
-  auto ranks = telemetry::read_ranks(folder);
-  if (outlook.state == State::kRunning) ranks.age();
-  s["num_ranks"] = ranks.num_ranks;
-  s["ranks_age_seconds"] = ranks.age_seconds;
-  s["rank_reports"] = json::array();
-  for (const auto& r : ranks.ranks) s["rank_reports"].push_back(r.to_json());
-  s["ranks_explained"] = launch::is_over(outlook.state) ? json::array() : json(telemetry::explain(ranks.ranks));
-  std::error_code code;
-  s["has_report"] = fs::exists(folder / "report.html", code);
-  return s;
+  return description_of(run, options_.root / id, &outlook);
 }
 
 fs::path Runs::folder(const std::string& id) const {
@@ -545,7 +386,7 @@ void Runs::hand_over(const std::string& id) {
   } else {
     Words words;
     try {
-      words = words_of(request);
+      words = words_of(request, options_);
     } catch (const Refusal& r) {  // what is offered may have changed
       store_.set_stage(id, Stage::kRefused, r.body.value("error", ""));
       return;

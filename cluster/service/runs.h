@@ -13,26 +13,11 @@
 #include <vector>
 
 #include "cluster/launch/look.h"
+#include "cluster/service/requests.h"
 #include "cluster/service/store.h"
 #include "framework/base/clock.h"
 
 namespace throng::service {
-
-struct RunsOptions {
-  std::filesystem::path root;             ///< run directories are below it, by the runs' ids
-  std::string program;                    ///< this one, whose verbs plan and submit
-  std::vector<std::string> data_roots;    ///< what jobs may read, apart from earlier runs
-  std::vector<std::string> launchers = {"local"};  ///< that users may ask for; the first is meant where none is named
-  std::string site;                       ///< site profile; empty: the default one
-  int at_once = 1;                        ///< runs on this machine at the same time
-  int most_workers = 0;                   ///< of a run on this machine, ranks times threads; 0: as many as it has processors
-};
-
-/// Why a request cannot be had: an HTTP status, and JSON with `error` and, for a job file, `faults` with their places.
-struct Refusal {
-  int status;
-  nlohmann::json body;
-};
 
 /// Threads hand accepted runs over in the order they came: on this machine `at_once` at a time, others at once. What is accepted is in the
 /// store before its id is told, and whoever hands it over looks first whether that was done before: so that a killed gateway loses none and
@@ -69,16 +54,10 @@ class Runs {
   std::string metrics();
 
  private:
-  struct Words {
-    std::vector<std::string> job, submit;  ///< for plan and submit, and for submit alone
-  };
-  std::string launcher_of(const nlohmann::json& request) const;
-  Words words_of(const nlohmann::json& request) const;
   nlohmann::json checked(const std::string& file, const Words& words, bool estimate);
   void check_words(const std::string& file, const std::string& id, const Words& words);
   StoredRun stored(const std::string& id) const;
   launch::Outlook look(const StoredRun& run);
-  nlohmann::json summary(const StoredRun& run, const launch::Outlook* outlook) const;
   bool is_active(const std::string& id);
   void hand_over(const std::string& id);
   void end(const std::string& id, const std::string& launcher);
