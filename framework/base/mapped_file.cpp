@@ -53,6 +53,12 @@ MappedFile MappedFile::scratch(size_t bytes) {
   return {map(file, 0, bytes, PROT_READ | PROT_WRITE, temporary_folder()), bytes, 0};
 }
 
+void MappedFile::will_need(std::span<const std::byte> stretch) {
+  if (stretch.empty()) return;
+  const size_t begin = reinterpret_cast<size_t>(stretch.data()), skipped = begin % size_t(::sysconf(_SC_PAGESIZE));
+  ::madvise(reinterpret_cast<void*>(begin - skipped), stretch.size() + skipped, MADV_WILLNEED);  // a wish
+}
+
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(at_, other.at_), std::swap(mapped_, other.mapped_), std::swap(skipped_, other.skipped_);
   return *this;

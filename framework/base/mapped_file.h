@@ -20,6 +20,9 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
+  /// The kernel is asked to read a stretch of some mapping from disk, and not waited for.
+  static void will_need(std::span<const std::byte> stretch);
+
   /// Those of `of` must not be written.
   std::span<std::byte> bytes() const { return at_ ? std::span(at_ + skipped_, mapped_ - skipped_) : std::span<std::byte>(); }
 

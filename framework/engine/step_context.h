@@ -22,6 +22,7 @@ class StepContext : public graph::CollectiveContext {
     std::function<const data::DatasetReader&(size_t node, const std::string& output)> reader;
     std::function<void(const std::string& text, double fraction)> tell;
     std::function<bool()> stop_wished;
+    SpillArena& arena;
   };
   /// `record` takes the step's metrics and, by `commit`, what it wrote.
   StepContext(Rank rank, const Plan& plan, size_t node, StepRecord& record);
@@ -46,6 +47,7 @@ class StepContext : public graph::CollectiveContext {
   void progress(double fraction, const std::string& text) override { rank_.tell(text, fraction); }
   bool stop_agreed() override;
   graph::Counters& counters() override { return node_.op->counters(); }
+  SpillArena& arena() override { return rank_.arena; }
 
   /// Collective. Commits every output in name order.
   void commit(const std::string& key);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "framework/base/files.h"
+#include "framework/base/spill_arena.h"
 #include "framework/engine/branches.h"
 #include "framework/engine/conform.h"
 #include "framework/engine/step_context.h"
@@ -47,9 +48,10 @@ void TaskRun::collect_counts() { counts_.collect(state_.plan().graph, nodes_of(t
 
 void TaskRun::run_collective() {
   auto& op = static_cast<graph::CollectiveOperator&>(*node_.op);
+  SpillArena arena(lane_.budget, lane_.quota);
   StepContext context({lane_.comm, state_.pool(), state_.directory(), state_.plan().replay ? std::filesystem::path(state_.options().learned_from) : std::filesystem::path(), [this](size_t n, const std::string& output) -> const data::DatasetReader& { return state_.reader(n, output); },
                        [this](const std::string& text, double fraction) { tell_(text, fraction, 0); },
-                       [this] { return state_.stop_wished(); }},
+                       [this] { return state_.stop_wished(); }, arena},
                       state_.plan(), task_.node, record_);
   if (state_.plan().replay) {
     op.load(RunDirectory(state_.options().learned_from).state(node_.step.id));

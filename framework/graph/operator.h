@@ -17,6 +17,10 @@
 #include "framework/data/groups.h"
 #include "framework/graph/counters.h"
 
+namespace throng {
+class SpillArena;
+}
+
 namespace throng::graph {
 
 enum class Shape { kSource, kMap, kKeyed, kCollective };
@@ -224,6 +228,8 @@ class CollectiveContext {
   /// Collective. True on every rank when any was asked to stop: write a checkpoint, then throw `stopped()`.
   virtual bool stop_agreed() = 0;
   virtual Counters& counters() = 0;
+  /// For what the step keeps while it runs, such as the examples of a training: in memory within the rank's budget, beyond it on disk. There until `run` or `replay` returns.
+  virtual SpillArena& arena() = 0;
 };
 
 /// The error of a run that stopped at a checkpoint (exit code 75).

@@ -25,7 +25,7 @@ int64_t row_aside(const ItemColumns& columns, const data::Batch& batch, const st
 }  // namespace
 
 std::vector<int32_t> ItemSequence::history() const {
-  std::vector<int32_t> all = items;
+  std::vector<int32_t> all(items.begin(), items.end());
   if (validation >= 0) all.push_back(validation);
   return all;
 }
@@ -54,34 +54,38 @@ void count_items(const ItemColumns& columns, const data::Batch& batch, data::Tex
   });
 }
 
-std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, int64_t& unknown) {
+std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown) {
   const auto train = graph::training_rows(batch);
   const auto& item = batch.column(columns.item);
   const auto hashes = batch.hash_rows({columns.by});
   std::vector<ItemSequence> sequences;
+  std::vector<int32_t> items, held;
+  std::vector<float> values;
   for_each_user(columns, batch, [&](int64_t first, int64_t end) {
     ItemSequence s;
     s.first_row = first, s.hash = hashes[size_t(first)];
+    items.clear(), held.clear(), values.clear();
     const int64_t aside = row_aside(columns, batch, train, first, end);
     for (int64_t r = first; r < end; ++r) {
       if (!counts(columns, batch, r)) continue;
       const int32_t id = catalogue.find(item_text(item, r));
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
-        if (id >= 0) s.held.push_back(id);
+        if (id >= 0) held.push_back(id);
       } else if (r == aside) {
         s.validation = id;
         if (!columns.value.empty()) s.validation_value = float(batch.column(columns.value).as_double(r));
       } else if (id >= 0) {
-        s.items.push_back(id);
-        if (!columns.value.empty()) s.values.push_back(float(batch.column(columns.value).as_double(r)));
+        items.push_back(id);
+        if (!columns.value.empty()) values.push_back(float(batch.column(columns.value).as_double(r)));
       } else {
         ++unknown;
       }
     }
-    sequences.push_back(std::move(s));
+    s.items = arena.keep(items), s.held = arena.keep(held), s.values = arena.keep(values);
+    sequences.push_back(s);
   });
-  return sequences;
+  return arena.keep(sequences);
 }
 
 }  // namespace throng::recommend

@@ -1,21 +1,22 @@
 // What users took, in order, as numbers of a catalogue.
 #pragma once
+#include "framework/base/spill_arena.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/operator.h"
 
 namespace throng::recommend {
 
-/// One user of a partition.
+/// One user of a partition; the arrays lie in an arena.
 struct ItemSequence {
   int64_t first_row = 0;         ///< in the partition: where the user's rows begin
   uint64_t hash = 0;             ///< of the user
-  std::vector<int32_t> items;    ///< of training rows, in order; items that are not in the catalogue are left out
-  std::vector<float> values;     ///< what the user gave each, where there is a column of it
+  std::span<const int32_t> items;  ///< of training rows, in order; items that are not in the catalogue are left out
+  std::span<const float> values;   ///< what the user gave each, where there is a column of it
   int32_t validation = -1;       ///< the last of them, where it is set aside; no longer in `items`
   float validation_value = 0;
   bool held_out = false;         ///< there is a held-out row
   int32_t target = -1;           ///< its item; -1 where the catalogue does not have it
-  std::vector<int32_t> held;     ///< items of all held-out rows, in order, that the catalogue has
+  std::span<const int32_t> held;  ///< items of all held-out rows, in order, that the catalogue has
   int64_t target_row = -1;
   std::vector<int32_t> history() const;  ///< all training items, the one set aside too
   std::vector<int32_t> all() const;      ///< and those held out
@@ -34,6 +35,6 @@ std::string item_text(const data::Column& column, int64_t row);
 /// Counts the items of training rows; the last of each user is not counted where it is set aside.
 void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts);
 /// Rows come grouped by user, in order of time. Adds training rows of items that the catalogue does not have to `unknown`.
-std::vector<ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, int64_t& unknown);
+std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown);
 
 }  // namespace throng::recommend

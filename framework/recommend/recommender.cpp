@@ -31,6 +31,7 @@ void Recommender::run(graph::CollectiveContext& context) {
   read_users(context);
   const auto scorer = learn(context);
   judge(context, *scorer);
+  held_.clear();  // lies in the step's arena
 }
 
 void Recommender::load(const std::filesystem::path& folder) {
@@ -41,6 +42,7 @@ void Recommender::load(const std::filesystem::path& folder) {
 void Recommender::replay(graph::CollectiveContext& context) {
   hold_users(context);
   judge(context, *restored_);
+  held_.clear();
 }
 
 void Recommender::read_users(graph::CollectiveContext& context) {
@@ -70,7 +72,7 @@ void Recommender::hold_users(graph::CollectiveContext& context) {
   }
   context.pool().parallel_for(held_.size(), [&](size_t i) {
     int64_t unknown = 0;
-    held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_, unknown);
+    held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_, context.arena(), unknown);
     if (restored_) counters().add("unseen_items", unknown);
   });
 }
@@ -82,11 +84,12 @@ void Recommender::save_catalogue(graph::CollectiveContext& context) const {
   store.save(context.folder() / "catalogue.h5");
 }
 
-// Calls visit(partition, user, what its scores come to) for the users of this rank that `wanted` has a question about, partitions on all workers.
+// Calls visit(partition, user, what its scores come to) for the users of partitions [first, end) of this rank that `wanted` has a question about, partitions on all workers.
 template <class Wanted, class Visit>
-void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t k, const Wanted& wanted, const Visit& visit) const {
+void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t first, size_t end, size_t k, const Wanted& wanted, const Visit& visit) const {
   constexpr size_t kUsers = 256, kItems = ItemScorer::kStretch;  // 4 MiB of scores on each worker
-  context.pool().parallel_for(held_.size(), [&](size_t i) {
+  context.pool().parallel_for(end - first, [&](size_t at) {
+    const size_t i = first + at;
     const auto& users = held_[i].users;
     std::vector<ItemScorer::Asked> asked;
     std::vector<int32_t> targets;
@@ -123,49 +126,51 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
 
 RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemScorer& scorer) const {
   std::vector<RankCounts> ranks(held_.size());
-  score(context, scorer, 0, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(Question{s.items, s.validation}) : std::nullopt; },
+  score(context, scorer, 0, held_.size(), 0, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(Question{{s.items.begin(), s.items.end()}, s.validation}) : std::nullopt; },
         [&](size_t i, size_t, const ScoresSeen& seen) { ranks[i].add(seen.rank()); });
   RankCounts all = RankCounts::total(context.comm(), ranks);
   if (all.known() == 0) throw data_error("there is no item to validate on: no user has three training items, or the last one is in no other's rows").with_hint("switch 'validation' off");
   return all;
 }
 
+data::Batch Recommender::rows_of(graph::CollectiveContext& context, const Partition& partition, const std::vector<Row>& rows) const {
+  const data::Batch batch = context.read(0, partition.number, {task_.by, task_.item});
+  std::vector<int64_t> first;
+  data::Column actual(Type::kString), rank(Type::kInt64), recommended(Type::kListString);
+  for (size_t u = 0; u < rows.size(); ++u) {
+    const auto& user = partition.users[u];
+    first.push_back(user.first_row);
+    if (user.held_out) actual.append_string(item_text(batch.column(task_.item), user.target_row));
+    else actual.append_null();
+    if (rows[u].rank > 0) rank.append(rows[u].rank);
+    else rank.append_null();
+    for (int32_t item : rows[u].best) recommended.add_list_string(catalogue_.word(size_t(item)));
+    recommended.end_list();
+  }
+  std::vector<data::Column> columns;
+  columns.push_back(batch.column(task_.by).take(first)), columns.push_back(std::move(actual)), columns.push_back(std::move(rank)), columns.push_back(std::move(recommended));
+  return data::Batch(schema_, std::move(columns), batch.origin);
+}
+
 void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& scorer) {
   std::vector<RankCounts> ranks(held_.size());
-  struct Row {
-    int64_t rank;
-    std::vector<int32_t> best;
-  };
-  std::vector<std::vector<Row>> rows(held_.size());
-  for (size_t i = 0; i < held_.size(); ++i) rows[i].resize(held_[i].users.size());
-  score(context, scorer, size_t(task_.k), [](const ItemSequence& s) { return std::optional(Question{s.history(), s.target}); },
-        [&](size_t i, size_t u, const ScoresSeen& seen) {
-          const bool held_out = held_[i].users[u].held_out;
-          if (held_out) ranks[i].add(seen.rank());
-          rows[i][u] = {held_out ? seen.rank() : -1, seen.best()};
-        });
-  // New rows are not for judging alone: what comes next goes by all of them.
-  if (restored_)
-    score(context, scorer, size_t(task_.k), [](const ItemSequence& s) { return s.held_out ? std::optional(Question{s.all(), -1}) : std::nullopt; },
-          [&](size_t i, size_t u, const ScoresSeen& seen) { rows[i][u].best = seen.best(); });
   auto& output = context.output("", schema_, context.num_partitions(0));
-  for (size_t i = 0; i < held_.size(); ++i) {
-    const data::Batch batch = context.read(0, held_[i].number, {task_.by, task_.item});
-    std::vector<int64_t> first;
-    data::Column actual(Type::kString), rank(Type::kInt64), recommended(Type::kListString);
-    for (size_t u = 0; u < rows[i].size(); ++u) {
-      const auto& user = held_[i].users[u];
-      first.push_back(user.first_row);
-      if (user.held_out) actual.append_string(item_text(batch.column(task_.item), user.target_row));
-      else actual.append_null();
-      if (rows[i][u].rank > 0) rank.append(rows[i][u].rank);
-      else rank.append_null();
-      for (int32_t item : rows[i][u].best) recommended.add_list_string(catalogue_.word(size_t(item)));
-      recommended.end_list();
-    }
-    std::vector<data::Column> columns;
-    columns.push_back(batch.column(task_.by).take(first)), columns.push_back(std::move(actual)), columns.push_back(std::move(rank)), columns.push_back(std::move(recommended));
-    output.write(held_[i].number, data::Batch(schema_, std::move(columns), batch.origin));
+  const size_t group = 4 * size_t(context.pool().num_threads());  // partitions whose rows are held at a time
+  for (size_t first = 0; first < held_.size(); first += group) {
+    const size_t end = std::min(held_.size(), first + group);
+    std::vector<std::vector<Row>> rows(end - first);
+    for (size_t i = first; i < end; ++i) rows[i - first].resize(held_[i].users.size());
+    score(context, scorer, first, end, size_t(task_.k), [](const ItemSequence& s) { return std::optional(Question{s.history(), s.target}); },
+          [&](size_t i, size_t u, const ScoresSeen& seen) {
+            const bool held_out = held_[i].users[u].held_out;
+            if (held_out) ranks[i].add(seen.rank());
+            rows[i - first][u] = {held_out ? seen.rank() : -1, seen.best()};
+          });
+    // New rows are not for judging alone: what comes next goes by all of them.
+    if (restored_)
+      score(context, scorer, first, end, size_t(task_.k), [](const ItemSequence& s) { return s.held_out ? std::optional(Question{s.all(), -1}) : std::nullopt; },
+            [&](size_t i, size_t u, const ScoresSeen& seen) { rows[i - first][u].best = seen.best(); });
+    for (size_t i = first; i < end; ++i) output.write(held_[i].number, rows_of(context, held_[i], rows[i - first]));
   }
   const RankCounts all = RankCounts::total(context.comm(), ranks);
   if (context.comm().rank() != 0) return;

@@ -51,7 +51,7 @@ class Recommender : public graph::CollectiveOperator {
  protected:
   struct Partition {
     int64_t number = 0;
-    std::vector<ItemSequence> users;
+    std::span<const ItemSequence> users;
   };
   /// Collective. The scorer after learning.
   virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
@@ -81,12 +81,18 @@ class Recommender : public graph::CollectiveOperator {
 
  private:
   void hold_users(graph::CollectiveContext& context);
+  /// What a user's row of the result says.
+  struct Row {
+    int64_t rank;
+    std::vector<int32_t> best;
+  };
+  data::Batch rows_of(graph::CollectiveContext& context, const Partition& partition, const std::vector<Row>& rows) const;
   struct Question {
     std::vector<int32_t> history;
     int32_t target = -1;  // whose rank is wanted
   };
   template <class Wanted, class Visit>
-  void score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t k, const Wanted& wanted, const Visit& visit) const;
+  void score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t first, size_t end, size_t k, const Wanted& wanted, const Visit& visit) const;
   void judge(graph::CollectiveContext& context, const ItemScorer& scorer);
 
   ItemTask task_;

@@ -31,6 +31,7 @@ class LayeredModel : public Model {
   int64_t steps_per_epoch() const override { return steps_; }
   ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
+  void prefetch(int64_t epoch, int64_t step, int shard) override { prefetch_examples(shard, examples_of(epoch, step, shard)); }
   SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override;
   void trained() override { std::fill(halfway_.begin(), halfway_.end(), nullptr); }
@@ -55,6 +56,8 @@ class LayeredModel : public Model {
   virtual nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const;
   /// Takes in the rows of tables that `put_loss` will use of these examples; to be written where there are tables. `random` is what Tape::random_before gives there.
   virtual void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const { (void)shard, (void)examples, (void)random, (void)wanted; }
+  /// The disk may be asked for these, which the next minibatch has; to be written where examples are not in memory (SpillArena::will_need).
+  virtual void prefetch_examples(int shard, std::span<const size_t> examples) const { (void)shard, (void)examples; }
 
   nn::Parameters parameters_;
 

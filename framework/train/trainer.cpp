@@ -169,6 +169,9 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
         row_gradients[s].clear();
         losses[s] = {};
       };
+      const auto prefetch_after = [&](size_t s, int64_t batch) {
+        if (batch + 1 < batches) model.prefetch(cursor.epoch, batch + 1, first + int(s));
+      };
       sums.begin();
       try {
         // What is complete in the last minibatch is sent at once.
@@ -180,14 +183,17 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
         if (!softmax) {
           pool.parallel_for(losses.size(), [&](size_t s) {
             clear(s);
-            for (int64_t batch = begin; batch < end; ++batch)
+            for (int64_t batch = begin; batch < end; ++batch) {
+              prefetch_after(s, batch);
               through(s, batch, [&](const auto& complete) { return model.gradient(weights, cursor.epoch, batch, first + int(s), into(s, complete)); });
+            }
           });
         }
         for (int64_t batch = begin; batch < end && softmax; ++batch) {
           std::vector<SoftmaxStates> states(losses.size());
           pool.parallel_for(states.size(), [&](size_t s) {
             if (batch == begin) clear(s);
+            prefetch_after(s, batch);
             states[s] = model.forward(weights, cursor.epoch, batch, first + int(s), into(s, {}));
           });
           const auto outcomes = softmax->run(pool, states);

@@ -45,6 +45,8 @@ class Model {
   /// Takes the rows of tables that shard `shard` of minibatch `step` uses into `wanted` (Rows::want). To be written where there are tables; each rank has a part of
   /// their rows only. Called by one thread, before `gradient`.
   virtual void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) { (void)epoch, (void)step, (void)shard, (void)wanted; }
+  /// Asks the disk for what minibatch `step` of a shard reads, where that is not in memory: called before the one before it is computed, by its thread.
+  virtual void prefetch(int64_t epoch, int64_t step, int shard) { (void)epoch, (void)step, (void)shard; }
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
   virtual ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
   /// The table whose rows are the classes of a softmax that all ranks compute together (TableSoftmax), where the model's loss is one: null where it is not. With it the trainer does not call

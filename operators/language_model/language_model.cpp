@@ -72,16 +72,15 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     if (per_stream < 2)
       throw data_error("the training rows have {} tokens; {} streams need at least {}", training, params_.batch, 2 * params_.batch).with_hint("lower 'batch'; are all rows held out?");
     model_ = std::make_unique<TokenModel>(params_, numbers_.size(), seed);
-    take_streams(comm, text, per_stream);
-    read_judged(comm, text, TokenText::kTraining, training, all, validation_);
-    read_judged(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut), held_out_);
+    take_streams(context, text, per_stream);
+    const Pieces validation_text = pieces_of(comm, text, TokenText::kTraining, training, all), held_out_text = pieces_of(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut));
 
     train::EpochCurve curve(comm, context.folder(), "validation_loss");
     model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
       json point{{"epoch", epoch + 1}, {"loss", loss}};
-      if (const double found = judge(context, weights(), held_out_).mean(); std::isfinite(found)) point["holdout_loss"] = found;
+      if (const double found = judge(context, weights(), held_out_text).mean(); std::isfinite(found)) point["holdout_loss"] = found;
       if (validation == 0) return curve.add(epoch, std::move(point)), true;
-      point["validation_loss"] = judge(context, weights(), validation_).mean();
+      point["validation_loss"] = judge(context, weights(), validation_text).mean();
       return curve.add_validated(epoch, std::move(point), params_.patience, weights());
     };
 
@@ -101,7 +100,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     weights_ = train::train(*model_, comm, context.pool(), options);
     if (validation > 0) weights_ = curve.best_weights(model_->parameters().size());
 
-    const Judged held_out = judge(context, weights_, held_out_), of_validation = judge(context, weights_, validation_);
+    const Judged held_out = judge(context, weights_, held_out_text), of_validation = judge(context, weights_, validation_text);
     write_rows(context, text.size(TokenText::kHeldOut) > 0);
     if (comm.rank() == 0) {
       save(context.folder());
@@ -144,31 +143,31 @@ class LanguageModelOperator : public graph::CollectiveOperator {
 
  private:
   /// Stream b is tokens [b * per_stream, (b + 1) * per_stream); a shard has a stretch of them.
-  void take_streams(comm::Communicator& comm, TokenText& text, int64_t per_stream) {
+  void take_streams(graph::CollectiveContext& context, TokenText& text, int64_t per_stream) {
+    auto& comm = context.comm();
     const int first = comm.first_shard(comm.rank(), params_.shards), end = comm.first_shard(comm.rank() + 1, params_.shards);
     auto stream = [&](int shard) { return params_.batch * shard / params_.shards; };
     const int64_t from = stream(first) * per_stream;
     const auto tokens = text.read(TokenText::kTraining, from, stream(end) * per_stream);
     std::vector<TokenModel::Streams> shards(size_t(end - first));
     for (int s = first; s < end; ++s)
-      for (int64_t b = stream(s); b < stream(s + 1); ++b) {
-        const auto at = tokens.begin() + (b * per_stream - from);
-        shards[size_t(s - first)].emplace_back(at, at + per_stream);
-      }
-    model_->take(first, std::move(shards), (per_stream - 1 + params_.length - 1) / params_.length);
+      for (int64_t b = stream(s); b < stream(s + 1); ++b) shards[size_t(s - first)].push_back(tokens.subspan(size_t(b * per_stream - from), size_t(per_stream)));
+    model_->take(first, std::move(shards), (per_stream - 1 + params_.length - 1) / params_.length, context.arena());
   }
 
+  using Pieces = std::vector<std::span<const int32_t>>;
   /// As many pieces as shards, each with the token behind it, which it predicts last.
-  void read_judged(comm::Communicator& comm, TokenText& text, TokenText::Part part, int64_t begin, int64_t end, std::vector<std::vector<int32_t>>& pieces) {
-    pieces.clear();
+  Pieces pieces_of(comm::Communicator& comm, TokenText& text, TokenText::Part part, int64_t begin, int64_t end) const {
+    Pieces pieces;
     for (int s = comm.first_shard(comm.rank(), params_.shards); s < comm.first_shard(comm.rank() + 1, params_.shards); ++s) {
       const auto [from, to] = part_of(begin, end, s, params_.shards);
       pieces.push_back(text.read(part, from, std::min(end, to + 1)));
     }
+    return pieces;
   }
 
   /// Collective.
-  Judged judge(graph::CollectiveContext& context, std::span<const float> weights, const std::vector<std::vector<int32_t>>& pieces) {
+  Judged judge(graph::CollectiveContext& context, std::span<const float> weights, const Pieces& pieces) {
     std::vector<std::array<double, 2>> parts(pieces.size());
     context.pool().parallel_for(pieces.size(), [&](size_t i) {
       if (pieces[i].size() > 1) parts[i] = {-model_->log_likelihood(weights, pieces[i]), double(pieces[i].size() - 1)};
@@ -202,7 +201,6 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   TokenNumbers numbers_;
   std::unique_ptr<TokenModel> model_;
   train::Weights weights_;
-  std::vector<std::vector<int32_t>> held_out_, validation_;
 };
 
 }  // namespace

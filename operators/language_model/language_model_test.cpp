@@ -83,6 +83,19 @@ TEST(LanguageModel, SameBitsOnAnyNumberOfRanksAndPartitions) {
   EXPECT_EQ(one.steps.at("chars").metrics["result"]["training_tokens"], 45 * 3);
 }
 
+TEST(LanguageModel, TokensBeyondTheBudgetLieOnDisk) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", made_up(60, 9));
+  const std::string steps = step("lstm", "validation: 0.2") + step("all", "sparse: true, optimizer: adam");
+  const auto plenty = testing::run_job(job(steps), folder, "plenty"), tight = testing::run_job(job(steps), folder, "tight", {3, 1, uint64_t{512} << 10});
+  for (const char* id : {"lstm", "all"}) {
+    EXPECT_EQ(plenty.steps.at(id).bytes_spilled, 0u) << id;
+    EXPECT_GT(tight.steps.at(id).bytes_spilled, 0u) << id;
+    EXPECT_EQ(model_hash(plenty, id), model_hash(tight, id)) << id;
+    EXPECT_EQ(plenty.steps.at(id).content_hash, tight.steps.at(id).content_hash) << id;
+  }
+}
+
 TEST(LanguageModel, StopsAndGoesOnOnOtherRankCounts) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", made_up(120, 12));

@@ -46,8 +46,8 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   p.freeze_in(parameters_);
 }
 
-void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t steps) {
-  first_shard_ = first_shard, shards_ = std::move(shards), steps_ = steps;
+void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t steps, const SpillArena& arena) {
+  first_shard_ = first_shard, shards_ = std::move(shards), steps_ = steps, arena_ = &arena;
   states_.assign(shards_.size(), {});
   halfway_.clear(), halfway_.resize(shards_.size());
 }
@@ -55,7 +55,7 @@ void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t step
 TokenModel::Piece TokenModel::piece(int64_t step, int shard) const {
   const Streams& mine = shards_.at(size_t(shard - first_shard_));
   const size_t from = size_t(step * params_.length);
-  return {{mine.begin(), mine.end()}, from, mine.empty() ? 0 : std::min(size_t(params_.length), mine[0].size() - 1 - from)};
+  return {mine, from, mine.empty() ? 0 : std::min(size_t(params_.length), mine[0].size() - 1 - from)};
 }
 
 uint64_t TokenModel::stream_of(int64_t epoch, int64_t step, int shard) const { return mix64(mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)) + uint64_t(shard)); }
@@ -97,6 +97,11 @@ void TokenModel::want_rows(int64_t, int64_t step, int shard, nn::TableRows<float
     const size_t from = size_t(step * params_.length), end = std::min(from + size_t(params_.length), stream.size() - 1);
     for (size_t i = from; i < end; ++i) rows->want(stream[i]);
   }
+}
+
+void TokenModel::prefetch(int64_t, int64_t step, int shard) {
+  const auto [streams, from, n] = piece(step, shard);
+  for (const auto& stream : streams) arena_->will_need(std::as_bytes(stream.subspan(from, n + 1)));
 }
 
 train::ShardLoss TokenModel::gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) {

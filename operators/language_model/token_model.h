@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "framework/base/spill_arena.h"
 #include "framework/nn/layers.h"
 #include "framework/train/layered_model.h"
 #include "framework/train/trainer.h"
@@ -15,25 +16,26 @@ class TokenModel : public train::Model {
  public:
   using States = std::vector<nn::RecurrentState<float>>;
   /// Streams of tokens, each one longer than what it predicts.
-  using Streams = std::vector<std::vector<int32_t>>;
+  using Streams = std::vector<std::span<const int32_t>>;
 
   TokenModel(const LanguageModel& params, size_t num_tokens, uint64_t seed);
 
-  /// The streams of this rank's shards, from shard `first` on, all of one length over all ranks.
-  void take(int first_shard, std::vector<Streams> shards, int64_t steps);
+  /// The streams of this rank's shards, from shard `first` on, all of one length over all ranks; they lie in `arena`.
+  void take(int first_shard, std::vector<Streams> shards, int64_t steps, const SpillArena& arena);
 
   const nn::Parameters& parameters() const override { return parameters_; }
   /// The vectors of tokens.
   const nn::Parameter& tokens() const { return tokens_.table; }
   int64_t steps_per_epoch() const override { return steps_; }
   void want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) override;
+  void prefetch(int64_t epoch, int64_t step, int shard) override;
   train::ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   /// With `sparse`.
   const nn::Parameter* softmax_table() const override { return params_.sparse ? &out_weight_ : nullptr; }
   const nn::Parameter* softmax_bias() const override { return out_bias_ ? &*out_bias_ : nullptr; }
   train::SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override { return halfway_.at(size_t(shard - first_shard_))->go_back(gradient, complete); }
-  void trained() override { halfway_.clear(); }
+  void trained() override { halfway_.clear(), shards_.clear(), arena_ = nullptr; }
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
   /// Recurrent states between two steps of an epoch.
   std::vector<float> shard_state(int shard) const override;
@@ -47,7 +49,7 @@ class TokenModel : public train::Model {
  private:
   /// Tokens of a shard in one step: of each stream from `from` on.
   struct Piece {
-    std::vector<std::span<const int32_t>> streams;
+    const Streams& streams;
     size_t from, n;
   };
   Piece piece(int64_t step, int shard) const;
@@ -69,6 +71,7 @@ class TokenModel : public train::Model {
   int first_shard_ = 0;
   int64_t steps_ = 0;
   std::vector<Streams> shards_;
+  const SpillArena* arena_ = nullptr;  // where they lie
   std::vector<States> states_;  // by shard
   std::vector<std::unique_ptr<train::Halfway>> halfway_;
 };

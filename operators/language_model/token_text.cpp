@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include "framework/base/spill_arena.h"
+
 namespace throng::op {
 
 void for_each_token(const data::Column& column, int64_t row, const std::function<void(std::string_view)>& visit) {
@@ -68,8 +70,8 @@ TokenText::TokenText(graph::CollectiveContext& context, std::string column, int6
   }
 }
 
-std::vector<int32_t> TokenText::read(Part part, int64_t begin, int64_t end) {
-  std::vector<int32_t> tokens(size_t(std::max<int64_t>(0, end - begin)));
+std::span<const int32_t> TokenText::read(Part part, int64_t begin, int64_t end) {
+  const auto tokens = context_.arena().make<int32_t>(size_t(std::max<int64_t>(0, end - begin)));
   std::vector<int64_t> partitions;
   for (int64_t p = 0; p + 1 < int64_t(starts_[part].size()); ++p)
     if (std::max(starts_[part][size_t(p)], begin) < std::min(starts_[part][size_t(p) + 1], end)) partitions.push_back(p);

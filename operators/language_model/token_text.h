@@ -34,8 +34,8 @@ class TokenText {
   const TokenNumbers& numbers() const { return numbers_; }
   int64_t size(Part part) const { return starts_[part].back(); }
   int64_t unknown(Part part) const { return unknown_[part]; }
-  /// Tokens [begin, end) of a text. Not collective.
-  std::vector<int32_t> read(Part part, int64_t begin, int64_t end);
+  /// Tokens [begin, end) of a text, kept in the step's arena. Not collective.
+  std::span<const int32_t> read(Part part, int64_t begin, int64_t end);
 
  private:
   graph::CollectiveContext& context_;

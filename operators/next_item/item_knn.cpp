@@ -122,9 +122,9 @@ class Neighbours : public ItemScorer {
 std::unique_ptr<ItemScorer> ItemKnnRecommender::learn(graph::CollectiveContext& context) {
   auto& comm = context.comm();
   const size_t items = catalogue().size(), ranks = size_t(comm.size());
-  std::vector<std::vector<int32_t>> sets;
+  std::vector<std::span<const int32_t>> sets;
   for (const auto& partition : held())
-    for (const auto& user : partition.users) sets.push_back(newest(user.items, size_t(params_.max_length)));
+    for (const auto& user : partition.users) sets.push_back(context.arena().keep(newest(user.items, size_t(params_.max_length))));
   // Of each item: users that took it, and pairs it is in.
   std::vector<int64_t> users(items), pairs(items);
   for (const auto& set : sets)

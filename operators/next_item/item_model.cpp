@@ -36,11 +36,11 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
   if (o.bert_init) p.begin_as_bert();
 }
 
-void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<const ItemSequence*>> shards) {
-  shards_ = std::move(shards);
+void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<std::span<const int32_t>>> shards, const SpillArena& arena) {
+  shards_ = std::move(shards), arena_ = &arena;
   std::vector<std::vector<uint32_t>> lengths(shards_.size());
   for (size_t s = 0; s < shards_.size(); ++s)
-    for (const auto* user : shards_[s]) lengths[s].push_back(uint32_t(std::min(user->items.size(), options_.longest)));
+    for (const auto& items : shards_[s]) lengths[s].push_back(uint32_t(std::min(items.size(), options_.longest)));
   set_example_lengths(comm, std::move(lengths));
 }
 
@@ -64,14 +64,14 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
   const size_t K = options_.negatives;
   const auto draw = [&] { return int32_t(random.below(uint32_t(options_.items))); };
   for (size_t i : examples) {
-    const ItemSequence& s = *shards_[size_t(shard - first_shard())][i];
-    const size_t n = std::min(s.items.size() - 1, options_.longest), from = s.items.size() - 1 - n;
-    m.ids.insert(m.ids.end(), s.items.begin() + ptrdiff_t(from), s.items.end() - 1);
-    m.targets.insert(m.targets.end(), s.items.begin() + ptrdiff_t(from) + 1, s.items.end());
+    const auto items = shards_[size_t(shard - first_shard())][i];
+    const size_t n = std::min(items.size() - 1, options_.longest), from = items.size() - 1 - n;
+    m.ids.insert(m.ids.end(), items.begin() + ptrdiff_t(from), items.end() - 1);
+    m.targets.insert(m.targets.end(), items.begin() + ptrdiff_t(from) + 1, items.end());
     m.lengths.push_back(n);
     if (options_.loss == Loss::kFull || options_.loss == Loss::kSampled) continue;
     // Negatives of each row's own, none of which its user took.
-    std::vector<int32_t> taken = s.items;
+    std::vector<int32_t> taken(items.begin(), items.end());
     std::sort(taken.begin(), taken.end());
     for (size_t j = 0; j < n * K; ++j) {
       int32_t item = draw();
@@ -82,6 +82,10 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
   if (options_.loss == Loss::kSampled)
     for (size_t j = 0; j < K; ++j) m.negatives.push_back(draw());
   return m;
+}
+
+void ItemModel::prefetch_examples(int shard, std::span<const size_t> examples) const {
+  for (size_t i : examples) arena_->will_need(std::as_bytes(shards_[size_t(shard - first_shard())][i]));
 }
 
 void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const {
@@ -144,7 +148,7 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
 ItemModel::Masked ItemModel::masked(int shard, std::span<const size_t> examples, Random random) const {
   Masked m;
   for (size_t i : examples) {
-    const auto& items = shards_[size_t(shard - first_shard())][i]->items;
+    const auto items = shards_[size_t(shard - first_shard())][i];
     const size_t n = std::min(items.size(), options_.longest), begin = m.ids.size(), before = m.hidden.size();
     m.ids.insert(m.ids.end(), items.end() - ptrdiff_t(n), items.end());
     m.lengths.push_back(n);

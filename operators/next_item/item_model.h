@@ -26,14 +26,16 @@ class ItemModel : public train::LayeredModel {
 
   /// The vectors of items.
   const nn::Parameter& items() const { return items_.table; }
-  /// Collective. The users of this rank's shards.
-  void take(comm::Communicator& comm, std::vector<std::vector<const recommend::ItemSequence*>> shards);
+  /// Collective. The items of the users of this rank's shards, two or more each, which lie in `arena`.
+  void take(comm::Communicator& comm, std::vector<std::vector<std::span<const int32_t>>> shards, const SpillArena& arena);
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override;
   const nn::Parameter* softmax_bias() const override { return bias_ ? &*bias_ : nullptr; }
   /// With loss full and `sparse`.
   const nn::Parameter* softmax_table() const override { return options_.sparse && options_.loss == ItemModelOptions::Loss::kFull ? &items_.table : nullptr; }
   void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
+  void prefetch_examples(int shard, std::span<const size_t> examples) const override;
+  void trained() override { LayeredModel::trained(), shards_.clear(), arena_ = nullptr; }
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
 
   /// The scorer of some weights, which must stay while it is used.
@@ -72,7 +74,8 @@ class ItemModel : public train::LayeredModel {
   nn::Linear head_;
   nn::LayerNorm head_norm_;
   std::optional<nn::Parameter> bias_;
-  std::vector<std::vector<const recommend::ItemSequence*>> shards_;
+  std::vector<std::vector<std::span<const int32_t>>> shards_;
+  const SpillArena* arena_ = nullptr;  // where they lie
 };
 
 }  // namespace throng::op

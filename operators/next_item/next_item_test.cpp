@@ -75,6 +75,22 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
   }
 }
 
+TEST(NextItem, UsersBeyondTheBudgetLieOnDisk) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  const std::string yaml = job("  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, loss: bce, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, sparse: true, " + kSmall + " }\n");
+  const auto plenty = testing::run_job(yaml, folder, "plenty"), tight = testing::run_job(yaml, folder, "tight", {3, 1, uint64_t{512} << 10});
+  for (const char* step : {"knn", "bert", "sas", "gru"}) {
+    EXPECT_EQ(plenty.steps.at(step).bytes_spilled, 0u) << step;
+    EXPECT_GT(tight.steps.at(step).bytes_spilled, 0u) << step;
+    EXPECT_EQ(plenty.steps.at(step).content_hash, tight.steps.at(step).content_hash) << step;
+    EXPECT_EQ(plenty.steps.at(step).metrics["result"], tight.steps.at(step).metrics["result"]) << step;
+    if (step != std::string("knn")) {
+      EXPECT_EQ(weights_of(plenty, step), weights_of(tight, step)) << step;
+    }
+  }
+}
+
 TEST(NextItem, LearnsWhereTheCircleGoes) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(120, 20)));

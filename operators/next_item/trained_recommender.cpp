@@ -23,12 +23,12 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   options_.items = catalogue().size();
   model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed, training_.batch_rows);
   training_.freeze_in(model_->change_parameters());
-  std::vector<std::vector<const ItemSequence*>> users(shard_ends().size());
+  std::vector<std::vector<std::span<const int32_t>>> users(shard_ends().size());
   for (size_t s = 0, i = 0; s < users.size(); ++s)
     for (; i < shard_ends()[s]; ++i)
       for (const auto& user : held()[i].users)
-        if (user.items.size() >= 2) users[s].push_back(&user);
-  model_->take(comm, std::move(users));
+        if (user.items.size() >= 2) users[s].push_back(user.items);
+  model_->take(comm, std::move(users), context.arena());
   if (model_->steps_per_epoch() == 0) throw data_error("no user has two training items of the catalogue").with_hint("are all rows held out? lower 'min_count', or switch 'validation' off");
 
   train::EpochCurve curve(comm, context.folder(), "validation_ndcg10", true);

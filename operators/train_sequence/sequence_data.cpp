@@ -57,7 +57,7 @@ void set_validation_aside(const SequenceEncoding& e, const data::Batch& batch, u
 
 }  // namespace
 
-EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uint64_t holdout_seed, std::map<std::string, int64_t>* unseen) {
+EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uint64_t holdout_seed, SpillArena& arena, std::map<std::string, int64_t>* unseen) {
   EncodedRows out;
   const size_t n = size_t(batch.num_rows()), floats = e.num_floats();
   const auto& by = batch.column(e.by);
@@ -65,16 +65,18 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
   int sequence_at = batch.schema().find("sequence");
   const data::Column* sequence = sequence_at >= 0 && batch.schema()[size_t(sequence_at)].type == Type::kInt64 ? &batch.column(size_t(sequence_at)) : nullptr;
 
+  std::vector<size_t> starts;
   for (size_t r = 0; r < n; ++r) {
     int64_t i = int64_t(r);
     bool fresh = r == 0 || data::Column::compare(by, i - 1, by, i) != 0 || (sequence && sequence->as_int64(i - 1) != sequence->as_int64(i));
-    if (fresh) out.starts.push_back(r);
+    if (fresh) starts.push_back(r);
   }
-  out.starts.push_back(n);
+  starts.push_back(n);
+  out.starts = arena.keep(starts);
 
   for (size_t k = 0; k < e.categories.size(); ++k) {
     const auto& column = batch.column(e.categories[k]);
-    auto& codes = out.categories.emplace_back(n, 0);
+    const auto codes = out.categories.emplace_back(arena.make<int32_t>(n, 0));
     int64_t unknown = 0;
     for (size_t r = 0; r < n; ++r) {
       if (!column.is_valid(int64_t(r))) continue;
@@ -84,7 +86,7 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
     if (unseen && unknown) (*unseen)["unseen_" + e.categories[k]] += unknown;
   }
 
-  out.floats.assign(n * floats, 0.0f);
+  out.floats = arena.make<float>(n * floats, 0.0f);
   for (size_t k = 0; k < e.numbers.size(); ++k) {
     const auto& column = batch.column(e.numbers[k]);
     for (size_t r = 0; r < n; ++r)
@@ -100,9 +102,9 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
   // What follows each row.
   const auto& target = batch.column(e.target);
   auto train = training_mask(e, batch, holdout_seed);
-  out.use.assign(n, EncodedRows::kNone);
-  out.target_class.assign(n, -1), out.current_class.assign(n, -1);
-  out.target_number.assign(n, 0.0f), out.current_number.assign(n, 0.0f);
+  out.use = arena.make<uint8_t>(n, EncodedRows::kNone);
+  out.target_class = arena.make<int32_t>(n, -1), out.current_class = arena.make<int32_t>(n, -1);
+  out.target_number = arena.make<float>(n, 0.0f), out.current_number = arena.make<float>(n, 0.0f);
   for (size_t r = 0; r < n; ++r) {
     if (!target.is_valid(int64_t(r))) continue;
     if (e.task == Task::kNumber)
@@ -112,7 +114,7 @@ EncodedRows encode_rows(const SequenceEncoding& e, const data::Batch& batch, uin
     else
       out.current_number[r] = category_text(target, int64_t(r)) == e.event ? 1.0f : 0.0f;
   }
-  out.recent.assign(n * e.recent, -1);
+  out.recent = arena.make<int32_t>(n * e.recent, -1);
   for (size_t s = 0; s + 1 < out.starts.size() && e.recent > 0; ++s)
     for (size_t r = out.starts[s]; r < out.starts[s + 1]; ++r) {
       int32_t* now = &out.recent[r * e.recent];

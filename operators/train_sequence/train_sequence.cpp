@@ -36,8 +36,9 @@ class Network : public train::LayeredModel {
  public:
   Network(const ModelSizes& sizes, Task task, const TrainSequence& params, uint64_t seed) : LayeredModel(params.batch, params.shards, seed, params.batch_rows), layers(parameters_, sizes, task) {}
 
-  void take(comm::Communicator& comm, std::vector<Shard> all) {
-    shards = std::move(all);
+  /// Their rows lie in `arena`.
+  void take(comm::Communicator& comm, std::vector<Shard> all, const SpillArena& arena) {
+    shards = std::move(all), arena_ = &arena;
     std::vector<std::vector<uint32_t>> lengths(shards.size());
     for (size_t s = 0; s < shards.size(); ++s)
       for (const Piece& piece : shards[s].pieces) lengths[s].push_back(uint32_t(piece.length()));
@@ -48,11 +49,24 @@ class Network : public train::LayeredModel {
     for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
     return layers.put_loss(t, pieces, EncodedRows::kTrain);
   }
+  void prefetch_examples(int shard, std::span<const size_t> examples) const override {
+    if (arena_->spilled_bytes() == 0) return;
+    for (size_t i : examples) {
+      const Piece& piece = shards[size_t(shard - first_shard())].pieces[i];
+      piece.rows->for_each_array([&](auto values) {
+        const size_t width = values.size() / piece.rows->num_rows();
+        arena_->will_need(std::as_bytes(values.subspan(piece.begin * width, piece.length() * width)));
+      });
+    }
+  }
   bool epoch_done(int64_t epoch, double training_loss, const train::AllWeights& weights) override { return after_epoch(epoch, training_loss, weights); }
 
   SequenceModel layers;
   std::vector<Shard> shards;
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
+
+ private:
+  const SpillArena* arena_ = nullptr;
 };
 
 class TrainSequenceOperator : public graph::CollectiveOperator {
@@ -197,7 +211,10 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
   }
   data::Batch apply(const data::Batch& batch) const override {
     std::map<std::string, int64_t> unseen;
-    EncodedRows rows = encode_rows(encoding_, batch, seed, &unseen);
+    MemoryBudget budget(UINT64_MAX);
+    SpillQuota quota;
+    SpillArena arena(budget, quota);
+    const EncodedRows rows = encode_rows(encoding_, batch, seed, arena, &unseen);
     for (const auto& [name, count] : unseen) counters().add(name, count);
     const size_t n = rows.num_rows();
     std::vector<int32_t> best(n, 0);
@@ -316,7 +333,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       int64_t from = partitions * (first + int(s)) / params_.shards, to = partitions * (first + int(s) + 1) / params_.shards;
       for (int64_t p = from; p < to; ++p) {
         shard.numbers.push_back(p);
-        shard.partitions.push_back(std::make_unique<EncodedRows>(encode_rows(encoding_, context.read(0, p, {}), seed, nullptr)));
+        shard.partitions.push_back(std::make_unique<EncodedRows>(encode_rows(encoding_, context.read(0, p, {}), seed, context.arena(), nullptr)));
         const EncodedRows& rows = *shard.partitions.back();
         for (size_t q = 0; q < rows.num_sequences(); ++q)
           for (size_t begin = rows.starts[q]; begin < rows.starts[q + 1]; begin += size_t(params_.max_length)) {
@@ -326,7 +343,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
           }
       }
     });
-    network_->take(comm, std::move(shards));
+    network_->take(comm, std::move(shards), context.arena());
     const bool nothing = network_->steps_per_epoch() == 0;
     if (nothing && encoding_.task == Task::kEvent)
       throw data_error("no training examples: no row is followed by {} of training rows", format_duration(params_.within)).with_hint("shorten 'within', or hold out less");

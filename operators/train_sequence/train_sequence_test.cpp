@@ -82,6 +82,20 @@ TEST(TrainSequence, SameBitsOnAnyRankCount) {
   }
 }
 
+TEST(TrainSequence, RowsBeyondTheBudgetLieOnDisk) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(30, 20, 0.1)));
+  const std::string yaml = job("  gru: { op: train_sequence, from: split, model: gru, recent: 2, validation: 0.2, " + kSmall + " }\n  number: { op: train_sequence, from: split, model: transformer, heads: 2, target: value, " + kSmall + " }\n");
+  auto plenty = testing::run_job(yaml, folder, "plenty"), tight = testing::run_job(yaml, folder, "tight", {3, 1, uint64_t{512} << 10});
+  for (const char* step : {"gru", "number"}) {
+    EXPECT_EQ(plenty.steps.at(step).bytes_spilled, 0u) << step;
+    EXPECT_GT(tight.steps.at(step).bytes_spilled, 0u) << step;
+    EXPECT_EQ(plenty.steps.at(step).content_hash, tight.steps.at(step).content_hash) << step;
+    EXPECT_EQ(plenty.steps.at(step).metrics["result"], tight.steps.at(step).metrics["result"]) << step;
+    EXPECT_EQ(model_hash(plenty, step), model_hash(tight, step)) << step;
+  }
+}
+
 TEST(TrainSequence, LearnsWhatTheLastActionDoesNotTell) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(60, 30, 0.1)));

@@ -14,6 +14,7 @@
 #include "framework/base/files.h"
 #include "framework/base/memory.h"
 #include "framework/base/random.h"
+#include "framework/base/spill_arena.h"
 #include "framework/base/write_behind.h"
 #include "tests/support/batches.h"
 
@@ -121,6 +122,66 @@ TEST(Spill, AFullDiskIsNamed) {
   ::setrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, handler);
   EXPECT_EQ(quota.used_bytes(), 0u);
+}
+
+TEST(SpillArena, WhatMemoryHasNoRoomForLiesInFiles) {
+  MemoryBudget budget(uint64_t{8} << 20);
+  SpillQuota quota;
+  {
+    SpillArena arena(budget, quota);
+    std::vector<std::span<const int32_t>> kept;
+    const auto keep = [&](size_t n) {
+      std::vector<int32_t> values(n);
+      for (size_t i = 0; i < n; ++i) values[i] = int32_t(kept.size() * 1000003 + i);
+      kept.push_back(arena.keep(values));
+    };
+    for (size_t n : {size_t{1}, size_t{3}, size_t{0}, size_t{200'000}, size_t{100}}) keep(n);
+    EXPECT_EQ(arena.spilled_bytes(), 0u);
+    EXPECT_GT(budget.used_bytes(), 800'000u);
+    EXPECT_LE(budget.used_bytes(), uint64_t{4} << 20);
+    for (int i = 0; i < 40; ++i) keep(size_t(1000 + i * 20'000));
+    EXPECT_LE(budget.used_bytes(), uint64_t{4} << 20) << "half of it is for others";
+    EXPECT_GT(arena.spilled_bytes(), uint64_t{50} << 20);
+    EXPECT_LT(arena.spilled_bytes(), uint64_t{80} << 20);
+    EXPECT_EQ(quota.used_bytes(), arena.spilled_bytes());
+    for (const auto& values : kept) arena.will_need(std::as_bytes(values));
+    for (size_t k = 0; k < kept.size(); ++k)
+      for (size_t i = 0; i < kept[k].size(); ++i) ASSERT_EQ(kept[k][i], int32_t(k * 1000003 + i)) << k;
+    const auto doubles = arena.make<double>(5, 1.5);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(doubles.data()) % alignof(double), 0u);
+    EXPECT_EQ(doubles[4], 1.5);
+  }
+  EXPECT_EQ(budget.used_bytes(), 0u);
+  EXPECT_EQ(quota.used_bytes(), 0u);
+}
+
+TEST(SpillArena, TheQuotaAndTheDiskAreNamed) {
+  MemoryBudget budget(1 << 20);
+  SpillQuota quota(uint64_t{3} << 20);
+  SpillArena arena(budget, quota);
+  const auto kept = arena.make<int64_t>(100'000, 7);
+  try {
+    arena.make<int64_t>(1'000'000);
+    ADD_FAILURE() << "passed the quota";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.text(), HasSubstr("quota of"));
+    EXPECT_THAT(e.hint(), HasSubstr("--spill-quota"));
+  }
+  rlimit limit{1 << 16, RLIM_INFINITY}, before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  auto* handler = ::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  try {
+    arena.make<int64_t>(200'000);
+    ADD_FAILURE() << "a file grew past its limit";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.text(), HasSubstr("no room for a file"));
+    EXPECT_THAT(e.hint(), HasSubstr("TMPDIR"));
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_EQ(quota.used_bytes(), arena.spilled_bytes()) << "what could not be had is given back";
+  EXPECT_EQ(kept[99'999], 7);
 }
 
 // Mapped by itself: a sanitizer keeps what is freed.
