@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "framework/base/error.h"
+
 namespace throng {
 namespace {
 
@@ -17,7 +19,7 @@ SpillArena::~SpillArena() {
 }
 
 SpillArena::Chunk SpillArena::make_chunk(size_t bytes) {
-  if (files_.empty() && budget_.try_reserve(bytes, budget_.limit_bytes() / 2)) {
+  if (budget_.try_reserve(bytes, budget_.limit_bytes() / 2)) {
     reserved_ += bytes;
     memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes));
     return {memory_.back().get(), bytes};
@@ -40,7 +42,11 @@ void* SpillArena::allocate(size_t bytes) {
     const size_t usual = std::clamp(round_up(size_t(reserved_ + spilled_) / 8, kLeast), kLeast, kMost);
     // A large array has a chunk of its own, and what is left of the other stays in use.
     if (bytes > usual / 4) return make_chunk(bytes).next;
-    chunk_ = make_chunk(usual);
+    try {
+      chunk_ = make_chunk(usual);
+    } catch (const Error&) {
+      return make_chunk(bytes).next;  // the last of the quota or the disk
+    }
   }
   void* at = chunk_.next;
   chunk_.next += bytes, chunk_.left -= bytes;

@@ -15,7 +15,7 @@
 
 namespace throng {
 
-/// What a step keeps for as long as it runs, such as the examples of a training. Thread-safe.
+/// What a step keeps for as long as it runs, such as the examples of a training. A page that the disk cannot give back ends the process by SIGBUS. Thread-safe.
 class SpillArena {
  public:
   /// At most half of the budget is taken, in competition with its other users; both outlive the arena.

@@ -228,7 +228,7 @@ class CollectiveContext {
   /// Collective. True on every rank when any was asked to stop: write a checkpoint, then throw `stopped()`.
   virtual bool stop_agreed() = 0;
   virtual Counters& counters() = 0;
-  /// For what the step keeps while it runs, such as the examples of a training: in memory within the rank's budget, beyond it on disk. There until `run` or `replay` returns.
+  /// For what the step keeps while it runs, such as the examples of a training: in memory within half of the budget that the step runs with, beyond it on disk. There until `run` or `replay` returns.
   virtual SpillArena& arena() = 0;
 };
 

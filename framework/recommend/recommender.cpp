@@ -31,7 +31,7 @@ void Recommender::run(graph::CollectiveContext& context) {
   read_users(context);
   const auto scorer = learn(context);
   judge(context, *scorer);
-  held_.clear();  // lies in the step's arena
+  release_users();
 }
 
 void Recommender::load(const std::filesystem::path& folder) {
@@ -42,7 +42,7 @@ void Recommender::load(const std::filesystem::path& folder) {
 void Recommender::replay(graph::CollectiveContext& context) {
   hold_users(context);
   judge(context, *restored_);
-  held_.clear();
+  release_users();
 }
 
 void Recommender::read_users(graph::CollectiveContext& context) {

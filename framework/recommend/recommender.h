@@ -72,8 +72,9 @@ class Recommender : public graph::CollectiveOperator {
   /// The column of what users gave to items; to be called before `bind`.
   void take_values_from(const std::string& column) { columns_.value = column; }
   const ItemColumns& columns() const { return columns_; }
-  /// Collective. Makes the catalogue of the training rows, and fills `held`.
+  /// Collective. Makes the catalogue of the training rows, and fills `held`, which lies in the step's arena.
   void read_users(graph::CollectiveContext& context);
+  void release_users() { held_.clear(); }
   /// Collective. Ranks of the items set aside for validation. A data error where there are none, or none of them is in the catalogue.
   RankCounts validate(graph::CollectiveContext& context, const ItemScorer& scorer) const;
   /// Collective. Saves the catalogue beside what was learned.

@@ -56,6 +56,7 @@ class MatrixFactorizationOperator : public Recommender {
     read_users(context);
     learn(context);
     foretell(context);
+    release_users();
   }
 
  protected:

@@ -85,7 +85,12 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
 }
 
 void ItemModel::prefetch_examples(int shard, std::span<const size_t> examples) const {
-  for (size_t i : examples) arena_->will_need(std::as_bytes(shards_[size_t(shard - first_shard())][i]));
+  for (size_t i : examples) {
+    const auto items = shards_[size_t(shard - first_shard())][i];
+    // Negatives of a row's own are none of the user's items, the older ones either.
+    const bool all = options_.kind != Kind::kMasked && options_.loss != Loss::kFull && options_.loss != Loss::kSampled;
+    arena_->will_need(std::as_bytes(items.last(all ? items.size() : std::min(items.size(), options_.longest + 1))));
+  }
 }
 
 void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const {

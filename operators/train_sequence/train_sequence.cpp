@@ -44,6 +44,7 @@ class Network : public train::LayeredModel {
       for (const Piece& piece : shards[s].pieces) lengths[s].push_back(uint32_t(piece.length()));
     set_example_lengths(comm, std::move(lengths));
   }
+  void drop_examples() { shards.clear(), arena_ = nullptr; }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
     std::vector<Piece> pieces;
     for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
@@ -445,7 +446,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       store.save(context.folder() / "model.h5");
       params_.save(context.folder(), network_->parameters(), weights_);
     }
-    network_->shards.clear();
+    network_->drop_examples();
     context.comm().barrier();
   }
 

@@ -389,6 +389,47 @@ TEST(LayeredModel, MinibatchesByRowsTakeEachExampleOnce) {
   });
 }
 
+/// Notes what is asked for ahead, and what is then used.
+class Prefetched : public Counting {
+ public:
+  using Counting::Counting;
+  int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
+    used_then[size_t(shard)].emplace_back(examples.begin(), examples.end());
+    return Counting::put_loss(t, shard, examples);
+  }
+  void prefetch_examples(int shard, std::span<const size_t> examples) const override {
+    auto& asked = asked_for[size_t(shard)];
+    EXPECT_EQ(used_then[size_t(shard)].size() % steps_of_epoch + 1, asked.size() % (steps_of_epoch - 1) + 1) << "before the minibatch before it";
+    asked.emplace_back(examples.begin(), examples.end());
+  }
+  using Examples = std::vector<std::vector<size_t>>;
+  size_t steps_of_epoch = 0;
+  mutable std::vector<Examples> asked_for, used_then;
+};
+
+TEST(LayeredModel, TheNextMinibatchIsAskedForAhead) {
+  testing::TemporaryFolder folder;
+  const std::vector<std::vector<uint32_t>> lengths(4, std::vector<uint32_t>(21, 1));
+  for (int64_t accumulate : {1, 3})
+    comm::run_on_threads(1, [&](comm::Communicator& comm) {
+      Prefetched model(comm, 4, 20, 0, lengths);
+      ASSERT_EQ(model.steps_per_epoch(), 5);
+      model.steps_of_epoch = 5, model.asked_for.resize(4), model.used_then.resize(4);
+      ThreadPool pool(2);
+      TrainerOptions options;
+      options.shards = 4, options.epochs = 2, options.accumulate = accumulate, options.folder = folder / std::to_string(accumulate);
+      std::filesystem::create_directories(options.folder);
+      train(model, comm, pool, options);
+      for (size_t s = 0; s < 4; ++s) {
+        ASSERT_EQ(model.used_then[s].size(), 10u);
+        Prefetched::Examples all_but_first;
+        for (size_t i = 0; i < 10; ++i)
+          if (i % 5 != 0) all_but_first.push_back(model.used_then[s][i]);
+        EXPECT_EQ(model.asked_for[s], all_but_first) << "shard " << s;
+      }
+    });
+}
+
 TEST(Trainer, ShardsOfARun) {
   comm::run_on_threads(3, [&](comm::Communicator& comm) {
     ThreadPool one(1), two(2);
