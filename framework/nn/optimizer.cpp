@@ -121,7 +121,8 @@ Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& param
   }
   for (const auto& e : parameters.entries())
     if (tables && e.table && !e.frozen && e.where.size() > 0) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays, numbers + e.where.at - parameters.dense_size()});
-  state_.assign(num_states(options), std::vector<T>(numbers + (tables ? parameters.size() - parameters.dense_size() : 0), T(0)));
+  state_.resize(num_states(options));  // each made where it stays: together they are larger than the weights
+  for (auto& state : state_) state.assign(numbers + (tables ? parameters.size() - parameters.dense_size() : 0), T(0));
   const bool can = options_.weight_decay == 0 && options_.momentum == 0 && (options_.kind == Kind::kSgd || options_.kind == Kind::kAdagrad || options_.kind == Kind::kAdam);
   if (!tables_.empty() && !can) throw job_error("gradients by rows go with sgd, adagrad or adam, without momentum and weight decay");
 }

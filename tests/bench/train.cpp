@@ -7,6 +7,7 @@
 
 #include "framework/base/clock.h"
 #include "framework/base/heap.h"
+#include "framework/base/memory.h"
 #include "framework/base/thread_pool.h"
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
@@ -134,6 +135,8 @@ int main(int argc, char** argv) try {
   std::vector<std::string> words;
   std::istringstream in(name);
   for (std::string word; std::getline(in, word, '-');) words.push_back(word);
+  reset_peak_resident();
+  const uint64_t before = resident_bytes();
   Case c;
   if (words[0] == "layer") make_layer(c, data, words[1], shape_of(words[2]));
   else if (words[0] == "lm") make_language_model(c, data, words[1], shape_of(words[2]));
@@ -159,7 +162,7 @@ int main(int argc, char** argv) try {
     if (step < 5) losses.push_back(loss);
     else seconds.push_back(watch.seconds());
   }
-  std::cout << json{{"losses", losses}, {"seconds", seconds}, {"bytes", tape.peak_bytes()}}.dump() << std::endl;
+  std::cout << json{{"losses", losses}, {"seconds", seconds}, {"bytes", tape.peak_bytes()}, {"memory", peak_resident_bytes() - before}}.dump() << std::endl;
   return 0;
 } catch (const std::exception& e) {
   std::cerr << "throng_train_bench: " << e.what() << std::endl;

@@ -249,8 +249,15 @@ for name in CASES:
     onednn = dnnl_run(name, path, count) if what == "layer" else None
     equal = close(run["losses"], losses)
     conditions = f"one step, 1 thread; {flops / min(ours) / 1e9:.0f} GF/s against {flops / min(theirs) / 1e9:.0f}; the tape held {run['bytes'] / 2**20:.0f} MiB"
+    beside = "one step, 1 thread"
+    if what == "lm":
+        peer = json.loads(subprocess.check_output([sys.executable, "tests/bench/train_peer.py", "one", name, path, "3"]))
+        equal = equal and close(peer["losses"], losses)
+        memory = [r / 2**20 for r in (run["memory"], peer["memory"])]
+        conditions += f"; {memory[0]:.0f} MiB at the peak beyond those before the model was made, {memory[0] / memory[1]:.2f} of PyTorch's"
+        beside += f"; {memory[1]:.0f} MiB at the peak, in a process of its own; its cross-entropy is a function of all scores"
     entry(name, "throng", min(ours), 1, equal, conditions)
-    entry(name, "pytorch", min(theirs), min(theirs) / min(ours), equal, "one step, 1 thread")
+    entry(name, "pytorch", min(theirs), min(theirs) / min(ours), equal, beside)
     if onednn:
         entry(name, "onednn", onednn[0], onednn[0] / min(ours), close(onednn[1], run["losses"]), "its primitives alone, one step, 1 thread")
     if not equal:

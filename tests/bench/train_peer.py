@@ -1,7 +1,7 @@
-"""A language model's steps by PyTorch on two cores. usage: train_peer.py threads|ddp CASE DATA STEPS [RANK PORT]
+"""A language model's steps by PyTorch. usage: train_peer.py one|threads|ddp CASE DATA STEPS [RANK PORT]
 
-threads: one process with two threads. ddp: two processes of one thread each, which have half of the batch, DistributedDataParallel over gloo. DATA is what train.py writes. Prints
-{"losses", "seconds"} as throng_train_ranks_bench does."""
+one, threads: one process with one thread, or two. ddp: two processes of one thread each, which have half of the batch, DistributedDataParallel over gloo. DATA is what train.py writes. Prints
+{"losses", "seconds", "memory"} as the benchmark's programs do; memory, of one: bytes resident at the peak, less those before the model was made."""
 import json
 import os
 import subprocess
@@ -33,6 +33,25 @@ with open(data, "rb") as file:
     places = json.loads(file.readline())
     numbers = np.frombuffer(file.read(), dtype="<f4")
 arrays = {k: torch.from_numpy(numbers[at : at + n].copy()) for k, (at, n) in places.items()}
+
+
+def resident(line):
+    with open("/proc/self/status") as status:
+        return next(int(l.split()[1]) * 1024 for l in status if l.startswith(line))
+
+
+def baseline():
+    """What a step of any model brings into memory is not the model's."""
+    small = nn.ModuleList([nn.Embedding(5, 4), {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[kind](4, 4), nn.Linear(4, 5)])
+    optimiser = torch.optim.Adam(small.parameters())
+    functional.cross_entropy(small[2](small[1](small[0](torch.zeros(2, 2, dtype=torch.long)))[0]).flatten(0, 1), torch.zeros(4, dtype=torch.long)).backward()
+    optimiser.step()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak begins anew
+    return resident("VmRSS")
+
+
+before = baseline() if mode == "one" else None
 
 
 class Network(nn.Module):
@@ -72,4 +91,4 @@ for step in range(5 + steps):
             torch.distributed.all_reduce(loss)
         losses.append(float(loss) / ranks)
 if rank == 0:
-    print(json.dumps({"losses": losses, "seconds": seconds[5:]}))
+    print(json.dumps({"losses": losses, "seconds": seconds[5:], "memory": resident("VmHWM") - before if before else None}))
