@@ -93,6 +93,9 @@ TYPED_TEST(LayersTorch, LinearEmbeddingAndNorms) {
   compare<T>("batch_norm", {{"x", 3}}, [](Parameters& p) {
     return [n = BatchNorm(p, "n", 3)](Tape<T>& t, const Inputs<T>& in) { return n(t, in("x")); };
   });
+  compare<T>("batch_norm_image", {{"x", 12}}, [](Parameters& p) {
+    return [n = BatchNorm(p, "n", 2)](Tape<T>& t, const Inputs<T>& in) { return n(t, in("x"), 6); };
+  });
 }
 
 TYPED_TEST(LayersTorch, BatchNormRemembersWhatItSaw) {
@@ -113,6 +116,7 @@ TYPED_TEST(LayersTorch, BatchNormRemembersWhatItSaw) {
   t.start(p, weights, {});
   const Var all = norm(t, t.constant(x.data(), 6, 3)), one = norm(t, t.constant(x.data(), 1, 3));
   for (size_t c = 0; c < 3; ++c) EXPECT_EQ(t.value(all)[c], t.value(one)[c]);
+  testing::expect_close(std::vector<T>(t.value(all), t.value(all) + all.size()), numbers().at("batch_norm/used"), kTolerance<T>, "by the statistics");
 }
 
 TYPED_TEST(LayersTorch, RecurrentLayers) {
@@ -124,6 +128,12 @@ TYPED_TEST(LayersTorch, RecurrentLayers) {
   };
   compare<T>("stacked", {{"x", 2}}, with({Cell::kGru, 2, true}));
   compare<T>("relu", {{"x", 2}}, with({Cell::kRnnRelu}));
+  compare<T>("tanh", {{"x", 2}}, with({Cell::kRnn}));
+  compare<T>("lstm", {{"x", 2}}, with({Cell::kLstm}));
+  compare<T>("gru", {{"x", 2}}, with({Cell::kGru}));
+  compare<T>("gru_before", {{"x", 2}}, with({Cell::kGruBefore}));
+  compare<T>("lstm_stacked", {{"x", 2}}, with({Cell::kLstm, 2, true}));
+  compare<T>("tanh_stacked", {{"x", 2}}, with({Cell::kRnn, 2, true}));
 }
 
 TYPED_TEST(LayersTorch, Attention) {
@@ -131,6 +141,20 @@ TYPED_TEST(LayersTorch, Attention) {
   compare<T>("self_attention", {{"x", 4}}, [](Parameters& p) {
     return [a = MultiHeadAttention(p, "a", 4, {2, true})](Tape<T>& t, const Inputs<T>& in) { return a(t, in("x"), equal(2, 3)); };
   });
+  compare<T>("self_attention_all", {{"x", 4}}, [](Parameters& p) {
+    return [a = MultiHeadAttention(p, "a", 4, {2, false})](Tape<T>& t, const Inputs<T>& in) { return a(t, in("x"), equal(2, 3)); };
+  });
+  for (bool dot : {false, true})
+    compare<T>(dot ? "dot_pool" : "additive_pool", {{"x", 4}, {"q", 3}}, [dot](Parameters& p) {
+      return [a = AttentionPool(p, "p", 4, 3, 5, dot ? AttentionPool::Score::kDot : AttentionPool::Score::kAdditive)](Tape<T>& t, const Inputs<T>& in) {
+        return a(t, in("x"), in("q"), Segments::of_lengths(std::vector<size_t>{3, 1, 4}));
+      };
+    });
+  const std::map<std::string, Pooling> poolings{{"pool_sum", Pooling::kSum}, {"pool_mean", Pooling::kMean}, {"pool_max", Pooling::kMax}, {"pool_last", Pooling::kLast}};
+  for (const auto& [name, pooling] : poolings)
+    compare<T>(name, {{"x", 3}}, [pooling = pooling](Parameters& p) {
+      return [l = Linear(p, "l", 3, 3), pooling](Tape<T>& t, const Inputs<T>& in) { return segment_pool(t, l(t, in("x")), Segments::of_lengths(std::vector<size_t>{3, 1, 4}), pooling); };
+    });
   compare<T>("cross_attention", {{"x", 4}, {"y", 4}}, [](Parameters& p) {
     return [a = MultiHeadAttention(p, "a", 4, {2, false})](Tape<T>& t, const Inputs<T>& in) { return a(t, in("x"), equal(2, 3), in("y"), equal(2, 5)); };
   });
@@ -142,9 +166,13 @@ TYPED_TEST(LayersTorch, TransformerBlocks) {
     compare<T>(first ? "encoder_pre" : "encoder_post", {{"x", 4}}, [first](Parameters& p) {
       return [b = TransformerEncoderBlock(p, "b", {4, 2, 6, 0, true, first, Activation::kGelu})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3)); };
     });
-  compare<T>("decoder", {{"x", 4}, {"y", 4}}, [](Parameters& p) {
-    return [b = TransformerDecoderBlock(p, "b", {4, 2, 6})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3), in("y"), equal(2, 5)); };
+  compare<T>("encoder_all", {{"x", 4}}, [](Parameters& p) {
+    return [b = TransformerEncoderBlock(p, "b", {4, 2, 6})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3)); };
   });
+  for (bool first : {false, true})
+    compare<T>(first ? "decoder_pre" : "decoder", {{"x", 4}, {"y", 4}}, [first](Parameters& p) {
+      return [b = TransformerDecoderBlock(p, "b", {4, 2, 6, 0, false, first, first ? Activation::kGelu : Activation::kRelu})](Tape<T>& t, const Inputs<T>& in) { return b(t, in("x"), equal(2, 3), in("y"), equal(2, 5)); };
+    });
 }
 
 TYPED_TEST(LayersTorch, Convolutions) {
@@ -162,17 +190,14 @@ TYPED_TEST(LayersTorch, Convolutions) {
         return c(t, in("x"), image);
       };
     });
-  Parameters p;
-  p.add("unused", 1, 1, Initial::constant(0));
-  std::vector<T> weights(p.size());
-  const auto x = numbers().as<T>("pool/x");
-  Tape<T> t;
-  t.start(p, weights, {});
-  for (auto pooling : {ImagePooling::kMax, ImagePooling::kMean}) {
-    Image image{2, 5, 4};
-    const Var y = pool2d(t, t.constant(x.data(), 2, 40), image, pooling, {3, 2, 1}, {2, 1, 0});
-    testing::expect_close(std::vector<T>(t.value(y), t.value(y) + y.size()), numbers().at(pooling == ImagePooling::kMax ? "pool/max" : "pool/mean"), kTolerance<T>, "pool");
-  }
+  for (bool max : {false, true})
+    compare<T>(max ? "pool2d_max" : "pool2d_mean", {{"x", 40}}, [max](Parameters& p) {
+      return [c = Conv2d(p, "c", 2, 2, {}, {}), max](Tape<T>& t, const Inputs<T>& in) {
+        Image image{2, 5, 4};
+        const Var x = c(t, in("x"), image);
+        return pool2d(t, x, image, max ? ImagePooling::kMax : ImagePooling::kMean, {3, 2, 1}, {2, 1, 0});
+      };
+    });
 }
 
 // A loss, and the gradient of everything in it.

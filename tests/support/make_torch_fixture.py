@@ -105,7 +105,7 @@ again(batch_x)
 put("batch_norm/running_mean", again.running_mean)
 put("batch_norm/running_var", again.running_var)
 
-for key, layer in (("stacked", nn.GRU(2, 3, num_layers=2, bidirectional=True)), ("relu", nn.RNN(2, 3, nonlinearity="relu"))):
+def recurrent_case(key, layer):
     directions = ["", "_reverse"] if layer.bidirectional else [""]
     ours = {}
     for l in range(layer.num_layers):
@@ -120,6 +120,10 @@ for key, layer in (("stacked", nn.GRU(2, 3, num_layers=2, bidirectional=True)), 
         return torch.cat([out[s, :length] for s, length in enumerate(lengths)])
 
     case(key, layer, ours, {"x": torch.randn(8, 2)}, forward)
+
+
+for key, layer in (("stacked", nn.GRU(2, 3, num_layers=2, bidirectional=True)), ("relu", nn.RNN(2, 3, nonlinearity="relu"))):
+    recurrent_case(key, layer)
 
 # Two sequences of equal length, which is what PyTorch needs for one call.
 causal = nn.Transformer.generate_square_subsequent_mask(3)
@@ -158,10 +162,7 @@ case("conv1d", conv, named("c", conv), {"x": torch.randn(14, 2)},
 for key, conv in (("conv2d", nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 1), dilation=(1, 2))),
                   ("conv_transpose2d", nn.ConvTranspose2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 1), dilation=(1, 2)))):
     case(key, conv, named("c", conv), {"x": torch.randn(2, 40)}, lambda m, i: m(i["x"].reshape(2, 2, 5, 4)).reshape(2, -1))
-pool_x = torch.randn(2, 40)
-put("pool/x", pool_x)
-put("pool/max", nn.functional.max_pool2d(pool_x.reshape(2, 2, 5, 4), (3, 2), stride=(2, 1), padding=(1, 0)))
-put("pool/mean", nn.functional.avg_pool2d(pool_x.reshape(2, 2, 5, 4), (3, 2), stride=(2, 1), padding=(1, 0), count_include_pad=False))
+torch.randn(2, 40)  # the random numbers below stay what they were
 
 
 def loss_case(name, inputs, loss):
@@ -224,6 +225,74 @@ for name, make in (("sgd", lambda w: torch.optim.SGD(w, lr=0.05)),
         weights.grad = gradient.clone()
         optimiser.step()
     put(f"optimizer/{name}/end", weights)
+
+# Added later, and last, so that the random numbers above stay what they were.
+for key, layer in (("tanh", nn.RNN(2, 3)), ("lstm", nn.LSTM(2, 3)), ("gru", nn.GRU(2, 3)), ("lstm_stacked", nn.LSTM(2, 3, num_layers=2, bidirectional=True)), ("tanh_stacked", nn.RNN(2, 3, num_layers=2, bidirectional=True))):
+    recurrent_case(key, layer)
+
+
+def reset_before(m, i):
+    """Cho et al. (2014), which PyTorch has no layer of: by its autograd from nn.GRU's weights."""
+    rows = []
+    for x in i["x"].split([3, 1, 4]):
+        h = torch.zeros(3)
+        for row in x:
+            a, b = functional.linear(row, m.weight_ih_l0, m.bias_ih_l0), m.weight_hh_l0 @ h + m.bias_hh_l0
+            r, z = torch.sigmoid(a[:3] + b[:3]), torch.sigmoid(a[3:6] + b[3:6])
+            n = torch.tanh(a[6:] + m.weight_hh_l0[6:] @ (r * h) + m.bias_hh_l0[6:])
+            h = (1 - z) * n + z * h
+            rows.append(h)
+    return torch.stack(rows)
+
+
+layer = nn.GRU(2, 3)
+case("gru_before", layer, {"r.l0": lambda of, m=layer: torch.cat([of(p).reshape(-1) for p in (m.weight_ih_l0, m.weight_hh_l0, m.bias_ih_l0, m.bias_hh_l0)])}, {"x": torch.randn(8, 2)}, reset_before)
+
+attention = spread_biases(nn.MultiheadAttention(4, 2, batch_first=True))
+case("self_attention_all", attention, attention_names("a", attention), {"x": torch.randn(6, 4)},
+     lambda m, i: m(*[i["x"].reshape(2, 3, 4)] * 3, need_weights=False)[0].reshape(6, 4))
+block = spread_biases(nn.TransformerEncoderLayer(4, 2, 6, dropout=0, activation="relu", batch_first=True))
+ours = {**attention_names("b.attention", block.self_attn), **named("b.widen", block.linear1), **named("b.narrow", block.linear2), **named("b.norm1", block.norm1), **named("b.norm2", block.norm2)}
+case("encoder_all", block, ours, {"x": torch.randn(6, 4)}, lambda m, i: m(i["x"].reshape(2, 3, 4)).reshape(6, 4))
+block = spread_biases(nn.TransformerDecoderLayer(4, 2, 6, dropout=0, activation="gelu", batch_first=True, norm_first=True))
+ours = {**attention_names("b.attention", block.self_attn), **attention_names("b.to_source", block.multihead_attn), **named("b.widen", block.linear1),
+        **named("b.narrow", block.linear2), **named("b.norm1", block.norm1), **named("b.norm2", block.norm2), **named("b.norm3", block.norm3)}
+case("decoder_pre", block, ours, {"x": torch.randn(6, 4), "y": torch.randn(10, 4)},
+     lambda m, i: m(i["x"].reshape(2, 3, 4), i["y"].reshape(2, 5, 4), tgt_mask=causal).reshape(6, 4))
+
+batch = spread_biases(nn.BatchNorm2d(2))
+case("batch_norm_image", batch, named("n", batch), {"x": torch.randn(3, 12)}, lambda m, i: m(i["x"].reshape(3, 2, 2, 3)).reshape(3, 12))
+put("batch_norm/used", again.eval()(batch_x))
+
+
+class AdditivePool(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.query, self.score = nn.Linear(4, 5), nn.Linear(3, 5, bias=False), nn.Linear(5, 1, bias=False)
+
+    def forward(self, x, q):
+        return functional.softmax(self.score(torch.tanh(self.rows(x) + self.query(q)))[:, 0], 0) @ x
+
+
+class DotPool(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Linear(3, 4, bias=False)
+
+    def forward(self, x, q):
+        return functional.softmax(x @ self.query(q), 0) @ x
+
+
+for key, pool in (("additive_pool", AdditivePool()), ("dot_pool", DotPool())):
+    case(key, pool, named("p", pool), {"x": torch.randn(8, 4), "q": torch.randn(3, 3)}, lambda m, i: torch.stack([m(x, q) for x, q in zip(i["x"].split([3, 1, 4]), i["q"])]))
+
+# A linear layer in front, so that there is something to move.
+for key, pick in (("sum", lambda x: x.sum(0)), ("mean", lambda x: x.mean(0)), ("max", lambda x: x.max(0)[0]), ("last", lambda x: x[-1])):
+    front = nn.Linear(3, 3)
+    case(f"pool_{key}", front, named("l", front), {"x": torch.randn(8, 3)}, lambda m, i: torch.stack([pick(x) for x in m(i["x"]).split([3, 1, 4])]))
+for key, pool in (("max", functional.max_pool2d), ("mean", lambda *a, **b: functional.avg_pool2d(*a, **b, count_include_pad=False))):
+    front = nn.Conv2d(2, 2, 1)
+    case(f"pool2d_{key}", front, named("c", front), {"x": torch.randn(2, 40)}, lambda m, i: pool(m(i["x"].reshape(2, 2, 5, 4)), (3, 2), stride=(2, 1), padding=(1, 0)).reshape(2, -1))
 
 with open("tests/learning/layers_torch.txt", "w", encoding="utf-8") as file:
     file.write("\n".join(lines) + "\n")
