@@ -1,7 +1,8 @@
 """Training steps beside PyTorch, from the same weights on the same data, one thread each. usage: train.py PROGRAM WORK SMALL OUT CASE
 
 ranks-..: through the trainer on two ranks of one thread, in eight logical shards, beside the better of PyTorch with two threads and with DistributedDataParallel; and
-with one rank, and with a shard for each rank, which says what two ranks and what the exact sums are worth. allreduce-MIB: beside MPI_Allreduce in place.
+with one rank, and with a shard for each rank, which says what two ranks and what the exact sums are worth. allreduce-MIB: beside MPI_Allreduce in place. machine-squares: how fast
+OpenBLAS multiplies on one core, and how much more two do.
 
 Equal: the losses of the first five steps, which the optimiser's moves are part of, agree to 1e-3. Both sides run in turn, three times; the median step of
 the best run of each counts, since what disturbs a run only ever slows it. PyTorch is Debian's: built with OpenBLAS, its own kernels for AVX2, without oneDNN's
@@ -196,7 +197,7 @@ def ranks_case(name):
     # Half of one rank's time in sums is adding up its own shards, which two ranks do, too: it is no communication.
     exposed = max(0.0, profile["sums"] - alone["sums"] / 2) + profile["share"]
     conditions = (f"2 ranks, 8 shards; 1 rank {best['one']:.3f} s, {best['one'] / best['two']:.2f} times as long; exact sums cost {100 * (best['one'] / best['one, fast'] - 1):.0f} % on one rank and "
-                  f"{100 * (best['two'] / best['two, fast'] - 1):.0f} % on two; communication not hidden {1e3 * exposed / n:.1f} ms a step")
+                  f"{100 * (best['two'] / best['two, fast'] - 1):.0f} % on two; communication not hidden {1e3 * exposed / n:.1f} ms a step, {100 * exposed / n / best['two']:.1f} %")
     entry(name, "throng", best["two"], 1, equal, conditions)
     entry(name, "pytorch", best["threads"], best["threads"] / best["two"], equal, "one process, 2 threads")
     entry(name, "pytorch ddp", best["ddp"], best["ddp"] / best["two"], equal, "2 processes, gloo")
@@ -209,6 +210,27 @@ def allreduce_case(name):
     entry(name, "mpi", theirs, theirs / ours, run["equal"], "MPI_Allreduce in place")
 
 
+SQUARES = """import time, torch
+torch.set_num_threads(1)
+a = torch.randn(2000, 2000)
+seconds = []
+for _ in range(15):
+    start = time.perf_counter()
+    a @ a
+    seconds.append(time.perf_counter() - start)
+print(sorted(seconds)[7])"""
+
+
+def machine_case(name):
+    """What OpenBLAS does with large squares on one core, and on two at once: more than two ranks can hope for is not to be had here."""
+    def at_once(processes):
+        runs = [subprocess.Popen([sys.executable, "-c", SQUARES], stdout=subprocess.PIPE) for _ in range(processes)]
+        return max(float(r.communicate()[0]) for r in runs)
+
+    alone, both = (min(at_once(n) for _ in range(1 if small else 3)) for n in (1, 2))
+    entry(name, "openblas", alone, 2 * alone / both, None, f"a product of squares of 2,000, {16 / alone:.0f} GF/s on one core; ratio: the work of two processes at once over that of one")
+
+
 def dnnl_run(name, path, count):
     program = os.path.join(os.path.dirname(throng), "throng_train_dnnl_bench")
     if not os.path.exists(program):
@@ -219,16 +241,17 @@ def dnnl_run(name, path, count):
 
 CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
 CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
-CASES += ["ranks-lm-lstm-64x50x10000x128x256", "allreduce-25", "allreduce-100"]
+CASES += ["ranks-lm-lstm-64x50x10000x128x256", "allreduce-25", "allreduce-100", "machine-squares"]
 if small:
-    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4", "ranks-lm-gru-16x20x2000x64x64", "allreduce-1"]
+    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4", "ranks-lm-gru-16x20x2000x64x64", "allreduce-1", "machine-squares"]
 
 for name in CASES:
     if case not in ("all", name):
         continue
     torch.manual_seed(1)
-    if name.startswith(("ranks-", "allreduce-")):
-        (ranks_case if name.startswith("ranks-") else allreduce_case)(name)
+    of_machine = {"ranks": ranks_case, "allreduce": allreduce_case, "machine": machine_case}.get(name.split("-")[0])
+    if of_machine:
+        of_machine(name)
         continue
     what, *kind, shape = name.split("-")
     make = {"layer": layer_case, "lm": lm_case, "gru4rec": gru4rec_case, "sasrec": sasrec_case, "encoder": encoder_case}[what]
