@@ -106,6 +106,41 @@ Var conv1d(Tape<T>& t, Var x, Segments& segments, const Parameter& weight, const
 }
 
 template <class T>
+Var conv_transpose1d(Tape<T>& t, Var x, Segments& segments, const Parameter& weight, const std::optional<Parameter>& bias, const Window& window) {
+  const size_t I = x.cols, K = window.kernel, O = weight.cols / K;
+  THRONG_CHECK(weight.rows == I && weight.cols == O * K && x.rows == segments.num_rows(), "transposed convolution of ({}, {}) by ({}, {}), kernel {}", x.rows, I, weight.rows, weight.cols, K);
+  std::vector<size_t> lengths;
+  for (size_t s = 0; s < segments.count(); ++s) lengths.push_back(window.transposed_outputs(segments.length(s)));
+  const Segments before = segments;
+  segments = Segments::of_lengths(lengths);
+  const size_t N = x.rows, M = segments.num_rows(), depth = O * K;
+  // The other way round: a row for each row of x, whose windows lie in the result.
+  auto for_each = [before, after = segments, window, O, K](const auto& visit) {
+    for (size_t s = 0; s < before.count(); ++s)
+      for_each_tap(window, after.length(s), before.length(s), [&](size_t row, size_t k, size_t at) {
+        for (size_t c = 0; c < O; ++c) visit((before.begin(s) + row) * O * K + c * K + k, (after.begin(s) + at) * O + c);
+      });
+  };
+  T* columns = t.scratch(N * depth);
+  gemm(Side::kPlain, Side::kPlain, N, depth, I, T(1), t.value(x), t.weight(weight), T(0), columns);
+  const Var y = t.make(M, O, true);
+  begin_with_bias(t.value(y), bias ? t.weight(*bias) : nullptr, M, O, 1);
+  T* out = t.value(y);
+  for_each([&](size_t column, size_t at) { out[at] += columns[column]; });
+  t.on_backward(y, [&t, x, y, weight, bias, columns, for_each, N, M, I, O, depth] {
+    const T* dy = t.gradient(y);
+    add_bias_gradient(bias ? t.weight_gradient(*bias) : nullptr, dy, M, O, 1);
+    T *dx = t.gradient(x), *dw = t.weight_gradient(weight);
+    if (!dx && !dw) return;
+    std::fill_n(columns, N * depth, T(0));
+    for_each([&](size_t column, size_t at) { columns[column] = dy[at]; });
+    if (dx) gemm(Side::kPlain, Side::kTransposed, N, I, depth, T(1), columns, t.weight(weight), T(1), dx);
+    if (dw) tensor::add_outer_products(N, I, depth, t.value(x), columns, dw);
+  });
+  return y;
+}
+
+template <class T>
 Var conv2d(Tape<T>& t, Var x, Image& image, const Parameter& weight, const std::optional<Parameter>& bias, const Window& rows, const Window& cols) {
   const Columns columns{image, rows, cols, rows.outputs(image.height), cols.outputs(image.width)};
   const size_t N = x.rows, O = weight.rows, depth = columns.depth(), P = columns.count(), size = image.size();
@@ -201,6 +236,7 @@ Var pool2d(Tape<T>& t, Var x, Image& image, ImagePooling pooling, const Window& 
 
 #define THRONG_INSTANTIATE(T)                                                                                                                       \
   template Var conv1d<T>(Tape<T>&, Var, Segments&, const Parameter&, const std::optional<Parameter>&, const Window&);                               \
+  template Var conv_transpose1d<T>(Tape<T>&, Var, Segments&, const Parameter&, const std::optional<Parameter>&, const Window&);                     \
   template Var conv2d<T>(Tape<T>&, Var, Image&, const Parameter&, const std::optional<Parameter>&, const Window&, const Window&);                   \
   template Var conv_transpose2d<T>(Tape<T>&, Var, Image&, const Parameter&, const std::optional<Parameter>&, const Window&, const Window&);         \
   template Var pool2d<T>(Tape<T>&, Var, Image&, ImagePooling, const Window&, const Window&);

@@ -15,13 +15,20 @@ struct Window {
     return n + 2 * padding < reach ? 0 : (n + 2 * padding - reach) / stride + 1;
   }
   /// How many places a transposed convolution makes of n.
-  size_t transposed_outputs(size_t n) const { return n == 0 ? 0 : (n - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding; }
+  size_t transposed_outputs(size_t n) const {
+    const size_t whole = n == 0 ? 0 : (n - 1) * stride + dilation * (kernel - 1) + 1;
+    return whole <= 2 * padding ? 0 : whole - 2 * padding;
+  }
 };
 
 /// Convolution along each sequence of x (N, I), time-major: as torch.nn.functional.conv1d of each one by itself. `weight` is PyTorch's (O, I, kernel)
 /// as (O, I * kernel), `bias` (1, O). `segments` becomes that of the result.
 template <class T>
 Var conv1d(Tape<T>& t, Var x, Segments& segments, const Parameter& weight, const std::optional<Parameter>& bias, const Window& window);
+
+/// As torch.nn.functional.conv_transpose1d of each sequence by itself; `weight` is PyTorch's (I, O, kernel) as (I, O * kernel). `segments` becomes that of the result.
+template <class T>
+Var conv_transpose1d(Tape<T>& t, Var x, Segments& segments, const Parameter& weight, const std::optional<Parameter>& bias, const Window& window);
 
 /// Images, one a row: channels, then rows, then columns (PyTorch's NCHW).
 struct Image {

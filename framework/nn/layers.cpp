@@ -201,14 +201,15 @@ Var TransformerDecoderBlock::operator()(Tape<T>& t, Var x, const Segments& segme
   return residual(t, x, norm3, options, [&](Var v) { return feed_forward(t, v, widen, narrow, options); });
 }
 
-Conv1d::Conv1d(Parameters& p, const std::string& name, size_t in, size_t out, const Window& w, bool with_bias)
-    : weight(p.add(name + ".weight", out, in * w.kernel, within(in * w.kernel))), window(w) {
-  if (with_bias) bias = p.add(name + ".bias", 1, out, within(in * w.kernel), false);
+Conv1d::Conv1d(Parameters& p, const std::string& name, size_t in, size_t out, const Window& w, bool t, bool with_bias) : window(w), transposed(t) {
+  // PyTorch reckons the fan-in of a transposed convolution from its outputs.
+  const Initial initial = within((t ? out : in) * w.kernel);
+  weight = p.add(name + ".weight", t ? in : out, (t ? out : in) * w.kernel, initial);
+  if (with_bias) bias = p.add(name + ".bias", 1, out, initial, false);
 }
 
 Conv2d::Conv2d(Parameters& p, const std::string& name, size_t in, size_t out, const Window& r, const Window& c, bool t, bool with_bias) : rows(r), cols(c), transposed(t) {
   const size_t taps = r.kernel * c.kernel;
-  // PyTorch reckons the fan-in of a transposed convolution from its outputs.
   const Initial initial = within((t ? out : in) * taps);
   weight = p.add(name + ".weight", t ? in : out, (t ? out : in) * taps, initial);
   if (with_bias) bias = p.add(name + ".bias", 1, out, initial, false);

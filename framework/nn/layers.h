@@ -165,11 +165,12 @@ struct Conv1d {
   Parameter weight;
   std::optional<Parameter> bias;
   Window window;
+  bool transposed = false;
   Conv1d() = default;
-  Conv1d(Parameters& p, const std::string& name, size_t in, size_t out, const Window& window, bool with_bias = true);
+  Conv1d(Parameters& p, const std::string& name, size_t in, size_t out, const Window& window, bool transposed = false, bool with_bias = true);
   template <class T>
   Var operator()(Tape<T>& t, Var x, Segments& segments) const {
-    return conv1d(t, x, segments, weight, bias, window);
+    return transposed ? conv_transpose1d(t, x, segments, weight, bias, window) : conv1d(t, x, segments, weight, bias, window);
   }
 };
 

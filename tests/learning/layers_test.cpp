@@ -263,10 +263,10 @@ TEST(Layers, RecomputedBlocks) {
 }
 
 TEST(Layers, Convolutions) {
-  for (const Window& w : {Window{3, 1, 1, 1}, Window{2, 2, 0, 2}, Window{4, 1, 3, 1}})
-    check_gradients("conv1d", [=](Parameters& p) -> Forward {
+  for (const auto& [w, transposed] : {std::pair(Window{3, 1, 1, 1}, false), {Window{2, 2, 0, 2}, false}, {Window{4, 1, 3, 1}, false}, {Window{3, 2, 1, 1}, true}, {Window{2, 3, 1, 2}, true}})
+    check_gradients("conv1d", [w = w, transposed = transposed](Parameters& p) -> Forward {
       const auto x = input(p, 12, 2);
-      const Conv1d conv(p, "conv", 2, 3, w);
+      const Conv1d conv(p, "conv", 2, 3, w, transposed);
       return [=](Tape<double>& t) {
         Segments s = segments({5, 1, 6});
         look_at(t, conv(t, t.weights(x), s));

@@ -177,12 +177,13 @@ TYPED_TEST(LayersTorch, TransformerBlocks) {
 
 TYPED_TEST(LayersTorch, Convolutions) {
   using T = TypeParam;
-  compare<T>("conv1d", {{"x", 2}}, [](Parameters& p) {
-    return [c = Conv1d(p, "c", 2, 3, {3, 2, 1, 1})](Tape<T>& t, const Inputs<T>& in) {
-      Segments s = equal(2, 7);
-      return c(t, in("x"), s);
-    };
-  });
+  for (bool transposed : {false, true})
+    compare<T>(transposed ? "conv_transpose1d" : "conv1d", {{"x", 2}}, [transposed](Parameters& p) {
+      return [c = Conv1d(p, "c", 2, 3, transposed ? Window{3, 2, 1, 2} : Window{3, 2, 1, 1}, transposed)](Tape<T>& t, const Inputs<T>& in) {
+        Segments s = equal(2, 7);
+        return c(t, in("x"), s);
+      };
+    });
   for (bool transposed : {false, true})
     compare<T>(transposed ? "conv_transpose2d" : "conv2d", {{"x", 40}}, [transposed](Parameters& p) {
       return [c = Conv2d(p, "c", 2, 3, {3, 2, 1, 1}, {2, 1, 1, 2}, transposed)](Tape<T>& t, const Inputs<T>& in) {

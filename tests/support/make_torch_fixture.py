@@ -294,5 +294,8 @@ for key, pool in (("max", functional.max_pool2d), ("mean", lambda *a, **b: funct
     front = nn.Conv2d(2, 2, 1)
     case(f"pool2d_{key}", front, named("c", front), {"x": torch.randn(2, 40)}, lambda m, i: pool(m(i["x"].reshape(2, 2, 5, 4)), (3, 2), stride=(2, 1), padding=(1, 0)).reshape(2, -1))
 
+conv = nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, dilation=2)
+case("conv_transpose1d", conv, named("c", conv), {"x": torch.randn(14, 2)}, lambda m, i: m(i["x"].reshape(2, 7, 2).transpose(1, 2)).transpose(1, 2).reshape(-1, 3))
+
 with open("tests/learning/layers_torch.txt", "w", encoding="utf-8") as file:
     file.write("\n".join(lines) + "\n")
