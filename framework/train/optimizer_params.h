@@ -45,7 +45,7 @@ auto optimizer_fields() {
       graph::field("decay", &P::decay, "schedule step: the factor").min(0).max(1),
       graph::field("decay_after", &P::decay_after, "schedule step: epochs before the first fall").min(0),
       graph::field("start", &P::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors); others begin at random"),
-      graph::field("freeze", &P::freeze, "weights whose names begin so stay as they begin, such as those that `start` brings (`embedding`; all names are in model.safetensors)"));
+      graph::field("freeze", &P::freeze, "weights whose names begin so stay as they begin, such as those that `start` brings (all names are in model.safetensors)"));
 }
 
 }  // namespace throng::train

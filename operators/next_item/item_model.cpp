@@ -15,7 +15,7 @@ using nn::Var;
 using Kind = ItemModelOptions::Kind;
 using Loss = ItemModelOptions::Loss;
 
-ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed, int64_t batch_rows) : LayeredModel(batch, shards, seed, batch_rows), options_(o) {
+ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint64_t seed, int64_t batch_rows) : LayeredModel(batch, shards, seed, batch_rows), options_(o), draw_(o.items) {
   auto& p = parameters_;
   const bool masked = o.kind == Kind::kMasked;
   if (o.kind == Kind::kGru) {
@@ -62,7 +62,7 @@ Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Se
 ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> examples, Random random) const {
   Minibatch m;
   const size_t K = options_.negatives;
-  const auto draw = [&] { return int32_t(random.below(uint32_t(options_.items))); };
+  const auto draw = [&] { return draw_(random); };
   for (size_t i : examples) {
     const auto items = shards_[size_t(shard - first_shard())][i];
     const size_t n = std::min(items.size() - 1, options_.longest), from = items.size() - 1 - n;
@@ -132,7 +132,7 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
     return int64_t(N);
   }
   if (options_.loss == Loss::kSampled) {
-    nn::sampled_softmax<float>(t, h, items_.table, {}, targets, negatives);
+    nn::sampled_softmax<float>(t, h, items_.table, {}, targets, negatives, draw_.log_q());
     return int64_t(N);
   }
   std::vector<uint32_t> rows(N * K);

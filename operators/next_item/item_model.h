@@ -5,6 +5,7 @@
 #include "framework/nn/layers.h"
 #include "framework/train/layered_model.h"
 #include "framework/recommend/recommender.h"
+#include "operators/next_item/negative_draw.h"
 
 namespace throng::op {
 
@@ -14,7 +15,7 @@ struct ItemModelOptions {
   Kind kind = Kind::kTransformer;
   Loss loss = Loss::kFull;
   size_t items = 0, hidden = 64, layers = 2, heads = 1, inner = 64, longest = 50, negatives = 1;
-  double dropout = 0.2, regularization = 1, mask = 0.2, mask_last = 0.1;
+  double dropout = 0.2, regularization = 1, sample_alpha = 0, mask = 0.2, mask_last = 0.1;
   bool norm_first = true, sparse = false, scaled = true, bert_init = false, recompute = false;
   nn::Activation activation = nn::Activation::kRelu;
 };
@@ -28,6 +29,8 @@ class ItemModel : public train::LayeredModel {
   const nn::Parameter& items() const { return items_.table; }
   /// Collective. The items of the users of this rank's shards, two or more each, which lie in `arena`.
   void take(comm::Communicator& comm, std::vector<std::vector<std::span<const int32_t>>> shards, const SpillArena& arena);
+  /// How negatives are drawn: evenly, unless this is called.
+  void set_draw(NegativeDraw draw) { draw_ = std::move(draw); }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override;
   const nn::Parameter* softmax_bias() const override { return bias_ ? &*bias_ : nullptr; }
@@ -66,6 +69,7 @@ class ItemModel : public train::LayeredModel {
   int32_t mask_id() const { return int32_t(options_.items); }
 
   ItemModelOptions options_;
+  NegativeDraw draw_;
   nn::Embedding items_, position_;
   std::vector<nn::TransformerEncoderBlock> blocks_;
   nn::Recurrent recurrent_;

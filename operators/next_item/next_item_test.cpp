@@ -59,7 +59,7 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
   const std::string yaml = job("  pop: { op: popular, from: parts, rank_against: 7 }\n  knn: { op: item_knn, from: parts, neighbours: 4 }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  sas: { op: sasrec, from: parts, heads: 2, loss: bce, negatives: 2, norm: last, activation: gelu, inner: 12, " + kSmall +
-                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  all: { op: sasrec, from: parts, sparse: true, clip: 0.2, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
+                               " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  all: { op: sasrec, from: parts, sparse: true, clip: 0.2, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sample_alpha: 0.7, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5}) {
@@ -96,11 +96,11 @@ TEST(NextItem, LearnsWhereTheCircleGoes) {
   folder.write("e.csv", lines(walks(120, 20)));
   const std::string more = ", hidden: 16, max_length: 20, batch: 16, lr: 0.01, epochs: 12, dropout: 0";
   const auto run = testing::run_job(job("  pop: { op: popular, from: parts }\n  sas: { op: sasrec, from: parts" + more + " }\n  one: { op: sasrec, from: parts, loss: bce" + more +
-                                        " }\n  gru: { op: gru4rec, from: parts" + more + " }\n  knn: { op: item_knn, from: parts, recent: 1 }\n  bert: { op: bert4rec, from: parts, heads: 2, hidden: 16, max_length: 20, batch: 16, lr: 0.003, mask: 0.5, epochs: 50, dropout: 0 }\n  bpr: { op: gru4rec, from: parts, loss: bpr, negatives: 4" + more + " }\n"),
+                                        " }\n  gru: { op: gru4rec, from: parts" + more + " }\n  knn: { op: item_knn, from: parts, recent: 1 }\n  bert: { op: bert4rec, from: parts, heads: 2, hidden: 16, max_length: 20, batch: 16, lr: 0.003, mask: 0.5, epochs: 50, dropout: 0 }\n  drawn: { op: sasrec, from: parts, loss: sampled, negatives: 6, sample_alpha: 1" + more + " }\n  bpr: { op: gru4rec, from: parts, loss: bpr, negatives: 4, sample_alpha: 0.5" + more + " }\n"),
                                     folder, "out");
   EXPECT_LT(run.steps.at("pop").metrics["result"]["hr"]["1"].get<double>(), 0.3);
   for (const char* step : {"sas", "gru"}) EXPECT_GT(run.steps.at(step).metrics["result"]["hr"]["1"].get<double>(), 0.9) << step;
-  for (const char* step : {"one", "bpr", "bert"}) EXPECT_GT(run.steps.at(step).metrics["result"]["ndcg"]["10"].get<double>(), 0.8) << step;
+  for (const char* step : {"one", "drawn", "bpr", "bert"}) EXPECT_GT(run.steps.at(step).metrics["result"]["ndcg"]["10"].get<double>(), 0.8) << step;
   EXPECT_EQ(run.steps.at("sas").metrics["result"]["users"], 120);
   EXPECT_THAT(run.steps.at("sas").metrics["result"]["protocol"].get<std::string>(), HasSubstr("whole catalogue"));
 }
@@ -434,6 +434,8 @@ TEST(NextItem, ParametersMatter) {
   const std::string bert = weights("bert4rec", "");
   for (const char* more : {"mask: 0.7", "mask_last: 1", "heads: 2", "norm: first", "inner: 20", "sparse: true"}) EXPECT_NE(weights("bert4rec", more), bert) << more;
   EXPECT_NE(weights("gru4rec", "loss: bpr_max"), weights("gru4rec", "loss: bpr_max, regularization: 0"));
+  for (const char* loss : {"loss: sampled, negatives: 5", "loss: bce"})
+    for (const char* op : {"sasrec", "gru4rec"}) EXPECT_NE(weights(op, loss), weights(op, std::string(loss) + ", sample_alpha: 0.75")) << op << " " << loss;
   for (const char* more : {"layers: 2", "hidden: 6", "loss: bpr", "loss: bpr_max", "loss: bpr, negatives: 2", "dropout: 0"}) EXPECT_NE(weights("gru4rec", more), gru) << more;
   EXPECT_NE(weights("sasrec", "validation: false"), weights("sasrec", "validation: false, epochs: 3"));
   // After so many epochs without a better one it ends.
