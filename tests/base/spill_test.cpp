@@ -104,13 +104,30 @@ TEST(Spill, TheQuotaHolds) {
   EXPECT_NO_THROW(file.add(bytes_of(500, true)));
 }
 
+/// While there is one, no file grows beyond 64 KiB, as if the disk were full.
+class FullDisk {
+ public:
+  FullDisk() : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{1 << 16, RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
 TEST(Spill, AFullDiskIsNamed) {
-  rlimit limit{1 << 16, RLIM_INFINITY}, before{};
   testing::TemporaryFolder folder;
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  auto* handler = ::signal(SIGXFSZ, SIG_IGN);
-  ::setrlimit(RLIMIT_FSIZE, &limit);
   SpillQuota quota;
+  const FullDisk full;
   SpillFile file(folder.path(), quota);
   try {
     file.add(bytes_of(1 << 20, true));
@@ -119,8 +136,6 @@ TEST(Spill, AFullDiskIsNamed) {
     EXPECT_THAT(e.text(), HasSubstr("failed"));
     EXPECT_THAT(e.hint(), HasSubstr("TMPDIR"));
   }
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::signal(SIGXFSZ, handler);
   EXPECT_EQ(quota.used_bytes(), 0u);
 }
 
@@ -167,10 +182,7 @@ TEST(SpillArena, TheQuotaAndTheDiskAreNamed) {
     EXPECT_THAT(e.text(), HasSubstr("quota of"));
     EXPECT_THAT(e.hint(), HasSubstr("--spill-quota"));
   }
-  rlimit limit{1 << 16, RLIM_INFINITY}, before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  auto* handler = ::signal(SIGXFSZ, SIG_IGN);
-  ::setrlimit(RLIMIT_FSIZE, &limit);
+  const FullDisk full;
   try {
     arena.make<int64_t>(200'000);
     ADD_FAILURE() << "a file grew past its limit";
@@ -178,8 +190,6 @@ TEST(SpillArena, TheQuotaAndTheDiskAreNamed) {
     EXPECT_THAT(e.text(), HasSubstr("no room for a file"));
     EXPECT_THAT(e.hint(), HasSubstr("TMPDIR"));
   }
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::signal(SIGXFSZ, handler);
   EXPECT_EQ(quota.used_bytes(), arena.spilled_bytes()) << "what could not be had is given back";
   EXPECT_EQ(kept[99'999], 7);
 }
