@@ -52,6 +52,24 @@ class Tail {
   std::string text_;
 };
 
+// Where ranks on this host leave their error: a folder that no other launcher, alive or dead, has ever had, since numbers of processes come again.
+class ErrorFolder {
+ public:
+  ErrorFolder() : path_((temporary_folder() / "throng-error-XXXXXX").string()) {
+    if (!::mkdtemp(path_.data())) throw system_error("{}: no folder can be made there: {}", temporary_folder().string(), std::strerror(errno)).with_hint("set TMPDIR to a folder that can be written");
+  }
+  ~ErrorFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ErrorFolder(const ErrorFolder&) = delete;
+  ErrorFolder& operator=(const ErrorFolder&) = delete;
+  std::string file() const { return path_ + "/error"; }
+
+ private:
+  std::string path_;
+};
+
 // The error that ended the ranks, where one of them told it.
 std::optional<Error> reported_error(const std::string& file, const std::string& output) {
   if (std::filesystem::exists(file)) return Error::unpack(read_file(file));
@@ -152,9 +170,12 @@ bool report_code(int code) {
 bool report_to_launcher(const Error& error) {
   const char* path = std::getenv(kErrorFileVariable);
   if (!path) return false;
+  std::error_code unknown;
   const char* host = std::getenv(kLauncherHostVariable);
   if (host && host != host_name())
     std::fprintf(stderr, "%s%s\n", kErrorMark, error.pack().c_str());
+  else if (!std::filesystem::exists(std::filesystem::path(path).parent_path(), unknown))
+    return false;  // the launcher is no more
   else if (!std::filesystem::exists(path))
     write_file_atomically(path, error.pack());
   return true;
@@ -182,7 +203,8 @@ std::string hosts_with_slots(const std::string& hosts, int num_ranks) {
 }
 
 int run_local(const std::vector<std::string>& command, const LocalOptions& options) {
-  std::string error_file = (std::filesystem::temp_directory_path() / fmt::format("throng-error-{}-{}", ::getpid(), ::rand())).string();
+  const ErrorFolder error_folder;
+  const std::string error_file = error_folder.file();
   ::setenv(kErrorFileVariable, error_file.c_str(), 1);
   ::setenv(kLauncherHostVariable, host_name().c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
@@ -256,7 +278,6 @@ int run_local(const std::vector<std::string>& command, const LocalOptions& optio
   ::sigaction(SIGUSR1, &old_usr, nullptr);
 
   const auto reported = reported_error(error_file, tail.text());
-  ::unlink(error_file.c_str());
   if (reported) throw *reported;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     std::string text = tail.text();

@@ -1,6 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <set>
+
 #include "cluster/launch/local.h"
+#include "tests/support/batches.h"
 
 namespace throng::launch {
 namespace {
@@ -34,6 +39,21 @@ TEST(Launch, WrongMpirunArgumentsAreAJobError) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::kJob);
+  }
+}
+
+// The number of a process comes again: what an earlier launcher of that number left behind is not this run's error.
+TEST(Launch, EveryRunHasAFolderOfItsOwnForItsError) {
+  testing::TemporaryFolder folder;
+  std::set<std::string> files;
+  for (int k = 0; k < 2; ++k) {
+    const std::string said = (folder / "said").string();
+    EXPECT_EQ(run_local({"sh", "-c", "echo $THRONG_ERROR_FILE $(stat -c %a $(dirname $THRONG_ERROR_FILE)) > " + said}, {.num_ranks = 1}), 0);
+    std::string file, mode;
+    std::ifstream(said) >> file >> mode;
+    EXPECT_TRUE(files.insert(file).second) << file;
+    EXPECT_EQ(mode, "700");
+    EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(file).parent_path())) << file;
   }
 }
 
