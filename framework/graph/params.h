@@ -19,6 +19,8 @@ namespace throng::graph {
 
 /// An ordered map of names, as a YAML mapping writes it.
 using NameMap = std::vector<std::pair<std::string, std::string>>;
+/// The same of numbers.
+using NumberMap = std::vector<std::pair<std::string, double>>;
 
 /// What is known of one parameter without its struct.
 struct FieldInfo {
@@ -144,6 +146,28 @@ struct ParamType<NameMap> {
     Value out;
     out.kind = Value::Kind::kMap;
     for (const auto& [key, value] : v) out.set(key, Value::of(value));
+    return out;
+  }
+};
+template <>
+struct ParamType<NumberMap> {
+  static std::string name() { return "mapping to numbers"; }
+  static bool read(const Value& v, NumberMap& out, std::string& expected) {
+    expected = "a mapping such as {name: 0.1}";
+    out.clear();
+    if (v.kind == Value::Kind::kNull) return true;
+    if (v.kind != Value::Kind::kMap) return false;
+    for (const auto& e : v.map) {
+      double number = 0;
+      if (!ParamType<double>::read(e.value, number, expected)) return expected = "a number for '" + e.key + "'", false;
+      out.emplace_back(e.key, number);
+    }
+    return true;
+  }
+  static Value write(const NumberMap& v) {
+    Value out;
+    out.kind = Value::Kind::kMap;
+    for (const auto& [key, value] : v) out.set(key, ParamType<double>::write(value));
     return out;
   }
 };

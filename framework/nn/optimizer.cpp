@@ -32,8 +32,7 @@ template <class T>
 using Step = typename StepKernels<T>::Step;
 
 template <class T>
-Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, bool decays) {
-  const double decay = decays ? o.weight_decay : 0;
+Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, double decay) {
   Step<T> step{.lr = T(rate), .decay = T(o.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(o.momentum), .epsilon = T(o.epsilon), .keep = T(o.decay)};
   if (o.kind == Kind::kAdam || o.kind == Kind::kAdamW) {
     // The bias corrections are drawn into the rate and epsilon.
@@ -104,7 +103,7 @@ double Schedule::at(int64_t step) const {
 
 template <class T>
 Optimizer<T>::Optimizer(const OptimizerOptions& options, size_t num_weights)
-    : options_(with_defaults(options)), ranges_{{0, num_weights, 1, true, 0}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
+    : options_(with_defaults(options)), ranges_{{0, num_weights, 1, options.weight_decay, 0}}, state_(num_states(options), std::vector<T>(num_weights, T(0))) {}
 
 template <class T>
 Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& parameters) : Optimizer(options, parameters, std::array{Slice{0, parameters.dense_size()}}, true) {}
@@ -115,12 +114,12 @@ Optimizer<T>::Optimizer(const OptimizerOptions& options, const Parameters& param
   for (const Slice& slice : slices) {
     for (const auto& e : parameters.entries()) {
       const size_t begin = std::max(slice.begin, e.where.at), end = std::min(slice.end, e.where.at + e.where.size());
-      if (!e.frozen && !e.statistic && !e.table && begin < end) ranges_.push_back({begin, end, e.lr_scale, e.decays, numbers + begin - slice.begin});
+      if (!e.frozen && !e.statistic && !e.table && begin < end) ranges_.push_back({begin, end, e.lr_scale, e.decays ? e.weight_decay.value_or(options_.weight_decay) : 0, numbers + begin - slice.begin});
     }
     numbers += slice.end - slice.begin;
   }
   for (const auto& e : parameters.entries())
-    if (tables && e.table && !e.frozen && e.where.size() > 0) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, e.decays, numbers + e.where.at - parameters.dense_size()});
+    if (tables && e.table && !e.frozen && e.where.size() > 0) tables_.push_back({e.where.at, e.where.at + e.where.size(), e.lr_scale, 0, numbers + e.where.at - parameters.dense_size()});
   state_.resize(num_states(options));  // each made where it stays: together they are larger than the weights
   for (auto& state : state_) state.assign(numbers + (tables ? parameters.size() - parameters.dense_size() : 0), T(0));
   const bool can = options_.weight_decay == 0 && options_.momentum == 0 && (options_.kind == Kind::kSgd || options_.kind == Kind::kAdagrad || options_.kind == Kind::kAdam);
@@ -139,7 +138,7 @@ void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, dou
   ++steps_;
   for (const Range& range : ranges_) {
     const auto states = states_of(range);
-    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.decays), weights.data() + range.begin, gradient.data() + range.begin, states[0], states[1],
+    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.weight_decay), weights.data() + range.begin, gradient.data() + range.begin, states[0], states[1],
                          range.end - range.begin);
   }
   if (tables)
@@ -150,7 +149,7 @@ template <class T>
 void Optimizer<T>::move_rows(const Rows<T>& gradients, std::span<T> weights, double lr_factor) {
   for (const Range& table : tables_) {
     if (table.begin != gradients.table().at) continue;
-    const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, false);
+    const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, table.weight_decay);
     (gradients.cols() < kNarrow ? move_together<T> : move_each<T>)(options_.kind, step, gradients, weights.data() + table.begin, states_of(table));
   }
 }

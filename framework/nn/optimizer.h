@@ -51,7 +51,7 @@ class Optimizer {
  public:
   /// One group of all weights.
   explicit Optimizer(const OptimizerOptions& options, size_t num_weights);
-  /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates by matrix.
+  /// Frozen matrices and statistics stay; biases and norms do not decay; learning rates and decays by matrix.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
   /// Moves these of the weights only, and tables where these are wanted, and has state for these only: one rank's part of the work.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters, std::span<const Slice> slices, bool tables);
@@ -71,8 +71,7 @@ class Optimizer {
   void move_rows(const Rows<T>& table, std::span<T> weights, double lr_factor);
   struct Range {
     size_t begin, end;
-    double lr_scale;
-    bool decays;
+    double lr_scale, weight_decay;
     size_t state_at;
   };
   /// Where the states of a range begin; null: there are no more.

@@ -66,6 +66,13 @@ size_t Parameters::scale_lr(const std::string& prefix, double scale) {
   return n;
 }
 
+size_t Parameters::set_weight_decay(const std::string& prefix, double decay) {
+  size_t n = 0;
+  for (auto& e : entries_)
+    if (e.decays && e.name.starts_with(prefix)) e.weight_decay = decay, ++n;
+  return n;
+}
+
 void Parameters::begin_as_bert() {
   for (auto& e : entries_)
     if (e.initial.kind == Initial::Kind::kUniform) e.initial = e.name.ends_with(".bias") ? Initial::constant(0) : Initial::normal(0.02);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ class Parameters {
     bool table = false;      ///< its gradient comes by rows (TableRows)
     bool statistic = false;  ///< moved towards what batches show, by `BatchNorm`'s rule, not by the optimiser
     double lr_scale = 1;
+    std::optional<double> weight_decay{};  ///< where it decays: its own, instead of the optimiser's
   };
   /// A bug where the name is taken.
   Parameter add(std::string name, size_t rows, size_t cols, Initial initial, bool decays = true);
@@ -53,9 +55,10 @@ class Parameters {
   const std::vector<Entry>& entries() const { return entries_; }
   /// A job error, with the names that are near, where there is none.
   const Entry& find(const std::string& name) const;
-  /// Freezes, or scales the learning rate of, all matrices whose name begins so; how many these are.
+  /// Freezes, scales the learning rate of, or gives an own weight decay to all matrices whose name begins so; how many these are, of those that decay.
   size_t freeze(const std::string& prefix);
   size_t scale_lr(const std::string& prefix, double scale);
+  size_t set_weight_decay(const std::string& prefix, double decay);
   /// Lets matrices that would begin uniform begin normal, with a deviation of 0.02, and such biases 0 (Devlin et al., 2019, BERT).
   void begin_as_bert();
   /// Lets all that begins at random begin uniform within a bound.

@@ -9,6 +9,11 @@ void OptimizerParams::check(const std::filesystem::path& folder) const {
   if (momentum > 0 && optimizer != "sgd" && optimizer != "rmsprop") throw job_error("'momentum' is of sgd and rmsprop; 'optimizer' is {}", optimizer);
   for (const auto& path : files(folder))
     if (!std::filesystem::exists(path)) throw job_error("'start' is '{}': there is no such file", start);
+  if (!start_names.empty() && start.empty()) throw job_error("'start_names' says what to take from a file, and there is no 'start'");
+  for (const auto& [name, from] : start_names) check_taken_from(name, from);
+  for (const auto& [what, groups] : {std::pair("lr_factors", &lr_factors), {"weight_decays", &weight_decays}})
+    for (const auto& [prefix, number] : *groups)
+      if (number < 0) throw job_error("'{}' of '{}' is {}; expected at least 0", what, prefix, number);
 }
 
 void OptimizerParams::check_sparse() const {
@@ -28,16 +33,19 @@ void OptimizerParams::apply(TrainerOptions& options, int64_t batches, const nn::
   const int64_t steps = (batches + accumulate - 1) / accumulate;
   options.schedule.kind = schedule == "cosine" ? nn::Schedule::Kind::kCosine : schedule == "step" ? nn::Schedule::Kind::kStep : nn::Schedule::Kind::kConstant;
   options.schedule.warmup = warmup, options.schedule.factor = decay, options.schedule.first = decay_after * steps, options.schedule.every = steps;
-  if (!start.empty()) options.begin = [this, &parameters, folder](std::span<float> weights) { start_from_safetensors(folder / start, parameters, weights); };
+  if (!start.empty()) options.begin = [this, &parameters, folder](std::span<float> weights) { start_from_safetensors(folder / start, parameters, weights, start_names); };
 }
 
-void OptimizerParams::freeze_in(nn::Parameters& parameters) const {
-  for (const auto& prefix : freeze) {
-    if (parameters.freeze(prefix) > 0) continue;
+void OptimizerParams::set_groups_of(nn::Parameters& parameters) const {
+  const auto need = [&](const char* what, const std::string& prefix, size_t found, const char* kind) {
+    if (found > 0) return;
     std::vector<std::string> names;
     for (const auto& entry : parameters.entries()) names.push_back(entry.name);
-    throw job_error("'freeze' names '{}', and no weights of the model begin so", prefix).with_hint(suggest(prefix, names));
-  }
+    throw job_error("'{}' names '{}', and no {} of the model begin so", what, prefix, kind).with_hint(suggest(prefix, names));
+  };
+  for (const auto& prefix : freeze) need("freeze", prefix, parameters.freeze(prefix), "weights");
+  for (const auto& [prefix, factor] : lr_factors) need("lr_factors", prefix, parameters.scale_lr(prefix, factor), "weights");
+  for (const auto& [prefix, decay] : weight_decays) need("weight_decays", prefix, parameters.set_weight_decay(prefix, decay), "weights that decay");
 }
 
 }  // namespace throng::train

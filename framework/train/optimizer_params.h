@@ -17,7 +17,10 @@ struct OptimizerParams {
   double decay = 0.1;
   int64_t decay_after = 1;
   std::string start;
+  graph::NameMap start_names;
   std::vector<std::string> freeze;
+  graph::NumberMap lr_factors;
+  graph::NumberMap weight_decays;
 
   /// A job error where some do not go together, or there is no file `start` in the job's folder. To be called when the operator is bound.
   void check(const std::filesystem::path& folder) const;
@@ -27,8 +30,8 @@ struct OptimizerParams {
   std::vector<std::filesystem::path> files(const std::filesystem::path& folder) const;
   /// Tells the trainer; `batches` are minibatches of an epoch. `parameters` and this must outlive its run.
   void apply(TrainerOptions& options, int64_t batches, const nn::Parameters& parameters, const std::filesystem::path& folder) const;
-  /// Freezes what `freeze` names. A job error, with names that are near, where it names nothing.
-  void freeze_in(nn::Parameters& parameters) const;
+  /// Freezes what `freeze` names, and gives groups of weights their learning rates and decays. A job error, with names that are near, where one names nothing.
+  void set_groups_of(nn::Parameters& parameters) const;
 };
 
 template <class P>
@@ -45,7 +48,10 @@ auto optimizer_fields() {
       graph::field("decay", &P::decay, "schedule step: the factor").min(0).max(1),
       graph::field("decay_after", &P::decay_after, "schedule step: epochs before the first fall").min(0),
       graph::field("start", &P::start, "safetensors file to begin from: matrices of the model's names (a run leaves its own in model.safetensors); others begin at random"),
-      graph::field("freeze", &P::freeze, "weights whose names begin so stay as they begin, such as those that `start` brings (all names are in model.safetensors)"));
+      graph::field("start_names", &P::start_names, "where `start` has other names than the model: only matrices named here begin from it, such as {items.weight: emb.weight}. Several of its tensors are put one behind the other, and rows can be cut out: {recurrent.l0: 'gru.weight_ih_l0 gru.weight_hh_l0 gru.bias_ih_l0 gru.bias_hh_l0', block0.attention.key.weight: 'attn.in_proj_weight[64:128]'}"),
+      graph::field("freeze", &P::freeze, "weights whose names begin so stay as they begin, such as those that `start` brings (all names are in model.safetensors)"),
+      graph::field("lr_factors", &P::lr_factors, "groups of weights with another learning rate: for names that begin so, the factor of `lr`, such as {embedding: 0.1}; a later one wins"),
+      graph::field("weight_decays", &P::weight_decays, "groups with another weight decay, of names that begin so, such as {output: 0}; biases and norms have none"));
 }
 
 }  // namespace throng::train

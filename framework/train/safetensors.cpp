@@ -6,9 +6,13 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <regex>
+#include <sstream>
 
 #include "framework/base/error.h"
 #include "framework/base/files.h"
+#include "framework/base/suggest.h"
 #include "framework/tensor/bfloat16.h"
 
 namespace throng::train {
@@ -147,18 +151,90 @@ std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path
   return tensors;
 }
 
-size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights) {
-  Reader reader(path);
-  for (const auto& [name, tensor] : reader.entries()) {
-    const nn::Parameters::Entry* entry = nullptr;
-    try {
-      entry = &parameters.find(name);
-    } catch (Error& e) {
-      throw data_error("{}: {}", path.string(), e.message()).with_hint(e.hint());
+namespace {
+
+/// A tensor of a file, or rows of it.
+struct Part {
+  std::string name;
+  std::optional<std::pair<int64_t, int64_t>> rows;
+};
+
+std::vector<Part> parts_of(const std::string& name, const std::string& from) {
+  std::vector<Part> parts;
+  std::istringstream words(from);
+  for (std::string word; words >> word;) {
+    static const std::regex form(R"(([^\[\]]+)(\[([0-9]{1,9}):([0-9]{1,9})\])?)");
+    std::smatch match;
+    if (!std::regex_match(word, match, form)) throw job_error("'{}' is to begin from '{}'; expected names of tensors, with rows such as [0:64] where not all are wanted", name, word);
+    parts.push_back({match[1], {}});
+    if (match[2].matched) parts.back().rows = {std::stoll(match[3]), std::stoll(match[4])};
+    if (match[2].matched && parts.back().rows->first >= parts.back().rows->second) throw job_error("'{}' is to begin from '{}': there are no such rows", name, word);
+  }
+  if (parts.empty()) throw job_error("'{}' is to begin from nothing", name);
+  return parts;
+}
+
+// What a file says of a matrix, whose values it may give in several tensors.
+std::vector<float> values_of(Reader& reader, const std::filesystem::path& path, const std::string& name, const std::vector<Part>& parts, std::vector<int64_t>& shape) {
+  std::vector<float> values;
+  for (const Part& part : parts) {
+    const auto found = reader.entries().find(part.name);
+    if (found == reader.entries().end()) {
+      std::vector<std::string> names;
+      for (const auto& [other, entry] : reader.entries()) names.push_back(other);
+      throw data_error("{}: has no tensor '{}', from which '{}' is to begin", path.string(), part.name, name).with_hint(suggest(part.name, names));
     }
-    if (tensor.count != entry->where.size())
-      throw data_error("{}: '{}' has {} values, the model's ({}, {})", path.string(), name, tensor.count, entry->where.rows, entry->where.cols).with_hint("were the two models made of the same values and sizes?");
-    reader.read(tensor, &weights[entry->where.at]);
+    const auto& tensor = found->second;
+    std::vector<float> all(tensor.count);
+    reader.read(tensor, all.data());
+    shape = tensor.shape;
+    if (part.rows) {
+      const auto [first, end] = *part.rows;
+      if (shape.empty() || end > shape[0]) throw data_error("{}: '{}' has {} rows, and [{}:{}] of them are wanted for '{}'", path.string(), part.name, shape.empty() ? 0 : shape[0], first, end, name);
+      const size_t width = all.size() / size_t(shape[0]);
+      all = std::vector<float>(all.begin() + ptrdiff_t(size_t(first) * width), all.begin() + ptrdiff_t(size_t(end) * width));
+      shape[0] = end - first;
+    }
+    values.insert(values.end(), all.begin(), all.end());
+  }
+  if (parts.size() > 1) shape = {int64_t(values.size())};
+  return values;
+}
+
+const nn::Parameters::Entry& matrix_of(const std::filesystem::path& path, const nn::Parameters& parameters, const std::string& name) {
+  try {
+    return parameters.find(name);
+  } catch (Error& e) {
+    throw data_error("{}: {}", path.string(), e.message()).with_hint(e.hint());
+  }
+}
+
+// Of a matrix the shape is compared, or one that is the other way round would go unseen; vectors have one here, and none or several there.
+void check_shape(const std::filesystem::path& path, const std::string& name, const nn::Parameter& matrix, const std::vector<int64_t>& shape, size_t count) {
+  if (count != matrix.size())
+    throw data_error("{}: '{}' has {} values, the model's ({}, {})", path.string(), name, count, matrix.rows, matrix.cols).with_hint("were the two models made of the same values and sizes?");
+  if (shape.size() == 2 && matrix.rows > 1 && matrix.cols > 1 && size_t(shape[0]) != matrix.rows)
+    throw data_error("{}: '{}' is ({}, {}), the model's ({}, {})", path.string(), name, shape[0], shape[1], matrix.rows, matrix.cols).with_hint("matrices of layers are (out, in), as PyTorch's are");
+}
+
+}  // namespace
+
+void check_taken_from(const std::string& name, const std::string& from) { parts_of(name, from); }
+
+size_t start_from_safetensors(const std::filesystem::path& path, const nn::Parameters& parameters, std::span<float> weights, const TakenFrom& names) {
+  Reader reader(path);
+  for (const auto& [name, from] : names) {
+    const nn::Parameter& matrix = matrix_of(path, parameters, name).where;
+    std::vector<int64_t> shape;
+    const std::vector<float> values = values_of(reader, path, name, parts_of(name, from), shape);
+    check_shape(path, name, matrix, shape, values.size());
+    std::copy(values.begin(), values.end(), weights.begin() + ptrdiff_t(matrix.at));
+  }
+  if (!names.empty()) return names.size();
+  for (const auto& [name, tensor] : reader.entries()) {
+    const nn::Parameter& matrix = matrix_of(path, parameters, name).where;
+    check_shape(path, name, matrix, tensor.shape, tensor.count);
+    reader.read(tensor, &weights[matrix.at]);
   }
   return reader.entries().size();
 }

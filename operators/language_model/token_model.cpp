@@ -43,7 +43,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
     out_bias_ = parameters_.add_table("out.bias", num_tokens, 1, p.tied ? nn::Initial::constant(0) : as_linear);
   }
   if (p.init > 0) parameters_.begin_uniform(p.init);
-  p.freeze_in(parameters_);
+  p.set_groups_of(parameters_);
 }
 
 void TokenModel::take(int first_shard, std::vector<Streams> shards, int64_t steps, const SpillArena& arena) {

@@ -8,6 +8,7 @@
 #include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
 #include "framework/recommend/factor_scores.h"
+#include "framework/train/trainer.h"
 #include "operators/matrix_factorization/factors.h"
 
 namespace throng::op {
@@ -45,6 +46,7 @@ class MatrixFactorizationOperator : public Recommender {
     return rating_schema_;
   }
 
+  void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, true, num_ranks); }
   // A user's vector is learned: there is none for new users.
   bool learns() const override { return false; }
 

@@ -69,12 +69,11 @@ TEST(MatrixFactorization, SameBitsOnAnyRankCount) {
   const std::string yaml = job("by: row", "  sgd: { op: matrix_factorization, from: parts, rating: rating, method: sgd, factors: 5, epochs: 3 }\n"
                                           "  als: { op: matrix_factorization, from: parts, rating: rating, factors: 5, epochs: 3, validation: false, bootstrap: 50 }\n"
                                           "  bpr: { op: matrix_factorization, from: parts, method: bpr, factors: 5, epochs: 3, rank_against: 6 }\n"
-                                          "  one: { op: matrix_factorization, from: parts, method: bpr, factors: 5, epochs: 3, shards: 1 }\n"
                                           "  ials: { op: matrix_factorization, from: parts, factors: 5, epochs: 3, shards: 16 }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
   for (int ranks : {2, 3, 5, 8}) {
     const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
-    for (const char* step : {"sgd", "als", "bpr", "one", "ials"}) {
+    for (const char* step : {"sgd", "als", "bpr", "ials"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics, other.steps.at(step).metrics) << step << " on " << ranks;
       EXPECT_EQ(factors_of(one, step).content_hash(), factors_of(other, step).content_hash()) << step << " on " << ranks;
@@ -266,6 +265,7 @@ TEST(MatrixFactorization, BadParametersAndDataAreErrors) {
   folder.write("e.csv", lines(planted(20, 10, 0.5)));
   auto error = [&](const std::string& more) { return testing::error_of([&] { testing::run_job(job("by: row", "  m: { op: matrix_factorization, from: parts" + more + " }\n"), folder, "out"); }); };
   for (const char* more : {", method: sgd", ", method: bpr, rating: rating", ", rating: item, method: als", ", rating: stars", ", shards: 6", ", rating: rating, rank_against: 5", ", method: svd"}) EXPECT_EQ(error(more).fault(), Fault::kJob) << more;
+  EXPECT_THAT(testing::error_of([&] { testing::run_job(job("by: row", "  m: { op: matrix_factorization, from: parts, shards: 2 }\n"), folder, "out", {3}); }).text(), HasSubstr("fewer than the 3 ranks"));
   folder.write("e.csv", lines({{0, 1, 3}, {0, 2, 4}, {1, 1, 2}, {1, 2, 5}}));
   for (const char* how : {", rating: rating", ", method: bpr"}) EXPECT_THAT(error(how).text(), HasSubstr("switch 'validation' off")) << "nobody has three ratings";
   folder.write("e.csv", lines(planted(20, 10, 0.5)));

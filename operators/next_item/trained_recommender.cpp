@@ -23,7 +23,7 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   options_.items = catalogue().size();
   model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed, training_.batch_rows);
   model_->set_draw(NegativeDraw(catalogue(), options_.sample_alpha));
-  training_.freeze_in(model_->change_parameters());
+  training_.set_groups_of(model_->change_parameters());
   std::vector<std::vector<std::span<const int32_t>>> users(shard_ends().size());
   for (size_t s = 0, i = 0; s < users.size(); ++s)
     for (; i < shard_ends()[s]; ++i)

@@ -151,7 +151,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
           .with_hint("is 'target' the right column? are all rows held out?");
     network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
     network_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) { return epoch_done(epoch, loss, weights()); };
-    params_.freeze_in(network_->change_parameters());
+    params_.set_groups_of(network_->change_parameters());
     load_shards(context);
     curve_.emplace(context.comm(), context.folder(), "validation_loss");
 

@@ -183,7 +183,7 @@ TEST(TrainSequence, ParametersMatter) {
   auto step = [&](const std::string& id, const std::string& more) { return fmt::format("  {}: {{ op: train_sequence, from: split, {}, {} }}\n", id, sizes, more); };
   auto run = testing::run_job(job(step("plain", "epochs: 2, lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "plain");
-  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "schedule: step, decay_after: 0", "warmup: 3", "freeze: recurrent", "validation: 0.3", "batch_rows: 60", "wire: bfloat16", "stored: bfloat16", "dropout: 0.2",
+  for (const char* more : {"optimizer: sgd", "optimizer: sgd, momentum: 0.9", "optimizer: adam, weight_decay: 0.1", "weight_decay: 0.1", "schedule: cosine", "schedule: step", "schedule: step, decay: 0.5", "schedule: step, decay_after: 0", "warmup: 3", "freeze: recurrent", "lr_factors: {recurrent: 0.5}", "weight_decay: 0.1, weight_decays: {output: 0}", "weight_decays: {output: 0.1}", "validation: 0.3", "batch_rows: 60", "wire: bfloat16", "stored: bfloat16", "dropout: 0.2",
                            "attention: true", "attention: true, heads: 2", "layers: 2", "clip: 0.01", "model: transformer", "model: transformer, heads: 3", "recent: 0", "gaps: false", "shards: 4", "reproducible: false", "accumulate: 2"}) {
     auto other = testing::run_job(job(step("plain", std::string("epochs: 2, lr: 0.01, ") + more)), folder, "other");
     EXPECT_NE(model_hash(other, "plain"), plain) << more;
@@ -205,6 +205,12 @@ TEST(TrainSequence, ParametersMatter) {
     const bool stays = name.starts_with("embedding") || name.starts_with("recurrent");
     EXPECT_EQ(tensor.values == now.at(name).values, stays) << name;
   }
+  // The same by a factor of 0; and only what is named comes from the file.
+  auto slow = testing::run_job(job(step("plain", "epochs: 1, lr_factors: {\"\": 0, output: 1}, weight_decay: 0, start_names: {recurrent.l0: recurrent.l0, output.weight: output.weight}, start: \"" + weights + "\"")), folder, "slow");
+  const auto slowly = train::load_safetensors(engine::RunDirectory(slow.folder).state("plain") / "model.safetensors");
+  EXPECT_EQ(slowly.at("recurrent.l0").values, old.at("recurrent.l0").values);
+  EXPECT_NE(slowly.at("output.weight").values, old.at("output.weight").values);
+  EXPECT_NE(slowly.at("embedding0.weight").values, old.at("embedding0.weight").values) << "begins at random";
 }
 
 // Everyone does again what they did three events before: a model that looks back must look there.
@@ -279,7 +285,7 @@ TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "attended: 3", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "lr_factors: {nothing: 2}", "lr_factors: {output: -1}", "lr_factors: {output: much}", "weight_decays: {output.bias: 1}", "weight_decays: {output: -0.1}", "start_names: {output.weight: x}", "attended: 3", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");

@@ -23,6 +23,7 @@ struct Everything {
   std::vector<std::string> names{"a", "b"};
   std::vector<int> sizes;
   NameMap map{{"k", "v"}};
+  NumberMap factors;
   std::string must;
 
   static constexpr auto kOp = "everything";
@@ -32,7 +33,7 @@ struct Everything {
                          field("large", &Everything::large, "a large one"), field("seed", &Everything::seed, "a seed"),
                          field("number", &Everything::number, "a number").min(0), field("window", &Everything::window, "a duration"),
                          field("maybe", &Everything::maybe, "or nothing"), field("names", &Everything::names, "names").one_of({"a", "b", "c"}),
-                         field("sizes", &Everything::sizes, "sizes"), field("map", &Everything::map, "a mapping"),
+                         field("sizes", &Everything::sizes, "sizes"), field("map", &Everything::map, "a mapping"), field("factors", &Everything::factors, "numbers by name"),
                          field("must", &Everything::must, "must be there").required());
   }
 };
@@ -65,7 +66,7 @@ TEST(Params, EveryKindIsReadAndWrittenBack) {
   Value given = map_of({{"text", Value::of("other")}, {"choice", Value::of("two")}, {"flag", Value::of("false")}, {"whole", Value::of("10")},
                         {"large", Value::of("-9223372036854775808")}, {"seed", Value::of("18446744073709551615")}, {"number", Value::of("1e-3")},
                         {"window", Value::of("90m")}, {"maybe", Value::of("7")}, {"names", Value::of("c")}, {"sizes", list({"1", "2"})},
-                        {"map", map_of({{"x", Value::of("1")}, {"y", Value::of("")}})}, {"must", Value::of("")}});
+                        {"map", map_of({{"x", Value::of("1")}, {"y", Value::of("")}})}, {"factors", map_of({{"b", Value::of("0.25")}, {"a", Value::of("-3")}})}, {"must", Value::of("")}});
   Faults faults;
   Everything p = read_params<Everything>(given, {}, faults);
   EXPECT_TRUE(faults.empty());
@@ -79,6 +80,7 @@ TEST(Params, EveryKindIsReadAndWrittenBack) {
   EXPECT_EQ(p.names, std::vector<std::string>{"c"});  // one bare value is a list of one
   EXPECT_EQ(p.sizes, (std::vector<int>{1, 2}));
   EXPECT_EQ(p.map, (NameMap{{"x", "1"}, {"y", ""}}));
+  EXPECT_EQ(p.factors, (NumberMap{{"b", 0.25}, {"a", -3}}));
   Everything again = read_params<Everything>(write_params(p), {}, faults);
   EXPECT_TRUE(faults.empty());
   EXPECT_EQ(write_params(again).canonical(), write_params(p).canonical());
@@ -110,6 +112,8 @@ TEST(Params, EveryFaultIsReported) {
   EXPECT_LT(all.find("job.yaml:2:5"), all.find("job.yaml:13:5")) << "faults come in file order";
   for (const char* number : {"nan", "inf", "1e999", "", "5 ", "0x10", "1,5"})
     EXPECT_THAT(faults_of(map_of({{"must", Value::of("")}, {"number", Value::of(number)}})), HasSubstr("'number' is")) << number;
+  EXPECT_THAT(faults_of(map_of({{"must", Value::of("")}, {"factors", map_of({{"a", Value::of("1")}, {"b", Value::of("much")}})}})), HasSubstr("expected a number for 'b'"));
+  EXPECT_THAT(faults_of(map_of({{"must", Value::of("")}, {"factors", Value::of("0.5")}})), HasSubstr("'factors' is '0.5'; expected a mapping such as {name: 0.1}"));
   EXPECT_THAT(faults_of(map_of({{"must", Value::of("")}, {"whole", Value::of("99999999999")}})), HasSubstr("'whole' is"));
 }
 
@@ -124,13 +128,13 @@ TEST(Params, CanonicalTextsTellValuesApart) {
 
 TEST(Params, FieldsDescribeThemselves) {
   auto infos = field_infos<Everything>();
-  ASSERT_EQ(infos.size(), 13u);
+  ASSERT_EQ(infos.size(), 14u);
   EXPECT_EQ(infos[7].type, "duration");
   EXPECT_EQ(infos[7].default_text, "1h");
   EXPECT_EQ(infos[9].default_text, "[a, b]");
   EXPECT_EQ(infos[11].default_text, "{k: v}");
   EXPECT_EQ(infos[8].default_text, "none");
-  EXPECT_TRUE(infos[12].required);
+  EXPECT_TRUE(infos[13].required);
   for (const auto& name : registry().names()) EXPECT_FALSE(registry().find(name)->summary.empty()) << name;
 }
 

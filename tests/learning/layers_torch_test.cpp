@@ -230,6 +230,10 @@ TYPED_TEST(LayersTorch, Losses) {
   compare_loss<T>("squared_error", {{"x", 3}}, [&](Tape<T>& t, const In& in) { squared_error<T>(t, t.weights(in.at("x")), wanted); });
   compare_loss<T>("bpr", {{"p", 1}, {"n", 5}}, [](Tape<T>& t, const In& in) { bpr(t, t.weights(in.at("p")), t.weights(in.at("n"))); });
   compare_loss<T>("bpr_max", {{"p", 1}, {"n", 5}}, [](Tape<T>& t, const In& in) { bpr_max(t, t.weights(in.at("p")), t.weights(in.at("n")), 0.4); });
+  const std::vector<int32_t> fused{2, -1, 0, 6, 2};
+  for (size_t chunk : {0, 7, 14})
+    compare_loss<T>("linear_cross_entropy", {{"x", 3}, {"table", 3}, {"bias", 1}}, [&](Tape<T>& t, const In& in) { linear_cross_entropy<T>(t, t.weights(in.at("x")), in.at("table"), in.at("bias"), fused, 1, chunk); });
+  compare_loss<T>("tied", {{"table", 3}}, [&](Tape<T>& t, const In& in) { linear_cross_entropy<T>(t, embedding(t, in.at("table"), std::vector<int32_t>{1, 2, 1, 5, 0}), in.at("table"), {}, fused); });
   compare_loss<T>("sampled_softmax", {{"x", 3}, {"table", 3}, {"bias", 1}}, [](Tape<T>& t, const In& in) {
     const std::vector<T> log_q{T(-1), T(-2), T(-0.5), T(-3), T(-1.5), T(-0.7)};
     sampled_softmax<T>(t, t.weights(in.at("x")), in.at("table"), in.at("bias"), std::vector<int32_t>{2, 0, 4}, std::vector<int32_t>{5, 2, 0, 5}, log_q);
@@ -244,6 +248,9 @@ TYPED_TEST(LayersTorch, Optimizers) {
                                                     {"sgd_nesterov", {.kind = Kind::kSgd, .lr = 0.05, .momentum = 0.9, .nesterov = true}},
                                                     {"adagrad", {.kind = Kind::kAdagrad, .lr = 0.05}},
                                                     {"adadelta", {.kind = Kind::kAdadelta, .lr = 0.5}},
+                                                    {"adagrad_decay", {.kind = Kind::kAdagrad, .lr = 0.05, .weight_decay = 0.1}},
+                                                    {"adadelta_decay", {.kind = Kind::kAdadelta, .lr = 0.5, .weight_decay = 0.1}},
+                                                    {"rmsprop_decay", {.kind = Kind::kRmsprop, .lr = 0.05, .weight_decay = 0.1}},
                                                     {"rmsprop", {.kind = Kind::kRmsprop, .lr = 0.05}},
                                                     {"rmsprop_momentum", {.kind = Kind::kRmsprop, .lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}},
                                                     {"adam", {.kind = Kind::kAdam, .lr = 0.05}},
@@ -254,6 +261,50 @@ TYPED_TEST(LayersTorch, Optimizers) {
     Optimizer<T> optimizer(options, weights.size());
     for (size_t step = 0; step < 10; ++step) optimizer.update(weights, std::span<const T>(gradients).subspan(step * weights.size(), weights.size()));
     testing::expect_close(weights, numbers().at("optimizer/" + name + "/end"), kTolerance<T>, name);
+  }
+}
+
+TYPED_TEST(LayersTorch, GroupsHaveTheirRatesAndDecays) {
+  using T = TypeParam;
+  using Kind = OptimizerOptions::Kind;
+  for (const auto& [name, options] : std::map<std::string, OptimizerOptions>{{"sgd", {.kind = Kind::kSgd, .lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}},
+                                                                             {"adam", {.kind = Kind::kAdam, .lr = 0.05, .weight_decay = 0.1}},
+                                                                             {"adamw", {.kind = Kind::kAdamW, .lr = 0.05, .weight_decay = 0.1}}}) {
+    Parameters p;
+    const std::string key = "optimizer/" + name + "_groups/";
+    const Parameter groups[] = {p.add("one.weight", 2, 3, Initial::constant(0)), p.add("other.weight", 1, 6, Initial::constant(0))};
+    EXPECT_EQ(p.scale_lr("one", 0.2) + p.set_weight_decay("one", 0.3), 2u);
+    const auto start = numbers().as<T>(key + "start"), gradients = numbers().as<T>(key + "gradients");
+    const auto put = [&](std::vector<T>& into, std::span<const T> values) {
+      for (size_t g = 0; g < 2; ++g) std::copy_n(values.begin() + ptrdiff_t(6 * g), 6, into.begin() + ptrdiff_t(groups[g].at));
+    };
+    std::vector<T> weights(p.size()), gradient(p.size());
+    put(weights, start);
+    Optimizer<T> optimizer(options, p);
+    for (size_t step = 0; step < 10; ++step) put(gradient, std::span(gradients).subspan(12 * step, 12)), optimizer.update(weights, gradient);
+    const auto end = numbers().at(key + "end");
+    for (size_t g = 0; g < 2; ++g) testing::expect_close(part_of(weights, groups[g]), {end.begin() + ptrdiff_t(6 * g), end.begin() + ptrdiff_t(6 * g + 6)}, kTolerance<T>, key + std::to_string(g));
+  }
+}
+
+TYPED_TEST(LayersTorch, StepsAlongSomeRows) {
+  using T = TypeParam;
+  using Kind = OptimizerOptions::Kind;
+  for (const auto& [name, kind] : std::map<std::string, Kind>{{"sparse_sgd", Kind::kSgd}, {"sparse_adagrad", Kind::kAdagrad}, {"sparse_adam", Kind::kAdam}}) {
+    Parameters p;
+    const std::string key = "optimizer/" + name + "/";
+    const Parameter table = p.add_table("table", 8, 3, Initial::constant(0));
+    std::vector<T> weights(p.size());
+    const auto start = numbers().as<T>(key + "start"), gradients = numbers().as<T>(key + "gradients"), rows = numbers().as<T>(key + "rows");
+    std::copy(start.begin(), start.end(), weights.begin() + ptrdiff_t(table.at));
+    Optimizer<T> optimizer({.kind = kind, .lr = 0.05, .epsilon = kind == Kind::kAdam ? 1e-30 : -1}, p);
+    TableRows<T> touched(p);
+    for (size_t step = 0; step < 10; ++step) {
+      touched.clear();
+      for (size_t r = 0; r < 3; ++r) touched.tables[0].add(int32_t(rows[3 * step + r]), &gradients[9 * step + 3 * r]);
+      optimizer.update(weights, {}, 1, &touched);
+    }
+    testing::expect_close(part_of(weights, table), numbers().at(key + "end"), kTolerance<T>, name);
   }
 }
 
@@ -271,12 +322,19 @@ TEST(Optimizers, SchedulesWarmUpAndFall) {
   EXPECT_EQ(step.at(4), 1);
   EXPECT_EQ(step.at(5), 0.5);
   EXPECT_EQ(step.at(14), 0.25);
+  const Schedule later{.kind = Schedule::Kind::kStep, .warmup = 4, .first = 10, .every = 5, .factor = 0.5};
+  EXPECT_EQ(later.at(1), 0.5) << "the warm-up comes first";
+  EXPECT_EQ(later.at(13), 1) << "ten steps behind it";
+  EXPECT_EQ(later.at(14), 0.5);
+  EXPECT_EQ(later.at(18), 0.5);
+  EXPECT_EQ(later.at(19), 0.25);
 }
 
 TEST(Optimizers, MatricesHaveTheirOwnRules) {
   Parameters p;
   const auto frozen = p.add("frozen", 1, 2, Initial::constant(1)), slow = p.add("slow", 1, 2, Initial::constant(1)), bias = p.add("bias", 1, 2, Initial::constant(1), false);
   p.freeze("frozen"), p.scale_lr("slow", 0.1);
+  EXPECT_EQ(p.set_weight_decay("bias", 3), 0u) << "a bias has none";
   std::vector<float> weights(p.size(), 1.0f), gradient(p.size(), 1.0f);
   Optimizer<float> sgd({.kind = OptimizerOptions::Kind::kSgd, .lr = 0.5, .weight_decay = 1}, p);
   sgd.update(weights, gradient, 0.5);

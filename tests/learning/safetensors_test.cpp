@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 
 #include "framework/base/files.h"
 #include "framework/nn/layers.h"
@@ -115,6 +116,28 @@ TEST_F(SafeTensors, DamageAndStrangersAreErrors) {
   EXPECT_THAT(error(file_of(R"({"x":{"dtype":"F32","shape":[-4],"data_offsets":[0,0]}})", "")), HasSubstr("the shape of 'x' cannot be"));
   EXPECT_THAT(error(file_of(R"({"firs.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("no weights 'firs.weight'"));
   EXPECT_THAT(error(file_of(R"({"first.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd")), HasSubstr("'first.weight' has 1 values, the model's (5, 3)"));
+}
+
+// As PyTorch names and lays out what is one matrix, or several, here.
+TEST_F(SafeTensors, OtherNamesAreTakenApartAndPutTogether) {
+  nn::Parameters p;
+  const auto flat = p.add("recurrent.l0", 1, 8, nn::Initial::constant(0)), key = p.add("key", 2, 3, nn::Initial::constant(0)), stays = p.add("stays", 1, 2, nn::Initial::constant(0));
+  std::vector<float> numbers(26), w(p.size(), -1.0f);
+  std::iota(numbers.begin(), numbers.end(), 0.0f);
+  folder_.write("t", file_of(R"({"in_proj":{"dtype":"F32","shape":[6,3],"data_offsets":[0,72]},"w_ih":{"dtype":"F32","shape":[2,3],"data_offsets":[72,96]},"b":{"dtype":"F32","shape":[2],"data_offsets":[96,104]}})",
+                             std::string(reinterpret_cast<const char*>(numbers.data()), numbers.size() * 4)));
+  EXPECT_EQ(start_from_safetensors(folder_ / "t", p, w, {{"recurrent.l0", "w_ih b"}, {"key", "in_proj[2:4]"}}), 2u);
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(w[flat.at + i], 18 + float(i));
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(w[key.at + i], 6 + float(i));
+  EXPECT_EQ(w[stays.at], -1);
+  auto error = [&](const TakenFrom& names) { return testing::error_of([&] { start_from_safetensors(folder_ / "t", p, w, names); }); };
+  EXPECT_THAT(error({{"key", "in_porj"}}).text(), HasSubstr("did you mean 'in_proj'"));
+  EXPECT_THAT(error({{"kye", "w_ih"}}).text(), HasSubstr("did you mean 'key'"));
+  EXPECT_THAT(error({{"key", "in_proj[5:7]"}}).text(), HasSubstr("'in_proj' has 6 rows, and [5:7] of them are wanted for 'key'"));
+  EXPECT_THAT(error({{"key", "in_proj"}}).text(), HasSubstr("'key' has 18 values, the model's (2, 3)"));
+  for (const char* wrong : {"", "w_ih[", "w_ih[1]", "w_ih[2:1]", "[0:1]"}) EXPECT_EQ(testing::error_of([&] { check_taken_from("key", wrong); }).fault(), Fault::kJob) << wrong;
+  folder_.write("t", file_of(R"({"key":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]}})", std::string(24, '\0')));
+  EXPECT_THAT(error({}).text(), HasSubstr("'key' is (3, 2), the model's (2, 3)")) << "the other way round";
 }
 
 }  // namespace

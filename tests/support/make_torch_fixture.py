@@ -297,5 +297,41 @@ for key, pool in (("max", functional.max_pool2d), ("mean", lambda *a, **b: funct
 conv = nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, dilation=2)
 case("conv_transpose1d", conv, named("c", conv), {"x": torch.randn(14, 2)}, lambda m, i: m(i["x"].reshape(2, 7, 2).transpose(1, 2)).transpose(1, 2).reshape(-1, 3))
 
+# The loss in one with the output layer, and with the table that the states came from, whose gradient is the sum of both uses.
+fused_targets = torch.tensor([2, -1, 0, 6, 2])
+loss_case("linear_cross_entropy", {"x": torch.randn(5, 3), "table": torch.randn(7, 3), "bias": torch.randn(7)}, lambda i: functional.cross_entropy(functional.linear(i["x"], i["table"], i["bias"]), fused_targets, ignore_index=-1, reduction="sum"))
+loss_case("tied", {"table": torch.randn(7, 3)}, lambda i: functional.cross_entropy(functional.linear(functional.embedding(torch.tensor([1, 2, 1, 5, 0]), i["table"]), i["table"]), fused_targets, ignore_index=-1, reduction="sum"))
+
+# Weight decay of those that had none above; two groups with a rate and a decay each; steps that a gradient of some rows makes.
+spread = torch.tensor([1e-6, 1e-3, 0.1, 1.0, 10.0, 1000.0])
+for name, make in (("adagrad_decay", lambda w: torch.optim.Adagrad(w, lr=0.05, weight_decay=0.1)),
+                   ("adadelta_decay", lambda w: torch.optim.Adadelta(w, lr=0.5, weight_decay=0.1)),
+                   ("rmsprop_decay", lambda w: torch.optim.RMSprop(w, lr=0.05, weight_decay=0.1)),
+                   ("sgd_groups", lambda w: torch.optim.SGD([{"params": w[:1], "lr": 0.01, "weight_decay": 0.3}, {"params": w[1:]}], lr=0.05, momentum=0.9, weight_decay=0.1)),
+                   ("adam_groups", lambda w: torch.optim.Adam([{"params": w[:1], "lr": 0.01, "weight_decay": 0.3}, {"params": w[1:]}], lr=0.05, weight_decay=0.1)),
+                   ("adamw_groups", lambda w: torch.optim.AdamW([{"params": w[:1], "lr": 0.01, "weight_decay": 0.3}, {"params": w[1:]}], lr=0.05, weight_decay=0.1))):
+    groups = [torch.randn(6).requires_grad_(True) for _ in range(2 if name.endswith("groups") else 1)]
+    gradients = torch.randn(10, len(groups), 6) * spread
+    put(f"optimizer/{name}/start", torch.cat(groups))
+    put(f"optimizer/{name}/gradients", gradients)
+    optimiser = make(groups)
+    for step in gradients:
+        for weights, gradient in zip(groups, step):
+            weights.grad = gradient.clone()
+        optimiser.step()
+    put(f"optimizer/{name}/end", torch.cat(groups))
+# SparseAdam adds epsilon before the bias correction, Adam behind it: it is made too small to tell.
+for name, make in (("sparse_sgd", lambda w: torch.optim.SGD(w, lr=0.05)), ("sparse_adagrad", lambda w: torch.optim.Adagrad(w, lr=0.05)), ("sparse_adam", lambda w: torch.optim.SparseAdam(w, lr=0.05, eps=1e-30))):
+    table = torch.randn(8, 3).requires_grad_(True)
+    rows, gradients = torch.stack([torch.randperm(8)[:3] for _ in range(10)]), torch.randn(10, 3, 3)
+    put(f"optimizer/{name}/start", table)
+    put(f"optimizer/{name}/rows", rows.double())
+    put(f"optimizer/{name}/gradients", gradients)
+    optimiser = make([table])
+    for r, gradient in zip(rows, gradients):
+        table.grad = torch.sparse_coo_tensor(r[None], gradient, (8, 3))
+        optimiser.step()
+    put(f"optimizer/{name}/end", table)
+
 with open("tests/learning/layers_torch.txt", "w", encoding="utf-8") as file:
     file.write("\n".join(lines) + "\n")
