@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +30,18 @@ void require(int code, const char* what) {
   throw system_error("{} failed: {}", what, std::string(text, size_t(length)));
 }
 
+/// MPI lets one thread call at a time (MPI_THREAD_SERIALIZED), and so does what lies beside it here: two at once are a bug, which would show as one anywhere else.
+class Alone {
+ public:
+  explicit Alone(std::atomic_flag& busy) : busy_(busy) { THRONG_CHECK(!busy_.test_and_set(std::memory_order_acquire), "two threads use MPI at once"); }
+  ~Alone() { busy_.clear(std::memory_order_release); }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  std::atomic_flag& busy_;
+};
+
 class MpiTransport : public Transport {
  public:
   MpiTransport() {
@@ -50,11 +63,13 @@ class MpiTransport : public Transport {
 
   void post(int to, Channel channel, Buffer message) override {
     THRONG_CHECK(message.size() <= kMaxMessageBytes, "a message of {} bytes", message.size());
+    const Alone alone(busy_);
     sends_.push_back({std::move(message), 0, MPI_REQUEST_NULL});
     begin_to_send(to, channel, sends_.back().message);
   }
   void post_view(int to, Channel channel, std::span<const std::byte> bytes) override {
     THRONG_CHECK(bytes.size() <= kMaxMessageBytes, "a message of {} bytes", bytes.size());
+    const Alone alone(busy_);
     sends_.push_back({{}, 0, MPI_REQUEST_NULL, true});
     ++views_in_flight_;
     begin_to_send(to, channel, bytes);
@@ -82,6 +97,7 @@ class MpiTransport : public Transport {
 
   // A large message needs its sender's help to arrive; a blocking receive would wait for one that is busy computing.
   std::optional<Incoming> poll(int from, Channel channel) override {
+    const Alone alone(busy_);
     int found = 0;
     MPI_Message handle;
     MPI_Status status;
@@ -121,6 +137,7 @@ class MpiTransport : public Transport {
   }
 
   void check() override {
+    const Alone alone(busy_);
     bytes_in_flight();
     if (auto error = poll_failure(); error && (!failure_ || error->before(*failure_))) failure_ = std::move(error);
     if (failure_ && !failure_seen_) failure_seen_.emplace();
@@ -244,6 +261,7 @@ class MpiTransport : public Transport {
     spins_ = 0;
   }
   MPI_Comm data_{}, control_{};
+  std::atomic_flag busy_;
   int rank_ = 0, size_ = 1;
   std::list<Send> sends_;
   std::map<int, std::list<Receive>> receives_;  // by channel, in the order they came

@@ -82,7 +82,7 @@ struct GradientSums::State {
   std::vector<uint32_t> as_completed;              // buckets in the order in which they became whole
   bool ordered = false;                            // `order` is from a step, not a guess
   enum class Task { kWait, kSum, kEnd } task = Task::kWait;
-  bool abandoned = false;
+  bool abandoned = false, started = false;
   std::exception_ptr failure;
   std::thread thread;
 
@@ -291,9 +291,14 @@ void GradientSums::begin() {
   s.as_completed.clear();
   if (s.owned == 0)
     for (uint32_t b = 0; b < s.buckets.size(); ++b) s.as_completed.push_back(b);
+}
+
+void GradientSums::start() {
+  State& s = *state_;
   if (!s.thread.joinable()) return;
   comm_.set_waits(comm::Waits::kGently);
-  s.task = State::Task::kSum;
+  std::lock_guard lock(s.mutex);
+  s.task = State::Task::kSum, s.started = true;
   s.changed.notify_all();
 }
 
@@ -319,6 +324,7 @@ void GradientSums::finish(ThreadPool& pool) {
   if (s.thread.joinable()) {
     comm_.set_waits(comm::Waits::kAtOnce);
     std::unique_lock lock(s.mutex);
+    THRONG_CHECK(std::exchange(s.started, false), "sums that were not started");
     s.changed.wait(lock, [&] { return s.task == State::Task::kWait; });
     if (s.failure) std::rethrow_exception(std::exchange(s.failure, nullptr));
   } else if (comm_.size() == 1) {
@@ -342,7 +348,7 @@ void GradientSums::abandon() {
   s.abandoned = true;
   s.changed.notify_all();
   s.changed.wait(lock, [&] { return s.task == State::Task::kWait; });
-  s.abandoned = false, s.failure = nullptr;
+  s.abandoned = s.started = false, s.failure = nullptr;
   comm_.set_waits(comm::Waits::kAtOnce);
 }
 

@@ -18,7 +18,7 @@ namespace throng::train {
 ///
 /// Ranks of one host read what is theirs of each other's gradients where it lies (comm::HostMemory): only the word that it is whole is sent.
 ///
-/// With more than one rank a thread of its own sums the buckets that are whole while the way back goes on; it alone uses the communicator from `begin` to
+/// With more than one rank a thread of its own sums the buckets that are whole while the way back goes on; it alone uses the communicator from `start` to
 /// `finish`. Where MPI wants one thread, `finish` does it all.
 class GradientSums {
  public:
@@ -40,8 +40,10 @@ class GradientSums {
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;
 
-  /// Begins a step: nothing is whole.
+  /// Collective. Begins a step: nothing is whole, and gradients may be written.
   void begin();
+  /// From now on sums go on beside the caller, who keeps off the communicator until `finish`.
+  void start();
   /// The gradient of a shard of this rank, counted from its first, which the caller clears.
   std::span<float> of(size_t shard);
   /// Nothing more is added to a shard's gradient of the entry. Thread-safe.

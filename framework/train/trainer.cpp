@@ -181,6 +181,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
           if (batch + 1 == end) sums.complete(s);
         };
         if (!softmax) {
+          sums.start();
           pool.parallel_for(losses.size(), [&](size_t s) {
             clear(s);
             for (int64_t batch = begin; batch < end; ++batch) {
@@ -197,6 +198,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
             states[s] = model.forward(weights, cursor.epoch, batch, first + int(s), into(s, {}));
           });
           const auto outcomes = softmax->run(pool, states);
+          if (batch + 1 == end) sums.start();
           pool.parallel_for(states.size(), [&](size_t s) {
             through(s, batch, [&](const auto& complete) { return ShardLoss{outcomes[s].loss, int64_t(states[s].count), model.go_back(first + int(s), outcomes[s].gradient, complete)}; });
           });

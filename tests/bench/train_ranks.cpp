@@ -92,6 +92,7 @@ json allreduce(comm::Communicator& comm, size_t mebibytes, int64_t steps) {
       for (size_t i = 0; i < v.size(); ++i) v[i] = float(i % 1000) + float(comm.rank() + step);
     };
     sums.begin();
+    sums.start();
     fill(sums.of(0)), fill(values);
     comm.barrier();
     Stopwatch watch;

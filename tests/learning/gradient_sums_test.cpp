@@ -67,6 +67,7 @@ void expect_the_plain_tree(GradientSums::Wire wire) {
           const int first = comm.first_shard(comm.rank(), shards), owned = comm.first_shard(comm.rank() + 1, shards) - first;
           for (int step = 0; step < 2; ++step) {
             sums.begin();
+            sums.start();
             for (int s = 0; s < owned; ++s) {
               std::fill(sums.of(size_t(s)).begin(), sums.of(size_t(s)).end(), 0.0f);
               fill(sums.of(size_t(s)), first + s, step);
@@ -107,6 +108,7 @@ TEST(GradientSums, AFailedRankEndsTheOthers) {
       ThreadPool pool(1);
       for (int step = 0;; ++step) {
         sums.begin();
+        sums.start();
         if (comm.rank() == 1 && step == 2) {
           sums.abandon();
           throw data_error("no gradient");
