@@ -1,5 +1,7 @@
 #include "framework/recommend/item_sequences.h"
 
+#include <algorithm>
+
 namespace throng::recommend {
 namespace {
 
@@ -36,6 +38,22 @@ std::vector<int32_t> ItemSequence::all() const {
   return items;
 }
 
+void SplitSeen::add(const SplitSeen& other) {
+  users += other.users, rows += other.rows;
+  newest_training_us = std::max(newest_training_us, other.newest_training_us), oldest_held_us = std::min(oldest_held_us, other.oldest_held_us);
+}
+
+void SplitSeen::add_ranks(comm::Communicator& comm) {
+  users = comm.allreduce(users), rows = comm.allreduce(rows);
+  newest_training_us = comm.allreduce(newest_training_us, comm::Op::kMax), oldest_held_us = comm.allreduce(oldest_held_us, comm::Op::kMin);
+}
+
+std::string SplitSeen::text(const std::string& by) const {
+  std::string text = rows == users ? fmt::format("leave-one-out: the one held-out item of each '{}'", by) : fmt::format("the first held-out item of each '{}', which have {:.1f} on average", by, double(rows) / double(std::max<int64_t>(1, users)));
+  if (rows > 0 && newest_training_us < oldest_held_us) text += ", all newer than any training row (a split by time)";
+  return text;
+}
+
 bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row) {
   return batch.column(columns.item).is_valid(row) && (columns.value.empty() || batch.column(columns.value).is_valid(row));
 }
@@ -54,10 +72,11 @@ void count_items(const ItemColumns& columns, const data::Batch& batch, data::Tex
   });
 }
 
-std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown) {
+std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown, SplitSeen& split) {
   const auto train = graph::training_rows(batch);
   const auto& item = batch.column(columns.item);
   const auto hashes = batch.hash_rows({columns.by});
+  const auto ts = batch.column("ts").values<int64_t>();
   std::vector<ItemSequence> sequences;
   std::vector<int32_t> items, held;
   std::vector<float> values;
@@ -69,6 +88,8 @@ std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const d
     for (int64_t r = first; r < end; ++r) {
       if (!counts(columns, batch, r)) continue;
       const int32_t id = catalogue.find(item_text(item, r));
+      if (train[size_t(r)]) split.newest_training_us = std::max(split.newest_training_us, ts[size_t(r)]);
+      else split.oldest_held_us = std::min(split.oldest_held_us, ts[size_t(r)]), ++split.rows, split.users += !s.held_out;
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
         if (id >= 0) held.push_back(id);

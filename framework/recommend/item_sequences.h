@@ -1,6 +1,7 @@
 // What users took, in order, as numbers of a catalogue.
 #pragma once
 #include "framework/base/spill_arena.h"
+#include "framework/comm/communicator.h"
 #include "framework/data/vocabulary.h"
 #include "framework/graph/operator.h"
 
@@ -22,6 +23,17 @@ struct ItemSequence {
   std::vector<int32_t> all() const;      ///< and those held out
 };
 
+/// How rows are held out, from what is seen of them.
+struct SplitSeen {
+  int64_t users = 0, rows = 0;  ///< users with held-out rows, and these rows
+  int64_t newest_training_us = INT64_MIN, oldest_held_us = INT64_MAX;
+  void add(const SplitSeen& other);
+  /// Collective.
+  void add_ranks(comm::Communicator& comm);
+  /// "leave-one-out: each user's one held-out item", with the column's name for "user".
+  std::string text(const std::string& by) const;
+};
+
 struct ItemColumns {
   std::string by, item;
   std::string value;  ///< a number; rows without one are left out. Empty: there is none
@@ -34,7 +46,7 @@ bool counts(const ItemColumns& columns, const data::Batch& batch, int64_t row);
 std::string item_text(const data::Column& column, int64_t row);
 /// Counts the items of training rows; the last of each user is not counted where it is set aside.
 void count_items(const ItemColumns& columns, const data::Batch& batch, data::TextMap<data::ValueCount>& counts);
-/// Rows come grouped by user, in order of time. Adds training rows of items that the catalogue does not have to `unknown`.
-std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown);
+/// Rows come grouped by user, in order of time. Adds training rows of items that the catalogue does not have to `unknown`, and all to `split`.
+std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const data::Batch& batch, const data::Vocabulary& catalogue, SpillArena& arena, int64_t& unknown, SplitSeen& split);
 
 }  // namespace throng::recommend

@@ -1,9 +1,10 @@
 #include "framework/recommend/ranking.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <unordered_set>
+
+#include <fmt/format.h>
 
 #include "framework/data/resampling.h"
 #include "framework/tensor/vector_kernels.h"
@@ -11,27 +12,18 @@
 namespace throng::recommend {
 namespace {
 
-constexpr int64_t kCutoffs[] = {1, 5, 10, 20};
-
-// Per user: HR by cutoff, NDCG by cutoff, MRR.
-constexpr size_t kMeasures = 9;
-std::array<double, kMeasures> measures(int64_t rank) {
-  std::array<double, kMeasures> m{};
-  if (rank == 0) return m;
-  for (size_t i = 0; i < 4; ++i)
-    if (rank <= kCutoffs[i]) m[i] = 1, m[4 + i] = 1 / std::log2(double(rank) + 1);
-  m[8] = 1 / double(rank);
-  return m;
-}
-
+// The means over users: HR by cutoff, NDCG by cutoff, MRR.
 template <class Counts>
-std::array<double, kMeasures> means(const Counts& counts) {
-  std::array<double, kMeasures> sums{};
+std::vector<double> means(const Counts& counts, const std::vector<int64_t>& cutoffs) {
+  const size_t K = cutoffs.size();
+  std::vector<double> sums(2 * K + 1);
   double users = 0;
   for (const auto& [rank, n] : counts) {
     users += double(n);
-    const auto m = measures(rank);
-    for (size_t i = 0; i < kMeasures; ++i) sums[i] += double(n) * m[i];
+    if (rank == 0) continue;
+    for (size_t i = 0; i < K; ++i)
+      if (rank <= cutoffs[i]) sums[i] += double(n), sums[K + i] += double(n) / std::log2(double(rank) + 1);
+    sums[2 * K] += double(n) / double(rank);
   }
   for (double& s : sums) s /= std::max(1.0, users);
   return sums;
@@ -129,34 +121,36 @@ int64_t RankCounts::known() const {
   return n;
 }
 
-double RankCounts::ndcg10() const { return means(counts_)[6]; }
+double RankCounts::ndcg10() const { return means(counts_, {10})[1]; }
 
-nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed) const {
+nlohmann::json RankCounts::result(int64_t bootstrap, uint64_t seed, const std::vector<int64_t>& cutoffs) const {
+  const size_t K = cutoffs.size();
   int64_t users = 0;
   for (const auto& [rank, n] : counts_) users += n;
   auto unknown = counts_.find(0);
   nlohmann::json j{{"users", users}, {"targets_not_in_catalogue", unknown == counts_.end() ? 0 : unknown->second}};
-  const auto mean = means(counts_);
-  for (size_t i = 0; i < 4; ++i) j["hr"][std::to_string(kCutoffs[i])] = mean[i], j["ndcg"][std::to_string(kCutoffs[i])] = mean[4 + i];
-  j["mrr"] = mean[8];
+  const auto mean = means(counts_, cutoffs);
+  for (size_t i = 0; i < K; ++i) j["hr"][std::to_string(cutoffs[i])] = mean[i], j["ndcg"][std::to_string(cutoffs[i])] = mean[K + i];
+  j["mrr"] = mean[2 * K];
   if (bootstrap == 0 || users == 0) return j;
   std::vector<int64_t> ranks, counts;
   for (const auto& [rank, n] : counts_) ranks.push_back(rank), counts.push_back(n);
   std::mt19937_64 random(seed);
-  std::vector<double> samples[kMeasures];
+  std::vector<std::vector<double>> samples(mean.size());
   for (int64_t b = 0; b < bootstrap; ++b) {
     const auto drawn = data::resample(counts, random);
     std::vector<std::pair<int64_t, int64_t>> sample;
     for (size_t i = 0; i < drawn.size(); ++i)
       if (drawn[i] > 0) sample.emplace_back(ranks[i], drawn[i]);
-    const auto m = means(sample);
-    for (size_t i = 0; i < kMeasures; ++i) samples[i].push_back(m[i]);
+    const auto m = means(sample, cutoffs);
+    for (size_t i = 0; i < m.size(); ++i) samples[i].push_back(m[i]);
   }
-  auto interval = [&](size_t measure) {
-    const auto [low, high] = data::interval95(samples[measure]);
-    return nlohmann::json{low, high};
+  const auto add = [&](const std::string& name, size_t measure) {
+    const auto [low, high] = data::interval95(std::move(samples[measure]));
+    j["interval95"][name] = {low, high};
   };
-  j["interval95"] = {{"hr10", interval(2)}, {"ndcg10", interval(6)}, {"mrr", interval(8)}};
+  for (size_t i = 0; i < K; ++i) add(fmt::format("hr{}", cutoffs[i]), i), add(fmt::format("ndcg{}", cutoffs[i]), K + i);
+  add("mrr", 2 * K);
   return j;
 }
 

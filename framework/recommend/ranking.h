@@ -52,9 +52,9 @@ class RankCounts {
   void add(int64_t rank) { ++counts_[rank]; }
   /// Collective. The sum of all `parts` of all ranks.
   static RankCounts total(comm::Communicator& comm, std::span<const RankCounts> parts);
-  /// HR@k (is the rank at most k), NDCG@k (1 / log2(rank + 1), where it is) for k 1, 5, 10 and 20, and MRR (1 / rank), as means over users. With `bootstrap` samples of
-  /// as many users, also the 95 % intervals (percentiles; Efron, 1979) of HR@10, NDCG@10 and MRR.
-  nlohmann::json result(int64_t bootstrap, uint64_t seed) const;
+  /// HR@k (is the rank at most k), NDCG@k (1 / log2(rank + 1), where it is) for the k of `cutoffs`, and MRR (1 / rank), as means over users. With `bootstrap` samples of
+  /// as many users, also their 95 % intervals (percentiles; Efron, 1979).
+  nlohmann::json result(int64_t bootstrap, uint64_t seed, const std::vector<int64_t>& cutoffs = {1, 5, 10, 20}) const;
   double ndcg10() const;
   bool empty() const { return counts_.empty(); }
   /// Targets that are in the catalogue.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 #include "framework/tensor/vector_kernels.h"
 
@@ -15,9 +16,13 @@ data::Schema Recommender::bind(const std::vector<data::Schema>& inputs) {
   const data::Schema& input = inputs[0];
   const auto& item = input.at(task_.item);
   if (item.type != Type::kString && !is_integer(item.type)) throw job_error("column '{}' is {}; expected text or whole numbers", item.name, data::type_name(item.type));
+  for (size_t i = 0; i < task_.cutoffs.size(); ++i)
+    if (task_.cutoffs[i] < 1 || (i > 0 && task_.cutoffs[i] <= task_.cutoffs[i - 1])) throw job_error("'cutoffs' has {}; expected rising whole numbers from 1", task_.cutoffs[i]);
+  if (task_.cutoffs.empty()) throw job_error("'cutoffs' is empty; expected whole numbers such as [5, 10]");
   if (input.at("ts").type != Type::kTimestamp) throw job_error("column 'ts' is {}; expected timestamp", data::type_name(input.at("ts").type));
   schema_ = data::Schema{input.at(task_.by)};
   schema_.set({"actual", Type::kString}), schema_.set({"rank", Type::kInt64}), schema_.set({"recommended", Type::kListString});
+  if (attends_) schema_.set({"attended", Type::kListString}), schema_.set({"attention", Type::kListFloat32});
   return schema_;
 }
 
@@ -65,16 +70,21 @@ void Recommender::hold_users(graph::CollectiveContext& context) {
   auto& comm = context.comm();
   const int first = comm.first_shard(comm.rank(), shards_), end = comm.first_shard(comm.rank() + 1, shards_);
   const int64_t partitions = context.num_partitions(0);
-  shard_ends_.clear(), held_.clear();
+  shard_ends_.clear(), held_.clear(), split_ = {};
   for (int s = first; s < end; ++s) {
     for (int64_t p = partitions * s / shards_; p < partitions * (s + 1) / shards_; ++p) held_.push_back({p, {}});
     shard_ends_.push_back(held_.size());
   }
+  std::mutex mutex;
   context.pool().parallel_for(held_.size(), [&](size_t i) {
     int64_t unknown = 0;
-    held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_, context.arena(), unknown);
+    SplitSeen split;
+    held_[i].users = read_sequences(columns_, context.read(0, held_[i].number, {}), catalogue_, context.arena(), unknown, split);
     if (restored_) counters().add("unseen_items", unknown);
+    std::lock_guard lock(mutex);
+    split_.add(split);
   });
+  split_.add_ranks(comm);
 }
 
 void Recommender::save_catalogue(graph::CollectiveContext& context) const {
@@ -84,7 +94,7 @@ void Recommender::save_catalogue(graph::CollectiveContext& context) const {
   store.save(context.folder() / "catalogue.h5");
 }
 
-// Calls visit(partition, user, what its scores come to) for the users of partitions [first, end) of this rank that `wanted` has a question about, partitions on all workers.
+// Calls visit(partition, user, what its scores come to, what they looked at) for the users of partitions [first, end) of this rank that `wanted` has a question about, partitions on all workers.
 template <class Wanted, class Visit>
 void Recommender::score(graph::CollectiveContext& context, const ItemScorer& scorer, size_t first, size_t end, size_t k, const Wanted& wanted, const Visit& visit) const {
   constexpr size_t kUsers = 256, kItems = ItemScorer::kStretch;  // 4 MiB of scores on each worker
@@ -113,7 +123,7 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
         }
         for (size_t j = 0; j < asked.size(); ++j) seen[j].see(first, found.subspan(j * n, n));
       }
-      for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, seen[j]);
+      for (size_t j = 0; j < asked.size(); ++j) visit(i, asked[j].user, seen[j], attends_ ? scores->attended(j) : std::vector<Attended>());
       asked.clear(), targets.clear();
     };
     for (size_t u = 0; u < users.size(); ++u) {
@@ -127,7 +137,7 @@ void Recommender::score(graph::CollectiveContext& context, const ItemScorer& sco
 RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemScorer& scorer) const {
   std::vector<RankCounts> ranks(held_.size());
   score(context, scorer, 0, held_.size(), 0, [](const ItemSequence& s) { return s.validation >= 0 ? std::optional(Question{{s.items.begin(), s.items.end()}, s.validation}) : std::nullopt; },
-        [&](size_t i, size_t, const ScoresSeen& seen) { ranks[i].add(seen.rank()); });
+        [&](size_t i, size_t, const ScoresSeen& seen, const std::vector<Attended>&) { ranks[i].add(seen.rank()); });
   RankCounts all = RankCounts::total(context.comm(), ranks);
   if (all.known() == 0) throw data_error("there is no item to validate on: no user has three training items, or the last one is in no other's rows").with_hint("switch 'validation' off");
   return all;
@@ -136,7 +146,8 @@ RankCounts Recommender::validate(graph::CollectiveContext& context, const ItemSc
 data::Batch Recommender::rows_of(graph::CollectiveContext& context, const Partition& partition, const std::vector<Row>& rows) const {
   const data::Batch batch = context.read(0, partition.number, {task_.by, task_.item});
   std::vector<int64_t> first;
-  data::Column actual(Type::kString), rank(Type::kInt64), recommended(Type::kListString);
+  data::Column actual(Type::kString), rank(Type::kInt64), recommended(Type::kListString), attended(Type::kListString), attention(Type::kListFloat32);
+  std::vector<float> weights;
   for (size_t u = 0; u < rows.size(); ++u) {
     const auto& user = partition.users[u];
     first.push_back(user.first_row);
@@ -146,9 +157,13 @@ data::Batch Recommender::rows_of(graph::CollectiveContext& context, const Partit
     else rank.append_null();
     for (int32_t item : rows[u].best) recommended.add_list_string(catalogue_.word(size_t(item)));
     recommended.end_list();
+    weights.clear();
+    for (const auto& [item, weight] : rows[u].attended) attended.add_list_string(catalogue_.word(size_t(item))), weights.push_back(weight);
+    attended.end_list(), attention.append_list<float>(weights);
   }
   std::vector<data::Column> columns;
   columns.push_back(batch.column(task_.by).take(first)), columns.push_back(std::move(actual)), columns.push_back(std::move(rank)), columns.push_back(std::move(recommended));
+  if (attends_) columns.push_back(std::move(attended)), columns.push_back(std::move(attention));
   return data::Batch(schema_, std::move(columns), batch.origin);
 }
 
@@ -161,25 +176,25 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
     std::vector<std::vector<Row>> rows(end - first);
     for (size_t i = first; i < end; ++i) rows[i - first].resize(held_[i].users.size());
     score(context, scorer, first, end, size_t(task_.k), [](const ItemSequence& s) { return std::optional(Question{s.history(), s.target}); },
-          [&](size_t i, size_t u, const ScoresSeen& seen) {
+          [&](size_t i, size_t u, const ScoresSeen& seen, std::vector<Attended> attended) {
             const bool held_out = held_[i].users[u].held_out;
             if (held_out) ranks[i].add(seen.rank());
-            rows[i - first][u] = {held_out ? seen.rank() : -1, seen.best()};
+            rows[i - first][u] = {held_out ? seen.rank() : -1, seen.best(), std::move(attended)};
           });
     // New rows are not for judging alone: what comes next goes by all of them.
     if (restored_)
       score(context, scorer, first, end, size_t(task_.k), [](const ItemSequence& s) { return s.held_out ? std::optional(Question{s.all(), -1}) : std::nullopt; },
-            [&](size_t i, size_t u, const ScoresSeen& seen) { rows[i - first][u].best = seen.best(); });
+            [&](size_t i, size_t u, const ScoresSeen& seen, std::vector<Attended> attended) { rows[i - first][u].best = seen.best(), rows[i - first][u].attended = std::move(attended); });
     for (size_t i = first; i < end; ++i) output.write(held_[i].number, rows_of(context, held_[i], rows[i - first]));
   }
   const RankCounts all = RankCounts::total(context.comm(), ranks);
   if (context.comm().rank() != 0) return;
   if (restored_ && all.empty()) return;  // recommendations alone
-  json result = all.result(task_.bootstrap, seed);
+  json result = all.result(task_.bootstrap, seed, task_.cutoffs);
   const std::string against = task_.rank_against > 0 ? fmt::format("{} items that the user never took, drawn evenly", task_.rank_against)
                                                      : std::string("the whole catalogue of training rows") + (task_.filter_seen ? " without items taken before" : ", items taken before, too");
-  result["protocol"] = fmt::format("each user's first held-out item, ranked against {}; equal scores and items not in the catalogue count as misses; {}", against,
-                                   task_.validation ? "the last training item of users with three or more is not learned from" : "all training items are learned from");
+  result["protocol"] = fmt::format("{}; ranked against {}; equal scores and items not in the catalogue count as misses; {}", split_.text(task_.by), against,
+                                   task_.validation ? "the last training item of those with three or more is not learned from" : "all training items are learned from");
   if (task_.bootstrap > 0) result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} bootstrap samples of users", task_.bootstrap);
   result["items"] = catalogue_.size(), result["model"] = model_;
   describe(result);

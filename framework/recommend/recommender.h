@@ -9,6 +9,12 @@
 
 namespace throng::recommend {
 
+/// How much a model looked at an item of a user's past.
+struct Attended {
+  int32_t item;
+  float weight;
+};
+
 /// What scores the items of a catalogue. Thread-safe.
 class ItemScorer {
  public:
@@ -26,6 +32,8 @@ class ItemScorer {
     virtual void get(size_t first, size_t count, float* into) const = 0;
     /// The same number that `get` gives for an item.
     virtual float one(size_t user, int32_t item) const = 0;
+    /// The past items that the model looked at most, falling; none where it does not look, or was not asked to tell.
+    virtual std::vector<Attended> attended(size_t user) const { return (void)user, std::vector<Attended>(); }
   };
   /// `users` stay as long as the scores, as does the scorer.
   virtual std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const = 0;
@@ -57,6 +65,8 @@ class Recommender : public graph::CollectiveOperator {
   virtual std::unique_ptr<ItemScorer> learn(graph::CollectiveContext& context) = 0;
   /// The scorer that an earlier `learn` left in the folder, with the catalogue; for users of any rows.
   virtual std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) = 0;
+  /// Rows have columns `attended` and `attention`, of ItemScorer::Scores::attended; to be called before `bind`.
+  void write_attended() { attends_ = true; }
   /// Rank 0: adds to the result.
   virtual void describe(nlohmann::json& result) const { (void)result; }
 
@@ -72,6 +82,8 @@ class Recommender : public graph::CollectiveOperator {
   /// The column of what users gave to items; to be called before `bind`.
   void take_values_from(const std::string& column) { columns_.value = column; }
   const ItemColumns& columns() const { return columns_; }
+  /// Of all ranks' rows, when they have been read.
+  const SplitSeen& split() const { return split_; }
   /// Collective. Makes the catalogue of the training rows, and fills `held`, which lies in the step's arena.
   void read_users(graph::CollectiveContext& context);
   void release_users() { held_.clear(); }
@@ -86,6 +98,7 @@ class Recommender : public graph::CollectiveOperator {
   struct Row {
     int64_t rank;
     std::vector<int32_t> best;
+    std::vector<Attended> attended;
   };
   data::Batch rows_of(graph::CollectiveContext& context, const Partition& partition, const std::vector<Row>& rows) const;
   struct Question {
@@ -100,10 +113,12 @@ class Recommender : public graph::CollectiveOperator {
   ItemColumns columns_;
   std::string model_;
   int shards_;
+  bool attends_ = false;
   data::Schema schema_;
   data::Vocabulary catalogue_;
   std::vector<Partition> held_;
   std::vector<size_t> shard_ends_;
+  SplitSeen split_;
   std::unique_ptr<ItemScorer> restored_;
 };
 

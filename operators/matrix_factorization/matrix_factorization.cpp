@@ -1,6 +1,7 @@
 #include "operators/matrix_factorization/matrix_factorization.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "framework/base/files.h"
@@ -18,14 +19,6 @@ using namespace recommend;
 
 using data::Type;
 using nlohmann::json;
-
-// Numbers from 0 that a Poisson variable of mean 1 takes, by a uniform one: how often a row is in a bootstrap sample.
-int poisson(double uniform) {
-  double below = std::exp(-1.0), term = below;
-  int n = 0;
-  while (uniform >= below && n < 12) term /= ++n, below += term;
-  return n;
-}
 
 class MatrixFactorizationOperator : public Recommender {
  public:
@@ -235,11 +228,7 @@ class MatrixFactorizationOperator : public Recommender {
           const double value = foretold(row(i, u), id), error = rating.as_double(r) - value;
           rows.push_back(r), predicted.append(value);
           sums[i][0] += 1, sums[i][1] += error * error, sums[i][2] += std::abs(error), sums[i][3] += id < 0;
-          Random random(seed, mix64(users[u].hash), uint64_t(r - users[u].first_row));
-          for (size_t b = 0; b < samples; ++b) {
-            const double times = poisson(double(random.next()) * 0x1p-32);
-            sums[i][4 + 2 * b] += times, sums[i][5 + 2 * b] += times * error * error;
-          }
+          data::add_to_samples(std::array{1.0, error * error}, Random(seed, mix64(users[u].hash), uint64_t(r - users[u].first_row)), std::span(sums[i]).subspan(4));
         }
       }
       std::vector<data::Column> columns;
@@ -252,7 +241,7 @@ class MatrixFactorizationOperator : public Recommender {
     if (context.comm().rank() != 0) return;
     const double rows = std::max(1.0, total[0]);
     json result{{"rows", int64_t(total[0])}, {"items_not_in_catalogue", int64_t(total[3])}, {"rmse", std::sqrt(total[1] / rows)}, {"mae", total[2] / rows}};
-    result["protocol"] = "ratings of the held-out rows; users and items without a training rating have the mean and what is known of the other";
+    result["protocol"] = "ratings of the held-out rows" + std::string(split().rows > 0 && split().newest_training_us < split().oldest_held_us ? ", all newer than any training row (a split by time)" : "") + "; users and items without a training rating have the mean and what is known of the other";
     if (samples > 0 && total[0] > 0) {
       std::vector<double> values;
       for (size_t b = 0; b < samples; ++b) values.push_back(std::sqrt(total[5 + 2 * b] / std::max(1.0, total[4 + 2 * b])));

@@ -44,7 +44,7 @@ void ItemModel::take(comm::Communicator& comm, std::vector<std::vector<std::span
   set_example_lengths(comm, std::move(lengths));
 }
 
-Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const {
+Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments, const std::function<void(size_t, size_t, const float*)>& see) const {
   Var x = items_(t, ids);
   if (options_.kind == Kind::kGru) return recurrent_(t, nn::dropout(t, x, options_.dropout), segments);
   // Places are counted from the end, where the next item is.
@@ -55,7 +55,7 @@ Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Se
   // With the norm last the sum is normalised before the first block, as what goes into the others is.
   if (!options_.norm_first) x = norm_(t, x);
   x = nn::dropout(t, x, options_.dropout);
-  for (const auto& block : blocks_) x = block(t, x, segments);
+  for (const auto& block : blocks_) x = &block == &blocks_.back() ? block(t, x, segments, see) : block(t, x, segments);
   return options_.norm_first ? norm_(t, x) : x;
 }
 
@@ -169,24 +169,55 @@ ItemModel::Masked ItemModel::masked(int shard, std::span<const size_t> examples,
 /// What scores need of the weights, laid out once for many calls.
 class ItemModel::Scorer : public ItemScorer {
  public:
-  Scorer(const ItemModel& model, std::span<const float> weights) : model_(model), weights_(weights), items_(weights.data() + model.items_.table.at, model.options_.items, model.options_.hidden, bias_of(model, weights)) {}
+  Scorer(const ItemModel& model, std::span<const float> weights, size_t attended) : model_(model), weights_(weights), attended_(attended), items_(weights.data() + model.items_.table.at, model.options_.items, model.options_.hidden, bias_of(model, weights)) {}
 
   // A history without items gives zeros, or what a mask alone gives.
   std::unique_ptr<Scores> scores_of(std::span<const Asked> users) const override {
     std::vector<float> last(users.size() * items_.width(), 0.0f);
+    std::vector<std::vector<Attended>> seen(attended_ > 0 ? users.size() : 0);
     constexpr size_t kAtOnce = 64;  // on the tape
-    for (size_t at = 0; at < users.size(); at += kAtOnce) last_states(users.subspan(at, std::min(kAtOnce, users.size() - at)), &last[at * items_.width()]);
-    return items_.scores(std::move(last));
+    for (size_t at = 0; at < users.size(); at += kAtOnce) last_states(users.subspan(at, std::min(kAtOnce, users.size() - at)), &last[at * items_.width()], seen.empty() ? nullptr : &seen[at]);
+    auto scores = items_.scores(std::move(last));
+    if (seen.empty()) return scores;
+    return std::make_unique<WithAttention>(std::move(scores), std::move(seen));
   }
 
  private:
+  /// Scores, and what the last block looked at from the last place.
+  class WithAttention : public Scores {
+   public:
+    WithAttention(std::unique_ptr<Scores> scores, std::vector<std::vector<Attended>> seen) : scores_(std::move(scores)), seen_(std::move(seen)) {}
+    void get(size_t first, size_t count, float* into) const override { scores_->get(first, count, into); }
+    float one(size_t user, int32_t item) const override { return scores_->one(user, item); }
+    std::vector<Attended> attended(size_t user) const override { return seen_[user]; }
+
+   private:
+    std::unique_ptr<Scores> scores_;
+    std::vector<std::vector<Attended>> seen_;
+  };
+
+  // An item that was taken several times is looked at in all its places; of equal ones the newer comes first.
+  std::vector<Attended> most_of(std::span<const int32_t> ids, std::span<const float> weights) const {
+    std::vector<Attended> found;
+    for (size_t i = ids.size(); i-- > 0;) {
+      if (ids[i] == model_.mask_id()) continue;
+      const auto there = std::find_if(found.begin(), found.end(), [&](const Attended& a) { return a.item == ids[i]; });
+      if (there == found.end()) found.push_back({ids[i], weights[i]});
+      else there->weight += weights[i];
+    }
+    std::stable_sort(found.begin(), found.end(), [](const Attended& a, const Attended& b) { return a.weight > b.weight; });
+    found.resize(std::min(found.size(), attended_));
+    return found;
+  }
+
   static std::vector<float> bias_of(const ItemModel& model, std::span<const float> weights) {
     if (!model.bias_) return {};
     const auto begin = weights.begin() + ptrdiff_t(model.bias_->at);
     return {begin, begin + ptrdiff_t(model.options_.items)};
   }
 
-  void last_states(std::span<const Asked> users, float* into) const {
+  // `seen`: of each user; null where it is not wanted.
+  void last_states(std::span<const Asked> users, float* into, std::vector<Attended>* seen) const {
     const bool masked = model_.options_.kind == Kind::kMasked;
     std::vector<int32_t> ids;
     std::vector<size_t> lengths;
@@ -204,16 +235,25 @@ class ItemModel::Scorer : public ItemScorer {
     std::vector<size_t> with;
     for (size_t s = 0; s < users.size(); ++s)
       if (lengths[s] > 0) rows.push_back(uint32_t(segments.end(s) - 1)), with.push_back(s);
-    Var h = nn::gather_rows<float>(t, model_.states(t, ids, segments), rows);
+    std::vector<float> mean;  // over the heads so far, of the last row of one user
+    const auto see = [&](size_t s, size_t head, const float* found) {
+      const size_t n = lengths[s], heads = model_.options_.heads;
+      if (n == 0) return;
+      if (head == 0) mean.assign(n, 0.0f);
+      for (size_t i = 0; i < n; ++i) mean[i] += found[(n - 1) * n + i] / float(heads);
+      if (head + 1 == heads) seen[s] = most_of(std::span(ids).subspan(segments.begin(s), n), mean);
+    };
+    Var h = nn::gather_rows<float>(t, seen ? model_.states(t, ids, segments, see) : model_.states(t, ids, segments), rows);
     if (masked) h = model_.head(t, h);
     for (size_t i = 0; i < with.size(); ++i) std::copy_n(t.value(h) + i * items_.width(), items_.width(), into + with[i] * items_.width());
   }
 
   const ItemModel& model_;
   std::span<const float> weights_;
+  size_t attended_;
   ItemFactors items_;
 };
 
-std::unique_ptr<ItemScorer> ItemModel::scorer(std::span<const float> weights) const { return std::make_unique<Scorer>(*this, weights); }
+std::unique_ptr<ItemScorer> ItemModel::scorer(std::span<const float> weights, size_t attended) const { return std::make_unique<Scorer>(*this, weights, attended); }
 
 }  // namespace throng::op

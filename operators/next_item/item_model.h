@@ -14,7 +14,7 @@ struct ItemModelOptions {
   enum class Loss { kFull, kSampled, kBce, kBpr, kBprMax };
   Kind kind = Kind::kTransformer;
   Loss loss = Loss::kFull;
-  size_t items = 0, hidden = 64, layers = 2, heads = 1, inner = 64, longest = 50, negatives = 1;
+  size_t items = 0, hidden = 64, layers = 2, heads = 1, inner = 64, longest = 50, negatives = 1, attended = 0;
   double dropout = 0.2, regularization = 1, sample_alpha = 0, mask = 0.2, mask_last = 0.1;
   bool norm_first = true, sparse = false, scaled = true, bert_init = false, recompute = false;
   nn::Activation activation = nn::Activation::kRelu;
@@ -41,8 +41,8 @@ class ItemModel : public train::LayeredModel {
   void trained() override { LayeredModel::trained(), shards_.clear(), arena_ = nullptr; }
   bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
 
-  /// The scorer of some weights, which must stay while it is used.
-  std::unique_ptr<recommend::ItemScorer> scorer(std::span<const float> weights) const;
+  /// The scorer of some weights, which must stay while it is used. It tells so many of the items that blocks looked at.
+  std::unique_ptr<recommend::ItemScorer> scorer(std::span<const float> weights, size_t attended = 0) const;
 
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 
@@ -54,8 +54,8 @@ class ItemModel : public train::LayeredModel {
     std::vector<size_t> lengths;
   };
   Minibatch minibatch(int shard, std::span<const size_t> examples, Random random) const;
-  // The states after each item.
-  nn::Var states(nn::Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments) const;
+  // The states after each item. `see`: of the last block (MultiHeadAttention), if there is one.
+  nn::Var states(nn::Tape<float>& t, std::span<const int32_t> ids, const nn::Segments& segments, const std::function<void(size_t, size_t, const float*)>& see = {}) const;
   nn::Var head(nn::Tape<float>& t, nn::Var x) const { return head_norm_(t, nn::activate(t, head_(t, x), nn::Activation::kGelu)); }
   /// Items of some users, some of them hidden: what these are, and in which rows.
   struct Masked {

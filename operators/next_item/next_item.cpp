@@ -24,7 +24,7 @@ ItemModelOptions common(const ItemTraining& p) {
 ItemModelOptions transformer(const ItemTransformer& p) {
   ItemModelOptions o = common(p);
   o.layers = size_t(p.blocks), o.heads = size_t(p.heads), o.inner = size_t(p.inner ? p.inner : p.hidden);
-  o.norm_first = p.norm == "first", o.scaled = p.scaled, o.bert_init = p.init == "normal", o.recompute = p.recompute, o.activation = p.activation == "gelu" ? nn::Activation::kGelu : nn::Activation::kRelu;
+  o.norm_first = p.norm == "first", o.scaled = p.scaled, o.bert_init = p.init == "normal", o.recompute = p.recompute, o.attended = size_t(p.attended), o.activation = p.activation == "gelu" ? nn::Activation::kGelu : nn::Activation::kRelu;
   return o;
 }
 

@@ -39,6 +39,7 @@ struct ItemTransformer : ItemTraining {
   bool scaled = true;
   std::string init = "uniform";
   bool recompute = false;
+  int attended = 0;
 };
 template <class P>
 auto item_transformer() {
@@ -48,7 +49,8 @@ auto item_transformer() {
                        graph::field("activation", &P::activation, "between a block's two linear layers").one_of({"relu", "gelu"}),
                        graph::field("scaled", &P::scaled, "items' embeddings are multiplied by the root of hidden before positions are added (Vaswani et al., 2017), as SASRec's authors do, but BERT4Rec's and S3-Rec's do not"),
                        graph::field("init", &P::init, "linear layers begin uniform, as PyTorch's, or normal with a deviation of 0.02, as BERT's").one_of({"uniform", "normal"}),
-                       graph::field("recompute", &P::recompute, "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"));
+                       graph::field("recompute", &P::recompute, "what lies inside a block is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the blocks"),
+                       graph::field("attended", &P::attended, "so many of the past items that the recommendation looked at most are written beside it, `attended`, with their weights, `attention`: of the last block from the newest place, the mean over heads, an item's places added up (bert4rec's mask looks at itself, too, which is left out); 0: none").min(0).max(1000));
 }
 
 /// Self-attentive sequential recommendation (Kang and McAuley, 2018): item and position embeddings, causal Transformer blocks, and the score of an item is the

@@ -12,6 +12,7 @@
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
 #include "framework/recommend/factor_scores.h"
+#include "framework/train/safetensors.h"
 #include "tests/support/batches.h"
 #include "tests/support/errors.h"
 
@@ -20,6 +21,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kItems = 30;
 
@@ -62,8 +64,8 @@ TEST(NextItem, SameBitsOnAnyRankCount) {
                                " }\n  full: { op: sasrec, from: parts, blocks: 1, validation: false, wire: bfloat16, stored: bfloat16, batch_rows: 70, " + kSmall + " }\n  rows: { op: sasrec, from: parts, loss: bce, sparse: true, clip: 0.1, " + kSmall + " }\n  all: { op: sasrec, from: parts, sparse: true, clip: 0.2, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, sample_alpha: 0.7, sparse: true, optimizer: adagrad, negatives: 7, patience: 1, " + kSmall +
                                " }\n  max: { op: gru4rec, from: parts, loss: bpr_max, negatives: 4, layers: 2, filter_seen: false, " + kSmall + " }\n");
   const auto one = testing::run_job(yaml, folder, "ranks1");
-  for (int ranks : {2, 3, 5}) {
-    const auto other = testing::run_job(yaml, folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 3 : 1});
+  for (int ranks : {1, 2, 3, 4, 5, 8}) {
+    const auto other = testing::run_job(yaml, folder, "other", {ranks, ranks == 1 ? 2 : ranks == 2 ? 3 : 1});
     for (const char* step : {"pop", "knn", "bert", "sas", "full", "rows", "all", "gru", "max"}) {
       EXPECT_EQ(one.steps.at(step).content_hash, other.steps.at(step).content_hash) << step << " on " << ranks;
       EXPECT_EQ(one.steps.at(step).metrics["result"], other.steps.at(step).metrics["result"]) << step << " on " << ranks;
@@ -361,6 +363,23 @@ TEST(NextItem, ItemNeighboursAreWhatAPlainCountSays) {
   }
 }
 
+// The table of items begins from a file of vectors, by name; what the file does not have begins at random.
+TEST(NextItem, ItemsBeginFromVectors) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  folder.write("items.vec", "3 4\n5 1 2 3 4\n7 -1 0.5 0 2\nnobody 9 9 9 9\n");
+  for (const std::string op : {"sasrec", "bert4rec", "gru4rec", "sasrec, sparse: true", "gru4rec, loss: sampled, sparse: true"}) {
+    const auto run = testing::run_job(job("  m: { op: " + op + ", from: parts, hidden: 4, max_length: 12, epochs: 1, batch: 16, lr: 0, vectors: items.vec }\n"), folder, "out", {3, 1});
+    const auto folder_of = engine::RunDirectory(run.folder).state("m");
+    const auto items = data::Vocabulary::load(data::ArrayStore::load(folder_of / "catalogue.h5"), "items");
+    const auto table = train::load_safetensors(folder_of / "model.safetensors").at("items.weight").values;
+    const auto row = [&](const char* item) { return std::vector<float>(table.begin() + 4 * items.find(item), table.begin() + 4 * items.find(item) + 4); };
+    EXPECT_EQ(row("5"), (std::vector<float>{1, 2, 3, 4})) << op;
+    EXPECT_EQ(row("7"), (std::vector<float>{-1, 0.5f, 0, 2})) << op;
+    EXPECT_LT(std::abs(row("9")[0]), 0.2f) << op;
+  }
+}
+
 TEST(NextItem, ItemKnnParametersMatter) {
   testing::TemporaryFolder folder;
   std::vector<Taken> taken;
@@ -378,13 +397,90 @@ TEST(NextItem, ItemKnnParametersMatter) {
 TEST(NextItem, StopsAndGoesOnOnOtherRankCounts) {
   testing::TemporaryFolder folder;
   folder.write("e.csv", lines(walks(40, 14)));
-  const std::string yaml = job("  sas: { op: sasrec, from: parts, hidden: 8, max_length: 12, batch: 8, epochs: 5, lr: 0.01, checkpoint_every: 3 }\n");
-  const auto whole = testing::run_job(yaml, folder, "whole", {2, 1});
-  testing::run_until(yaml, folder, "cut", "epoch 3", {.ranks = 3});
-  const auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 5, .threads = 2, .resume = true});
-  EXPECT_EQ(whole.steps.at("sas").content_hash, resumed.steps.at("sas").content_hash);
-  EXPECT_EQ(whole.steps.at("sas").metrics["curve"], resumed.steps.at("sas").metrics["curve"]);
-  EXPECT_EQ(weights_of(whole, "sas"), weights_of(resumed, "sas"));
+  for (const std::string model : {"op: sasrec", "op: sasrec, loss: bce, negatives: 2", "op: sasrec, sparse: true", "op: gru4rec, loss: sampled, negatives: 5, sparse: true, optimizer: adagrad", "op: gru4rec, loss: bpr_max, negatives: 3", "op: bert4rec", "op: bert4rec, sparse: true"}) {
+    const std::string yaml = job("  m: { " + model + ", from: parts, hidden: 8, max_length: 12, batch: 8, epochs: 5, lr: 0.01, checkpoint_every: 3 }\n");
+    const auto whole = testing::run_job(yaml, folder, "whole", {2, 1});
+    std::filesystem::remove_all(folder / "cut");
+    testing::run_until(yaml, folder, "cut", "epoch 3", {.ranks = 3});
+    const auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 5, .threads = 2, .resume = true});
+    EXPECT_EQ(whole.steps.at("m").content_hash, resumed.steps.at("m").content_hash) << model;
+    EXPECT_EQ(whole.steps.at("m").metrics["curve"], resumed.steps.at("m").metrics["curve"]) << model;
+    EXPECT_EQ(weights_of(whole, "m"), weights_of(resumed, "m")) << model;
+  }
+}
+
+// What is written beside a recommendation: items of the user's past, with weights that fall, and all of them together are 1.
+TEST(NextItem, WritesWhichItemsItLookedAt) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  const std::string yaml = job("  sas: { op: sasrec, from: parts, heads: 2, attended: 50, " + kSmall + " }\n  few: { op: sasrec, from: parts, attended: 3, " + kSmall + " }\n  bert: { op: bert4rec, from: parts, attended: 50, " + kSmall +
+                               " }\n  none: { op: sasrec, from: parts, " + kSmall + " }\n  now: { op: recommend, from: [events, sas] }\n");
+  const auto run = testing::run_on_all_rank_counts(yaml, folder);
+  EXPECT_EQ(run.rows("none").schema().find("attended"), -1);
+  std::map<std::string, std::vector<std::string>> taken;
+  for (const auto& t : walks(40, 14)) taken[fmt::format("u{}", t.user)].push_back(std::to_string(t.item));
+  for (const char* step : {"sas", "few", "bert", "now"}) {
+    const auto rows = run.rows(step);
+    ASSERT_EQ(rows.num_rows(), 40);
+    for (int64_t r = 0; r < rows.num_rows(); ++r) {
+      auto past = taken.at(std::string(rows.column("user").string(r)));
+      if (step != std::string("now")) past.pop_back();  // held out
+      const auto weights = rows.column("attention").list<float>(r);
+      const int64_t n = rows.column("attended").list_size(r);
+      ASSERT_EQ(size_t(n), weights.size());
+      EXPECT_EQ(size_t(n), std::min(step == std::string("few") ? size_t{3} : past.size(), std::min(past.size(), step == std::string("bert") ? size_t{11} : size_t{12}))) << step;
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        EXPECT_NE(std::find(past.begin(), past.end(), rows.column("attended").list_string(r, i)), past.end()) << step;
+        EXPECT_TRUE(i == 0 || weights[size_t(i)] <= weights[size_t(i) - 1]);
+        sum += double(weights[size_t(i)]);
+      }
+      if (step == std::string("sas")) {
+        EXPECT_NEAR(sum, 1, 1e-5);
+      } else {
+        EXPECT_LT(sum, 1 + 1e-5);
+        EXPECT_GT(sum, 0);
+      }
+    }
+  }
+}
+
+// Everyone takes again what they took three items before: the model must look there.
+TEST(NextItem, LooksAtTheItemThatTells) {
+  testing::TemporaryFolder folder;
+  std::vector<Taken> taken;
+  for (int i = 0; i < 10; ++i)
+    for (int u = 0; u < 300; ++u) taken.push_back({u, 8 * (i % 3) + int(Random(7, uint64_t(u), uint64_t(i % 3)).below(8))});
+  folder.write("e.csv", lines(taken));
+  const auto run = testing::run_job(job("  m: { op: sasrec, from: parts, blocks: 1, hidden: 24, max_length: 10, epochs: 40, batch: 32, lr: 0.01, dropout: 0, validation: false, filter_seen: false, attended: 1, k: 1 }\n"), folder, "out", {2, 1});
+  EXPECT_GT(run.steps.at("m").metrics["result"]["hr"]["1"].get<double>(), 0.95);
+  const auto rows = run.rows("m");
+  int tells = 0;
+  for (int64_t r = 0; r < rows.num_rows(); ++r) tells += rows.column("attended").list_string(r, 0) == rows.column("actual").string(r);
+  EXPECT_GT(tells, 250);
+}
+
+TEST(NextItem, TheProtocolSaysHowRowsAreHeldOut) {
+  testing::TemporaryFolder folder;
+  folder.write("e.csv", lines(walks(40, 14)));
+  auto result = [&](const std::string& split, const std::string& more) {
+    const std::string yaml = "job: j\nsteps:\n  events: { op: read_events, path: e.csv, partitions: 11 }\n  parts: { op: split, from: events, " + split + " }\n  m: { op: popular, from: parts" + more + " }\n";
+    return testing::run_job(yaml, folder, "out", {3, 1}).steps.at("m").metrics["result"];
+  };
+  const json last = result("by: last", ", cutoffs: [2, 7]"), late = result("by: time, fraction: 0.3", ", bootstrap: 0");
+  EXPECT_THAT(last["protocol"].get<std::string>(), HasSubstr("leave-one-out: the one held-out item of each 'user'; ranked against the whole catalogue"));
+  EXPECT_THAT(last["protocol"].get<std::string>(), Not(HasSubstr("split by time")));
+  EXPECT_THAT(late["protocol"].get<std::string>(), HasSubstr("the first held-out item of each 'user'"));
+  EXPECT_THAT(late["protocol"].get<std::string>(), HasSubstr("all newer than any training row (a split by time)"));
+  EXPECT_EQ(last["hr"].size(), 2u);
+  EXPECT_LE(last["hr"]["2"].get<double>(), last["hr"]["7"].get<double>());
+  for (const char* name : {"hr2", "hr7", "ndcg2", "ndcg7", "mrr"}) {
+    const auto& interval = last["interval95"][name];
+    const double value = name == std::string("mrr") ? last["mrr"].get<double>() : last[name[0] == 'h' ? "hr" : "ndcg"][std::string(1, name[std::string(name).size() - 1])].get<double>();
+    EXPECT_LE(interval[0].get<double>(), value) << name;
+    EXPECT_GE(interval[1].get<double>(), value) << name;
+  }
+  EXPECT_EQ(result("by: last", "")["hr"].size(), 4u);
 }
 
 TEST(NextItem, HeldOutItemsDoNotReachTheModel) {
@@ -449,8 +545,10 @@ TEST(NextItem, BadParametersAndDataAreErrors) {
   auto error = [&](const std::string& step) { return testing::error_of([&] { testing::run_job(job("  m: { " + step + " }\n"), folder, "out"); }); };
   for (const char* step : {"op: sasrec, from: parts, heads: 3", "op: sasrec, from: parts, shards: 6", "op: sasrec, from: parts, batch: 4", "op: sasrec, from: parts, item: ts", "op: sasrec, from: parts, item: nothing",
                            "op: sasrec, from: parts, loss: bpr", "op: sasrec, from: parts, loss: bce, sparse: true, optimizer: adamw", "op: gru4rec, from: parts, loss: bce, sparse: true, weight_decay: 0.1", "op: sasrec, from: parts, patience: 3, validation: false", "op: sasrec, from: parts, momentum: 0.5", "op: sasrec, from: parts, batch_rows: 7", "op: sasrec, from: parts, start: nothing.safetensors", "op: sasrec, from: parts, freeze: nothing", "op: gru4rec, from: parts, loss: bce, sparse: true, optimizer: sgd, momentum: 0.5", "op: gru4rec, from: parts, loss: hinge", "op: popular, from: parts, k: 0",
-                           "op: gru4rec, from: parts, optimizer: adma"})
+                           "op: gru4rec, from: parts, optimizer: adma", "op: popular, from: parts, cutoffs: []", "op: popular, from: parts, cutoffs: [5, 5]", "op: popular, from: parts, cutoffs: [0, 5]", "op: sasrec, from: parts, attended: -1"})
     EXPECT_EQ(error(step).fault(), Fault::kJob) << step;
+  for (const char* op : {"sasrec", "bert4rec", "gru4rec"})
+    EXPECT_THAT(testing::error_of([&] { testing::run_job(job(std::string("  m: { op: ") + op + ", from: parts, shards: 2 }\n"), folder, "out", {3}); }).text(), HasSubstr("'shards' is 2, fewer than the 3 ranks")) << op;
   folder.write("e.csv", lines({{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));
   EXPECT_THAT(error("op: sasrec, from: parts, epochs: 1").text(), HasSubstr("switch 'validation' off"));
   EXPECT_THAT(error("op: popular, from: parts, min_count: 1000").text(), HasSubstr("a catalogue needs at least 2"));

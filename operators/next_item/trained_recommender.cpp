@@ -57,14 +57,14 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
     context.metric("profile", profile.to_json().dump());
   }
   comm.barrier();
-  return model_->scorer(weights_);
+  return model_->scorer(weights_, options_.attended);
 }
 
 std::unique_ptr<ItemScorer> TrainedRecommender::restore(const std::filesystem::path& folder) {
   options_.items = catalogue().size();
   model_ = std::make_unique<ItemModel>(options_, training_.batch, shards(), seed);
   weights_ = train::weights_from_safetensors(folder / "model.safetensors", model_->parameters());
-  return model_->scorer(weights_);
+  return model_->scorer(weights_, options_.attended);
 }
 
 }  // namespace throng::op

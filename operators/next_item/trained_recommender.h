@@ -9,7 +9,9 @@ namespace throng::op {
 
 class TrainedRecommender : public recommend::Recommender {
  public:
-  TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : recommend::Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {}
+  TrainedRecommender(const ItemTraining& training, ItemModelOptions model, std::string name) : recommend::Recommender(training, std::move(name), training.shards), training_(training), options_(std::move(model)) {
+    if (options_.attended > 0) write_attended();
+  }
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override;
   std::vector<std::filesystem::path> files() const override {

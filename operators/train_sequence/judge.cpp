@@ -4,6 +4,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "framework/base/hash.h"
+#include "framework/base/units.h"
+#include "framework/data/resampling.h"
+
 namespace throng::op {
 
 using data::Type;
@@ -54,7 +58,24 @@ int32_t Judge::markov_switch(int32_t current) const {
   return popular_switch(current);
 }
 
+std::vector<double> Judge::Partition::sums(int64_t number) const {
+  std::vector<double> all = sums_;
+  all.resize(judge_.num_sums());
+  for (size_t s = 0; s < of_sequence_.size(); ++s)
+    if (of_sequence_[s][0] > 0) data::add_to_samples(of_sequence_[s], Random(judge_.seed_, mix64(uint64_t(number)), s), std::span(all).subspan(kLosses));
+  return all;
+}
+
 void Judge::Partition::see(size_t row, std::span<const float> out, double value) {
+  const std::array<int64_t, 3> before{counts_[kKnown], counts_[kModel], counts_[kModelAt5]};
+  const double loss_before = sums_[0];
+  count(row, out, value);
+  if (of_sequence_.empty()) return;
+  auto& own = of_sequence_[size_t(std::upper_bound(rows_.starts.begin(), rows_.starts.end(), row) - rows_.starts.begin()) - 1];
+  own[0] += 1, own[1] += double(counts_[kKnown] - before[0]), own[2] += double(counts_[kModel] - before[1]), own[3] += double(counts_[kModelAt5] - before[2]), own[4] += sums_[0] - loss_before;
+}
+
+void Judge::Partition::count(size_t row, std::span<const float> out, double value) {
   const Judge& j = judge_;
   ++counts_[kExamples];
   if (j.e_.task != Task::kCategory) {
@@ -87,8 +108,8 @@ void Judge::Partition::see(size_t row, std::span<const float> out, double value)
   if (actual >= 0) {
     ++counts_[kKnown];
     size_t better = 0;
-    for (float x : out) better += x > out[size_t(actual)];
-    counts_[kModelAt5] += better < 5;
+    for (float x : out) better += x >= out[size_t(actual)];
+    counts_[kModelAt5] += better <= 5;  // it is one of them itself
     sums_[0] -= std::log(std::max(1e-12, probability(out, size_t(actual))));
     // Add-one smoothing, so that unseen transitions have a finite loss.
     auto smoothed = [&](int64_t count, int64_t total) { return (double(count) + 1) / (double(total) + double(out.size())); };
@@ -142,7 +163,41 @@ data::Batch Judge::Partition::predictions(const data::Batch& batch, const data::
   return data::Batch(std::make_shared<data::Schema>(schema), std::move(ordered), batch.origin);
 }
 
+void Judge::add_intervals(const std::vector<double>& sums, json& j) const {
+  // What a sample's sums come to; nothing where it has no such rows.
+  const auto interval = [&](const auto& value) -> json {
+    std::vector<double> values;
+    for (size_t b = 0; b < samples_; ++b)
+      if (const double v = value(&sums[kLosses + b * kOfSequence]); std::isfinite(v)) values.push_back(v);
+    if (values.empty()) return nullptr;
+    const auto [low, high] = data::interval95(std::move(values));
+    return {low, high};
+  };
+  const auto rate = [&](size_t at, size_t of) { return interval([=](const double* s) { return s[at] / s[of]; }); };
+  std::string protocol = fmt::format("each held-out row that has one before it is foretold from those of its '{}' before it; ", e_.by);
+  switch (e_.task) {
+    case Task::kNumber: protocol += "square errors of the column's own numbers"; break;
+    case Task::kEvent: protocol += fmt::format("does '{}' come within {}; accuracy at 0.5, equal scores count half in the AUC", e_.event, format_duration(Duration{e_.within_us})); break;
+    case Task::kCategory: protocol += fmt::format("values that are none of the {} classes count as misses and have no log loss; hit rate: equal scores count as misses", e_.classes.size());
+  }
+  protocol += "; popular, repeat_last, markov and the rest learn from training rows";
+  if (samples_ > 0 && j["holdout_examples"].get<int64_t>() > 0) {
+    protocol += fmt::format("; intervals: percentiles of {} Poisson bootstrap samples of sequences", samples_);
+    json& to = j["interval95"];
+    if (e_.task == Task::kNumber) to["rmse"] = interval([](const double* s) { return std::sqrt(s[4] / s[0]); });
+    else to["accuracy"] = rate(2, 0), to["log_loss"] = rate(4, e_.task == Task::kCategory ? 1 : 0);
+    if (e_.task == Task::kCategory) to["hit_rate_at_5"] = rate(3, 0);
+  }
+  j["protocol"] = protocol;
+}
+
 json Judge::result(const std::vector<double>& sums) {
+  json j = measures(sums);
+  add_intervals(sums, j);
+  return j;
+}
+
+json Judge::measures(const std::vector<double>& sums) {
   auto counts = counts_;
   comm_.allreduce(std::span(counts));
   const double n = double(std::max<int64_t>(1, counts[kExamples])), known = double(std::max<int64_t>(1, counts[kKnown]));

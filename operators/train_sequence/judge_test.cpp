@@ -1,4 +1,5 @@
 // The scores of train_sequence: labels and baselines against a plain recount of the events.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -113,6 +114,40 @@ TEST(Judge, BaselinesOfCategoriesEqualARecount) {
   for (int64_t r = 0; r < rows.num_rows(); ++r)
     right += rows.column("actual").is_valid(r) && rows.column("actual").string(r) == rows.column("predicted").string(r);
   EXPECT_NEAR(result["accuracy"]["model"], right / examples, 1e-12);
+}
+
+// Rows of a user are not independent: the interval is that of a ratio of sums over users.
+TEST(Judge, IntervalsAreThoseOfUsers) {
+  testing::TemporaryFolder folder;
+  const Histories all = made_up(80, 30);
+  const auto run = learn(all, folder, "target: action"), none = learn(all, folder, "target: action, bootstrap: 0", "none");
+  const json result = run.steps.at("next").metrics["result"];
+  std::map<std::string, std::pair<double, double>> users;  // examples, right ones
+  const auto rows = run.rows("next");
+  for (int64_t r = 0; r < rows.num_rows(); ++r) {
+    auto& [n, right] = users[std::string(rows.column("user").string(r))];
+    n += 1, right += rows.column("actual").is_valid(r) && rows.column("actual").string(r) == rows.column("predicted").string(r);
+  }
+  const double n = double(rows.num_rows()), share = result["accuracy"]["model"];
+  double variance = 0;
+  for (const auto& [user, counts] : users) variance += std::pow(counts.second - share * counts.first, 2) / (n * n);
+  const double error = std::sqrt(variance);
+  ASSERT_GT(error, 0.005);
+  EXPECT_NEAR(result["interval95"]["accuracy"][0], share - 1.96 * error, 0.3 * error);
+  EXPECT_NEAR(result["interval95"]["accuracy"][1], share + 1.96 * error, 0.3 * error);
+  for (const char* name : {"log_loss", "hit_rate_at_5"}) {
+    const double value = name == std::string("log_loss") ? result[name]["model"].get<double>() : result[name].get<double>();
+    EXPECT_LE(result["interval95"][name][0], value) << name;
+    EXPECT_GE(result["interval95"][name][1], value) << name;
+  }
+  EXPECT_THAT(result["protocol"].get<std::string>(), ::testing::HasSubstr("intervals: percentiles of 1000 Poisson bootstrap samples"));
+  const json without = none.steps.at("next").metrics["result"];
+  EXPECT_FALSE(without.contains("interval95"));
+  EXPECT_EQ(without["accuracy"], result["accuracy"]);
+  EXPECT_THAT(without["protocol"].get<std::string>(), ::testing::Not(::testing::HasSubstr("intervals")));
+  const json number = learn(all, folder, "target: value", "number").steps.at("next").metrics["result"];
+  EXPECT_LT(number["interval95"]["rmse"][0], number["rmse"]["model"]);
+  EXPECT_GT(number["interval95"]["rmse"][1], number["rmse"]["model"]);
 }
 
 TEST(Judge, BaselinesOfNumbersEqualARecount) {

@@ -385,7 +385,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
 
   // Scores model and baselines on the held-out rows, and writes the predictions.
   void judge(graph::CollectiveContext& context) {
-    Judge judge(encoding_, context.comm());
+    Judge judge(encoding_, context.comm(), params_.bootstrap, seed);
     auto held = held_partitions();
     for (const auto& [number, rows] : held) judge.see_training(*rows);
     judge.learn_baselines();
@@ -404,13 +404,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
           if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
         }, attended.get());
         results[i] = part.predictions(batch, prediction_schema_, attended.get());
-        sums[first + i] = part.sums();
+        sums[first + i] = part.sums(number);
         std::lock_guard lock(mutex);
         judge.add(part);
       });
       for (size_t i = 0; i < results.size(); ++i) output.write(held[first + i].first, results[i]);
     }
-    json result = judge.result(data::sum_over_partitions(context.comm(), sums, Judge::kNumSums));
+    json result = judge.result(data::sum_over_partitions(context.comm(), sums, judge.num_sums()));
     int64_t training = 0, validation = 0, pieces = 0;
     for (const auto& s : network_->shards) {
       pieces += int64_t(s.pieces.size());

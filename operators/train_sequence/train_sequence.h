@@ -35,11 +35,12 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
   int64_t batch_rows = 0;
   double validation = 0;
   int64_t patience = 0;
+  int64_t bootstrap = 1000;
   graph::NameMap vectors;
   TrainSequence() { optimizer = "adamw", lr = 0.003, clip = 5; }
 
   static constexpr auto kOp = "train_sequence";
-  static constexpr int kVersion = 5;
+  static constexpr int kVersion = 6;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {
@@ -69,6 +70,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
         graph::field("batch_rows", &TrainSequence::batch_rows, "events in a minibatch, over all ranks, instead of `batch` pieces: as many pieces as have so many, so that memory and time of a step are even; 0: by pieces").min(0),
         graph::field("validation", &TrainSequence::validation, "share of the users whose training rows are not trained on: the epoch with the least loss there is kept").min(0).max(0.5),
         graph::field("patience", &TrainSequence::patience, "end after so many epochs without a better validation; 0: never").min(0),
+        graph::field("bootstrap", &TrainSequence::bootstrap, "samples of sequences for the 95 % intervals of the result; 0: none").min(0).max(100000),
         graph::field("vectors", &TrainSequence::vectors, "files of vectors, by category column, that its values begin from, as wide as `embedding`, such as {item: items.vec}: text of word2vec, fastText or GloVe, or word2vec.h5 of a step")), train::optimizer_fields<TrainSequence>(), train::run_fields<TrainSequence>());
   }
 };
