@@ -1,4 +1,4 @@
-// What the files of the HDF5 door share: the lock, ids, errors. Internal to framework/data.
+// What the files of the HDF5 door share: ids, errors. Internal to framework/data.
 #pragma once
 #include <hdf5.h>
 
@@ -8,15 +8,11 @@
 
 #include "framework/base/error.h"
 #include "framework/data/hdf5_file.h"
+#include "framework/data/hdf5_lock.h"
 
 namespace throng::data::hdf5 {
 
-// Debian's parallel build of HDF5 is not thread-safe.
-inline std::recursive_mutex& lock_of_hdf5() {
-  static std::recursive_mutex mutex;
-  return mutex;
-}
-#define HDF5_LOCK std::lock_guard hdf5_guard(::throng::data::hdf5::lock_of_hdf5())
+#define HDF5_LOCK std::lock_guard hdf5_guard(::throng::data::lock_of_hdf5())
 
 inline hid_t native(ArrayType type) {
   switch (type) {

@@ -128,10 +128,14 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
   });
 }
 
+bool Checkpoints::written(comm::Communicator& comm) const {
+  const int64_t done = !writing_.valid() || writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return comm.allreduce(done, comm::Op::kMin) > 0;
+}
+
 void Checkpoints::look(comm::Communicator& comm) {
   if (waiting_.empty()) return;
-  const int64_t done = writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  if (comm.allreduce(done, comm::Op::kMin) > 0) finish(comm);
+  if (written(comm)) finish(comm);
 }
 
 void Checkpoints::finish(comm::Communicator& comm) {

@@ -28,7 +28,9 @@ class Checkpoints {
   Checkpoints(std::filesystem::path folder, int64_t keep) : folder_(std::move(folder)), keep_(keep) {}
   ~Checkpoints();
 
-  /// Collective. Copies the state, of which each rank has its slices and its rows, and returns.
+  /// Collective. Whether all ranks have written the last one: then `save` takes no longer than a copy.
+  bool written(comm::Communicator& comm) const;
+  /// Collective. Copies the state, of which each rank has its slices and its rows, and returns; first waits for the last one.
   void save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables);
   /// Collective. Puts the last one in the place of the one before, if all ranks have written it. To be called now and then.
   void look(comm::Communicator& comm);

@@ -149,6 +149,15 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   std::vector<ShardLoss> losses(static_cast<size_t>(owned));
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
   Stopwatch since_checkpoint;
+  bool due = false;  // a checkpoint
+  // Steps do not wait for the disk: what comes due while the one before is still being written is put off, but where each is to stay under its own name.
+  const auto may_save = [&] { return options.keep_checkpoints > 1 || checkpoints.written(comm); };
+  const auto save = [&](const Cursor& next) {
+    lap = Stopwatch();
+    checkpoints.save(comm, next, weights, optimizer, sums, tables);
+    since_checkpoint = Stopwatch(), due = false;
+    spent(profile.checkpoint);
+  };
   for (; cursor.epoch < options.epochs; ++cursor.epoch, cursor.step = 0, cursor.epoch_loss = 0, cursor.epoch_targets = 0) {
     for (; cursor.step < steps; ++cursor.step) {
       lap = Stopwatch();
@@ -254,25 +263,26 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       const bool wanted = look && options.stop_agreed && options.stop_agreed();
       // Rank 0's clock decides: it writes.
       const bool in_time = look && options.checkpoint_seconds > 0 && comm.allreduce(int64_t{comm.rank() == 0 && since_checkpoint.seconds() >= options.checkpoint_seconds}) > 0;
-      if (wanted || in_time || (options.checkpoint_every > 0 && (cursor.step + 1) % options.checkpoint_every == 0)) {
-        lap = Stopwatch();
+      due = due || in_time || (options.checkpoint_every > 0 && (cursor.step + 1) % options.checkpoint_every == 0);
+      if (wanted || (due && may_save())) {
         Cursor next = cursor;
         ++next.step;
         for (int s = 0; s < owned; ++s) next.shard_states.push_back(model.shard_state(first + s));
-        checkpoints.save(comm, next, weights, optimizer, sums, tables);
-        since_checkpoint = Stopwatch();
-        spent(profile.checkpoint);
+        save(next);
       }
       if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
     const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), [&]() -> std::span<const float> { return all_weights(); });
     Cursor next;
     next.epoch = more ? cursor.epoch + 1 : options.epochs, next.shards = cursor.shards;
-    checkpoints.save(comm, next, weights, optimizer, sums, tables);
-    if (!more) break;
-    if (cursor.epoch + 1 < options.epochs) all.reset();
+    const bool last = !more || cursor.epoch + 1 == options.epochs;
     // Epochs may be shorter than the steps between two looks at the wish to stop.
-    if (cursor.epoch + 1 < options.epochs && options.stop_agreed && options.stop_agreed()) stop(fmt::format("after epoch {}", cursor.epoch + 1));
+    const bool wanted = !last && options.stop_agreed && options.stop_agreed();
+    due = true;
+    if (last || wanted || may_save()) save(next);
+    if (!more) break;
+    if (!last) all.reset();
+    if (wanted) stop(fmt::format("after epoch {}", cursor.epoch + 1));
   }
   checkpoints.finish(comm);
   model.trained();

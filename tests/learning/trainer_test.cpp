@@ -12,6 +12,7 @@
 #include "framework/base/random.h"
 #include "framework/comm/threads_backend.h"
 #include "framework/data/array_store.h"
+#include "framework/data/hdf5_lock.h"
 #include "framework/nn/layers.h"
 #include "framework/nn/objective.h"
 #include "framework/tensor/bfloat16.h"
@@ -305,10 +306,30 @@ TEST(Trainer, CheckpointsComeByTime) {
   EXPECT_EQ(count("seldom"), 1 + 2);
 }
 
+// The disk is held up from the first step of the first epoch to the second epoch: were a step to wait for it, it would wait for ever.
+TEST(Trainer, StepsDoNotWaitForTheDisk) {
+  for (bool by_rows : {false, true}) {
+    testing::TemporaryFolder folder;
+    TrainerOptions options;
+    options.epochs = 3, options.checkpoint_every = 0;
+    const Outcome whole = trained(folder / "whole", 1, options, 1, by_rows);
+    options.checkpoint_every = 1;
+    std::unique_lock disk(data::lock_of_hdf5(), std::defer_lock);
+    int64_t seen = 0;
+    options.progress = [&](double, const std::string& text) {  // on the thread of rank 0, in the first step of each epoch
+      if (text.find("1/3") != std::string::npos) disk.lock();
+      if (text.find("2/3") != std::string::npos) seen = std::filesystem::exists(folder / "slow" / "checkpoint.h5"), disk.unlock();
+    };
+    EXPECT_EQ(trained(folder / "slow", 1, options, 1, by_rows).weights, whole.weights);
+    EXPECT_EQ(seen, 0) << "the disk was not held up";
+    EXPECT_EQ(data::ArrayStore::load(folder / "slow" / "checkpoint.h5").integers("cursor").at(0), 3) << "the last one is there";
+  }
+}
+
 TEST(Trainer, OtherShardsBeginTheEpochAnew) {
   testing::TemporaryFolder folder;
   TrainerOptions options;
-  options.epochs = 2, options.checkpoint_every = 4;
+  options.epochs = 2, options.checkpoint_every = 4, options.keep_checkpoints = 2;
   options.progress = [&](double, const std::string& text) {
     if (text.find("2/2") != std::string::npos) throw data_error("the power went off");
   };
