@@ -5,7 +5,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "framework/base/hash.h"
+#include "framework/base/random.h"
 #include "framework/data/array_store.h"
+#include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
 #include "framework/train/epoch_curve.h"
 #include "framework/train/safetensors.h"
@@ -25,6 +28,7 @@ std::pair<int64_t, int64_t> part_of(int64_t begin, int64_t end, int64_t k, int64
 /// Loss of a text and the tokens that were predicted.
 struct Judged {
   double loss = 0, tokens = 0;
+  std::vector<double> sampled_means;  // of bootstrap samples
   double mean() const { return tokens > 0 ? loss / tokens : std::numeric_limits<double>::quiet_NaN(); }
 };
 
@@ -100,7 +104,7 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     weights_ = train::train(*model_, comm, context.pool(), options);
     if (validation > 0) weights_ = curve.best_weights(model_->parameters().size());
 
-    const Judged held_out = judge(context, weights_, held_out_text), of_validation = judge(context, weights_, validation_text);
+    const Judged held_out = judge(context, weights_, held_out_text, params_.bootstrap), of_validation = judge(context, weights_, validation_text, params_.bootstrap);
     write_rows(context, text.size(TokenText::kHeldOut) > 0);
     if (comm.rank() == 0) {
       save(context.folder());
@@ -108,12 +112,16 @@ class LanguageModelOperator : public graph::CollectiveOperator {
                   {"unknown_training_tokens", text.unknown(TokenText::kTraining)}};
       auto add = [&](const std::string& name, const Judged& judged) {
         if (judged.tokens > 0) result[name] = {{"tokens", int64_t(judged.tokens)}, {"loss", judged.mean()}, {"perplexity", std::exp(judged.mean())}};
+        if (judged.tokens == 0 || judged.sampled_means.empty()) return;
+        const auto [low, high] = data::interval95(judged.sampled_means);
+        result[name]["interval95"] = {{"loss", {low, high}}, {"perplexity", {std::exp(low), std::exp(high)}}};
       };
       if (!params_.vectors.empty()) result["vectors"] = vectors.result();
       add("holdout", held_out), add("validation", of_validation);
       if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
       result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
                                        params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
+      if (params_.bootstrap > 0) result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} Poisson bootstrap samples of such pieces", params_.bootstrap);
       context.metric("result", result.dump()), context.metric("curve", curve.points().dump()), context.metric("profile", profile.to_json().dump());
     }
     comm.barrier();
@@ -167,15 +175,25 @@ class LanguageModelOperator : public graph::CollectiveOperator {
   }
 
   /// Collective.
-  Judged judge(graph::CollectiveContext& context, std::span<const float> weights, const Pieces& pieces) {
-    std::vector<std::array<double, 2>> parts(pieces.size());
+  Judged judge(graph::CollectiveContext& context, std::span<const float> weights, const Pieces& pieces, int64_t samples = 0) {
+    const size_t width = 2 + 2 * size_t(samples);
+    const int first = context.comm().first_shard(context.comm().rank(), params_.shards);
+    std::vector<std::vector<double>> parts(pieces.size(), std::vector<double>(width));
     context.pool().parallel_for(pieces.size(), [&](size_t i) {
-      if (pieces[i].size() > 1) parts[i] = {-model_->log_likelihood(weights, pieces[i]), double(pieces[i].size() - 1)};
+      uint64_t number = 0;
+      const auto see = [&](double log_likelihood, size_t tokens) {
+        data::add_to_samples(std::array{-log_likelihood, double(tokens)}, Random(seed, mix64(uint64_t(first) + i), number++), std::span(parts[i]).subspan(2));
+      };
+      if (pieces[i].size() < 2) return;
+      parts[i][0] = -(samples > 0 ? model_->log_likelihood(weights, pieces[i], see) : model_->log_likelihood(weights, pieces[i])), parts[i][1] = double(pieces[i].size() - 1);
     });
     std::vector<std::span<double>> spans(parts.begin(), parts.end());
-    std::array<double, 2> sum{};
+    std::vector<double> sum(width);
     context.comm().sum_shards(spans, params_.shards, sum);
-    return {sum[0], sum[1]};
+    Judged judged{sum[0], sum[1], {}};
+    for (size_t at = 2; at < width; at += 2)
+      if (sum[at + 1] > 0) judged.sampled_means.push_back(sum[at] / sum[at + 1]);
+    return judged;
   }
 
   void write_rows(graph::CollectiveContext& context, bool held_out_only) {

@@ -29,11 +29,12 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
   double validation = 0;
   int64_t patience = 0;
   double init = 0;
+  int64_t bootstrap = 1000;
   std::string vectors;
   LanguageModel() { lr = 0.002, clip = 5, decay = 0.5, decay_after = 4; }
 
   static constexpr auto kOp = "language_model";
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict the next token of a text";
   static constexpr bool kLearns = true;
   static auto fields() {
@@ -53,6 +54,7 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
             graph::field("epochs", &P::epochs, "passes over the training text at most").min(1),
             graph::field("validation", &P::validation, "share of the training text, its end, that is not trained on: the epoch with the least perplexity there is kept").min(0).max(0.5),
             graph::field("patience", &P::patience, "end after so many epochs without a better validation; 0: never").min(0),
+            graph::field("bootstrap", &P::bootstrap, "samples of pieces of `length` for the 95 % intervals of the result; 0: none").min(0).max(100000),
             graph::field("init", &P::init, "all weights begin uniform within this; 0: as PyTorch's layers do").min(0),
             graph::field("vectors", &P::vectors, "file of word vectors that the tokens' begin from, as wide as `embedding`: text of word2vec, fastText or GloVe, or word2vec.h5 of a step; </s> is the end of a row")),
         train::optimizer_fields<P>(), train::run_fields<P>());

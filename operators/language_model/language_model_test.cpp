@@ -134,6 +134,54 @@ TEST(LanguageModel, LearnsWhatComesNext) {
   }
 }
 
+TEST(LanguageModel, IntervalsHoldWhatTheyAreOf) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", made_up(200, 20));
+  const auto result = [&](const std::string& more, int ranks) { return testing::run_job(job(step("m", "validation: 0.2" + more)), folder, "out", {.ranks = ranks}).steps.at("m").metrics["result"]; };
+  const json usual = result("", 3), few = result(", bootstrap: 20", 3), none = result(", bootstrap: 0", 3);
+  EXPECT_EQ(result("", 2), usual);
+  for (const char* part : {"holdout", "validation"}) {
+    const json &of = usual[part], &interval = of["interval95"];
+    const double low = interval["loss"][0], high = interval["loss"][1], loss = of["loss"];
+    EXPECT_LT(low, loss);
+    EXPECT_GT(high, loss);
+    EXPECT_NEAR(interval["perplexity"][1].get<double>(), std::exp(high), 1e-9);
+    // Pieces of 5 tokens whose losses are about as far apart as those of coins.
+    const double error = 0.7 / std::sqrt(of["tokens"].get<double>());
+    EXPECT_GT(high - low, error);
+    EXPECT_LT(high - low, 8 * error);
+    EXPECT_NE(few[part]["interval95"], interval);
+    EXPECT_FALSE(none[part].contains("interval95"));
+    EXPECT_EQ(none[part]["loss"], of["loss"]);
+  }
+}
+
+TEST(LanguageModel, IsUsedAgainOnOtherRows) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", made_up(100, 9));
+  const auto run = testing::run_on_all_rank_counts(job(step("m", "model: gru") + "  again: { op: predict, from: [split, m] }\n  held: { op: filter, from: again, where: holdout }\n"), folder);
+  const auto held = run.rows("held"), first = run.rows("m");
+  ASSERT_EQ(held.num_rows(), 25);
+  ASSERT_EQ(first.num_rows(), 25);
+  for (int64_t r = 0; r < 25; ++r) {
+    EXPECT_EQ(held.column("log_likelihood").as_double(r), first.column("log_likelihood").as_double(r));
+    EXPECT_EQ(held.column("predicted_tokens").as_int64(r), 10);
+  }
+}
+
+TEST(LanguageModel, TokensBeginFromVectors) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", made_up(60, 9));
+  folder.write("words.vec", "2 4\nw1 1 2 3 4\nelsewhere 9 9 9 9\n");
+  for (const std::string more : {"", ", sparse: true"}) {
+    const auto run = testing::run_job(job(step("m", "embedding: 4, lr: 0, epochs: 1, vectors: words.vec" + more)), folder, "out" + more, {.ranks = 3});
+    const auto table = train::load_safetensors(weights_of(run, "m")).at("tokens.weight").values;
+    int found = 0;
+    for (size_t at = 0; at < table.size(); at += 4) found += table[at] == 1 && table[at + 1] == 2 && table[at + 2] == 3 && table[at + 3] == 4;
+    EXPECT_EQ(found, 1) << more;
+  }
+}
+
 TEST(LanguageModel, ParametersMatter) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", made_up(40, 9));
@@ -207,6 +255,12 @@ TEST(LanguageModel, WhatCannotBeLearnedIsAnError) {
   expect(step("m", "sparse: true, weight_decay: 0.5"), "'sparse' goes without 'weight_decay'");
   expect(step("m", "sparse: true, optimizer: adamw"), "'sparse' goes with optimizer sgd, adagrad or adam, not adamw");
   expect(step("m", "column: ts"), "expected list<string> or string");
+  try {
+    testing::run_job(job(step("m", "shards: 2")), folder, "out", {.ranks = 3});
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_NE(e.message().find("'shards' is 2, fewer than the 3 ranks"), std::string::npos) << e.message();
+  }
 }
 
 }  // namespace

@@ -149,14 +149,16 @@ void TokenModel::restore_shard(int shard, std::span<const float> state) {
   }
 }
 
-double TokenModel::log_likelihood(std::span<const float> weights, std::span<const int32_t> text) const {
+double TokenModel::log_likelihood(std::span<const float> weights, std::span<const int32_t> text, const std::function<void(double, size_t)>& see) const {
   States states;
   double sum = 0;
   auto& t = train::thread_tape();
   for (size_t from = 0; from + 1 < text.size(); from += size_t(params_.length)) {
     t.start(parameters_, weights, {});
-    put_loss(t, std::array{text}, from, std::min(size_t(params_.length), text.size() - 1 - from), states);
+    const size_t n = std::min(size_t(params_.length), text.size() - 1 - from);
+    put_loss(t, std::array{text}, from, n, states);
     sum -= t.loss();
+    if (see) see(-t.loss(), n);
   }
   return sum;
 }

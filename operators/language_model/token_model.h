@@ -41,8 +41,8 @@ class TokenModel : public train::Model {
   std::vector<float> shard_state(int shard) const override;
   void restore_shard(int shard, std::span<const float> state) override;
 
-  /// The log-likelihood of all tokens of a text but the first, read in pieces of `length` as in training. Thread-safe.
-  double log_likelihood(std::span<const float> weights, std::span<const int32_t> text) const;
+  /// The log-likelihood of all tokens of a text but the first, read in pieces of `length` as in training; `see`, where it is given, is told that of each piece, and its tokens. Thread-safe.
+  double log_likelihood(std::span<const float> weights, std::span<const int32_t> text, const std::function<void(double, size_t)>& see = {}) const;
 
   std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
 
