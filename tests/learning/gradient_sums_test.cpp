@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <thread>
 
@@ -94,6 +95,24 @@ void expect_the_plain_tree(GradientSums::Wire wire) {
 
 TEST(GradientSums, EqualThePlainTreeOnAnyNumberOfRanks) { expect_the_plain_tree(GradientSums::Wire::kFloat32); }
 TEST(GradientSums, InBfloat16TooTheyDependOnShardsAlone) { expect_the_plain_tree(GradientSums::Wire::kBfloat16); }
+
+// Denormals would make the thread of sums many times as slow: to it they are zeros.
+TEST(GradientSums, DenormalsAreZeros) {
+  const nn::Parameters p = parameters();
+  for (const auto& [ranks, background] : {std::pair(1, true), {2, true}, {3, false}}) {
+    comm::run_on_threads(ranks, [&, background = background](comm::Communicator& comm) {
+      GradientSums sums(comm, p, 8, {.background = background, .bucket = kBucket});
+      ThreadPool pool(2);
+      sums.begin();
+      sums.start();
+      const int owned = comm.first_shard(comm.rank() + 1, 8) - comm.first_shard(comm.rank(), 8);
+      for (int s = 0; s < owned; ++s) std::fill(sums.of(size_t(s)).begin(), sums.of(size_t(s)).end(), 1e-40f), sums.complete(size_t(s));
+      sums.finish(pool);
+      for (const nn::Slice& slice : sums.slices())
+        for (size_t i = slice.begin; i < slice.end; ++i) ASSERT_EQ(std::bit_cast<uint32_t>(sums.sum()[i]), 0u) << i << " on " << comm.size() << " ranks";
+    });
+  }
+}
 
 TEST(GradientSums, AFailedRankEndsTheOthers) {
   const nn::Parameters p = parameters();
