@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "framework/base/error.h"
+#include "framework/base/hash.h"
 #include "framework/tensor/gemm.h"
 #include "framework/tensor/outer_products.h"
 #include "framework/tensor/packed.h"
@@ -41,16 +42,6 @@ template <class T>
 void product(Tape<T>& t, Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
   product_by([&]() -> const tensor::PackedMatrix<T>& { return t.packed(side, k, n, b); }, side, m, n, k, a, b, row, c);
 }
-// With rows that were put together for this call.
-template <class T>
-void add_product_of_rows(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, T* c) {
-  add_product_by([&] { return tensor::PackedMatrix<T>(side, k, n, b); }, side, m, n, k, a, b, c);
-}
-template <class T>
-void product_of_rows(Side side, size_t m, size_t n, size_t k, const T* a, const T* b, const T* row, T* c) {
-  product_by([&] { return tensor::PackedMatrix<T>(side, k, n, b); }, side, m, n, k, a, b, row, c);
-}
-
 }  // namespace
 
 template <class T>
@@ -92,21 +83,31 @@ Var linear_of_rows(Tape<T>& t, Var x, const Parameter& table, const std::optiona
   const size_t N = x.rows, H = x.cols, M = ids.size();
   THRONG_CHECK(table.cols == H && (!bias || bias->size() == table.rows), "({}, {}) times rows of ({}, {})", N, H, table.rows, table.cols);
   for (const int32_t id : ids) THRONG_CHECK(id >= 0 && size_t(id) < table.rows, "row {} of a table of {}", id, table.rows);
-  T* rows = t.scratch(M * H);
-  for (size_t j = 0; j < M; ++j) {
-    if (j + kRowsAhead < M) prefetch(t.row(table, ids[j + kRowsAhead]), H);
-    std::memcpy(rows + j * H, t.row(table, ids[j]), H * sizeof(T));
-  }
+  t.learns(table);  // this shard uses it, too, where another has laid it out
+  const std::vector<int32_t> list(ids.begin(), ids.end());
+  const auto gather = [&t, table, list, H, M](T* rows) {
+    for (size_t j = 0; j < M; ++j) {
+      if (j + kRowsAhead < M) prefetch(t.row(table, list[j + kRowsAhead]), H);
+      std::memcpy(rows + j * H, t.row(table, list[j]), H * sizeof(T));
+    }
+  };
+  // All shards of a minibatch may have the same rows: they are laid out once. Few rows of x are multiplied as they are.
+  T* rows = N < kRowsToPack ? t.scratch(M * H) : nullptr;
+  if (rows) gather(rows);
+  const uint64_t name = hash64({reinterpret_cast<const char*>(list.data()), list.size() * sizeof(int32_t)}) ^ mix64(table.at);
+  const auto laid_out = [&t, name, gather](Side side, size_t k, size_t n) {
+    return [&t, name, gather, side, k, n]() -> const tensor::PackedMatrix<T>& { return t.packed_cache().get_gathered(side, k, n, name, gather); };
+  };
   const Var y = t.make(N, M, true);
   std::vector<T> of_column;
   for (size_t j = 0; bias && j < M; ++j) of_column.push_back(*t.row(Parameter{bias->at, table.rows, 1}, ids[j]));
-  product_of_rows(Side::kTransposed, N, M, H, t.value(x), rows, bias ? of_column.data() : nullptr, t.value(y));
-  t.on_backward(y, [&t, x, y, table, bias, rows, N, H, M, list = std::vector<int32_t>(ids.begin(), ids.end())] {
+  product_by(laid_out(Side::kTransposed, H, M), Side::kTransposed, N, M, H, t.value(x), rows, bias ? of_column.data() : nullptr, t.value(y));
+  t.on_backward(y, [&t, x, y, table, bias, rows, laid_out, N, H, M, list] {
     const T* dy = t.gradient(y);
     bool empty;
     if (T* dx = t.gradient(x, empty)) {
-      if (empty) product_of_rows<T>(Side::kPlain, N, H, M, dy, rows, nullptr, dx);
-      else add_product_of_rows(Side::kPlain, N, H, M, dy, rows, dx);
+      if (empty) product_by<T>(laid_out(Side::kPlain, M, H), Side::kPlain, N, H, M, dy, rows, nullptr, dx);
+      else add_product_by<T>(laid_out(Side::kPlain, M, H), Side::kPlain, N, H, M, dy, rows, dx);
     }
     if (t.learns(table)) {
       T* sums = t.scratch(M * H);

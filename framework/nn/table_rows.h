@@ -7,6 +7,7 @@
 
 #include "framework/base/buffer.h"
 #include "framework/nn/parameters.h"
+#include "framework/tensor/vector_kernels.h"
 
 namespace throng::nn {
 
@@ -34,8 +35,7 @@ class Rows {
       values_.append(gradient, cols());
       return;
     }
-    T* to = values(slot);
-    for (size_t c = 0; c < cols(); ++c) to[c] += gradient[c];
+    tensor::add(gradient, values(slot), cols());
   }
   /// Takes a row in, without numbers yet; these come with `make_room`.
   void want(int32_t row) {

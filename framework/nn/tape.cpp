@@ -93,8 +93,7 @@ void Tape<T>::add_to_rows(const Parameter& p, std::span<const int32_t> ids, cons
       table->add(here ? int32_t(here->slot_of(ids[i])) : ids[i], from);
       continue;
     }
-    T* to = gradient_.data() + p.at + size_t(ids[i]) * p.cols;
-    for (size_t c = 0; c < p.cols; ++c) to[c] += from[c];
+    tensor::add(from, gradient_.data() + p.at + size_t(ids[i]) * p.cols, p.cols);
   }
 }
 

@@ -234,6 +234,17 @@ const PackedMatrix<T>& PackedCache<T>::get(Side side, size_t k, size_t n, const 
   return *matrix;
 }
 
+template <class T>
+const PackedMatrix<T>& PackedCache<T>::get_gathered(Side side, size_t k, size_t n, uint64_t name, const std::function<void(T*)>& gather) {
+  std::lock_guard lock(mutex_);
+  auto& matrix = gathered_[{name, side, k, n}];
+  if (matrix) return *matrix;
+  rows_.resize(k * n);
+  gather(rows_.data());
+  matrix = std::make_unique<PackedMatrix<T>>(side, k, n, rows_.data());
+  return *matrix;
+}
+
 template class PackedCache<float>;
 template class PackedCache<double>;
 template class PackedMatrix<float>;

@@ -1,6 +1,8 @@
 // Products with one right-hand side many times over, as a recurrent layer makes them at each step.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -44,12 +46,16 @@ class PackedCache {
  public:
   /// Of `b`, as PackedMatrix takes it, which must not change before `clear`; the result stays until then.
   const PackedMatrix<T>& get(Side side, size_t k, size_t n, const T* b);
-  /// To be called when nobody uses what `get` gave.
-  void clear() { matrices_.clear(); }
+  /// Of rows that are put together for it: `name` says which they are, to all who want the same before `clear`, and `gather` writes them, as `get` takes them.
+  const PackedMatrix<T>& get_gathered(Side side, size_t k, size_t n, uint64_t name, const std::function<void(T*)>& gather);
+  /// To be called when nobody uses what they gave.
+  void clear() { matrices_.clear(), gathered_.clear(); }
 
  private:
   std::mutex mutex_;
   std::map<std::tuple<const T*, Side, size_t, size_t>, std::unique_ptr<PackedMatrix<T>>> matrices_;
+  std::map<std::tuple<uint64_t, Side, size_t, size_t>, std::unique_ptr<PackedMatrix<T>>> gathered_;
+  AlignedVector<T> rows_;  // of the last that were gathered
 };
 
 extern template class PackedCache<float>;

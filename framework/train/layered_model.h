@@ -59,6 +59,9 @@ class LayeredModel : public Model {
   /// The disk may be asked for these, which the next minibatch has; to be written where examples are not in memory (SpillArena::will_need).
   virtual void prefetch_examples(int shard, std::span<const size_t> examples) const { (void)shard, (void)examples; }
 
+  /// Within `put_loss` and `want_rows_of`: random numbers that all shards of the minibatch have alike.
+  Random random_of_minibatch(int shard) const { return Random(seed_, minibatches_.at(size_t(shard - first_)), 1); }
+
   nn::Parameters parameters_;
 
  private:
@@ -68,13 +71,14 @@ class LayeredModel : public Model {
     std::vector<size_t> ends;  ///< by minibatch: of its examples
   };
   std::span<const size_t> examples_of(int64_t epoch, int64_t step, int shard);
-  uint64_t stream_of(int64_t epoch, int64_t step, int shard) const;
+  uint64_t begin_minibatch(int64_t epoch, int64_t step, int shard);
   int64_t per_shard_, rows_per_shard_;
   int shards_, first_ = 0;
   uint64_t seed_;
   int64_t steps_ = 0;
   std::vector<std::vector<uint32_t>> lengths_;
   std::vector<Order> orders_;
+  std::vector<uint64_t> minibatches_;  // by shard: what the one under way is called
   std::vector<std::unique_ptr<Halfway>> halfway_;
 };
 

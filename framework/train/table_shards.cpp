@@ -135,22 +135,36 @@ void TableShards::fetch(nn::TableRows<float>& wanted) {
 }
 
 void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched) {
-  const size_t ranks = size_t(comm_.size());
+  const size_t ranks = size_t(comm_.size()), me = size_t(comm_.rank());
   std::vector<Buffer> messages(ranks);
-  // Shards are not added up before they are sent: the sum of some would have other bits.
-  for (const auto& shard : mine)
-    for (size_t k = 0; k < fetched.tables.size(); ++k) {
-      const Rows& rows = shard.tables[k];
-      for (size_t slot = 0; slot < rows.rows().size(); ++slot) {
-        const int32_t row = fetched.tables[k].rows()[size_t(rows.rows()[slot])], to[2] = {int32_t(k), local(k, row)};
-        Buffer& message = messages[size_t(owner(row))];
-        put(message, to, 2), put(message, rows.values(slot), rows.cols());
+  const auto for_each = [&](const auto& visit) {  // owner, table, row at its owner, gradient
+    for (const auto& shard : mine)
+      for (size_t k = 0; k < fetched.tables.size(); ++k) {
+        const Rows& rows = shard.tables[k];
+        for (size_t slot = 0; slot < rows.rows().size(); ++slot) {
+          const int32_t row = fetched.tables[k].rows()[size_t(rows.rows()[slot])];
+          visit(size_t(owner(row)), k, local(k, row), rows.values(slot));
+        }
       }
-    }
+  };
+  // Shards are not added up before they are sent: the sum of some would have other bits.
+  if (ranks > 1)
+    for_each([&](size_t to, size_t k, int32_t place, const float* values) {
+      if (to == me) return;
+      const int32_t header[2] = {int32_t(k), place};
+      put(messages[to], header, 2), put(messages[to], values, fetched.tables[k].cols());
+    });
   sums_.clear();
   std::vector<float> values;
-  for (const auto& message : comm_.alltoall(std::move(messages)))
-    for (Reader reader(message); !reader.done();) {
+  const auto received = comm_.alltoall(std::move(messages));
+  for (size_t from = 0; from < ranks; ++from) {
+    if (from == me) {
+      for_each([&](size_t to, size_t k, int32_t place, const float* own) {
+        if (to == me) sums_.tables.at(k).add(place, own);
+      });
+      continue;
+    }
+    for (Reader reader(received[from]); !reader.done();) {
       int32_t to[2];
       reader.get(to, 2);
       Rows& rows = sums_.tables.at(size_t(to[0]));
@@ -158,6 +172,7 @@ void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::T
       reader.get(values.data(), values.size());
       rows.add(to[1], values.data());
     }
+  }
 }
 
 void TableShards::add(size_t table, std::span<const float> gradient) {

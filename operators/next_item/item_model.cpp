@@ -62,7 +62,6 @@ Var ItemModel::states(Tape<float>& t, std::span<const int32_t> ids, const nn::Se
 ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> examples, Random random) const {
   Minibatch m;
   const size_t K = options_.negatives;
-  const auto draw = [&] { return draw_(random); };
   for (size_t i : examples) {
     const auto items = shards_[size_t(shard - first_shard())][i];
     const size_t n = std::min(items.size() - 1, options_.longest), from = items.size() - 1 - n;
@@ -74,13 +73,13 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
     std::vector<int32_t> taken(items.begin(), items.end());
     std::sort(taken.begin(), taken.end());
     for (size_t j = 0; j < n * K; ++j) {
-      int32_t item = draw();
-      for (int tries = 0; tries < 100 && std::binary_search(taken.begin(), taken.end(), item); ++tries) item = draw();
+      int32_t item = draw_(random);
+      for (int tries = 0; tries < 100 && std::binary_search(taken.begin(), taken.end(), item); ++tries) item = draw_(random);
       m.negatives.push_back(item);
     }
   }
   if (options_.loss == Loss::kSampled)
-    for (size_t j = 0; j < K; ++j) m.negatives.push_back(draw());
+    for (Random all = random_of_minibatch(shard); m.negatives.size() < K;) m.negatives.push_back(draw_(all));
   return m;
 }
 

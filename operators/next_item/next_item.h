@@ -63,13 +63,13 @@ struct Sasrec : ItemTransformer {
   double sample_alpha = 0;
 
   static constexpr auto kOp = "sasrec";
-  static constexpr int kVersion = 3;
+  static constexpr int kVersion = 4;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
         recommend::item_columns<Sasrec>(), item_transformer<Sasrec>(),
-        graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
+        graph::fields(graph::field("loss", &Sasrec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a minibatch share; bce: binary cross-entropy of the next item and `negatives` of its own").one_of({"full", "sampled", "bce"}),
                       graph::field("sparse", &Sasrec::sparse, "items lie over the ranks, for catalogues that no rank can hold. A step moves only the items it looks at, which is quicker with many: the same steps with sgd and adagrad, from other first numbers; with adam the moments of other items stay, too, much as with PyTorch's SparseAdam. With loss full, which looks at all, each rank computes the softmax of its own"),
                       graph::field("negatives", &Sasrec::negatives, "sampled, bce: items drawn for comparison").min(1),
                       graph::field("sample_alpha", &Sasrec::sample_alpha, "they are drawn by their count to this power: 0 evenly, 1 as often as they occur. Loss sampled takes that out of the scores again (log Q)").min(0).max(1)),
@@ -109,14 +109,14 @@ struct Gru4rec : ItemTraining {
   double regularization = 1;
 
   static constexpr auto kOp = "gru4rec";
-  static constexpr int kVersion = 3;
+  static constexpr int kVersion = 4;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
     return std::tuple_cat(
         recommend::item_columns<Gru4rec>(),
         graph::fields(graph::field("layers", &Gru4rec::layers, "GRU layers").min(1).max(16),
-                      graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a shard share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
+                      graph::field("loss", &Gru4rec::loss, "full: softmax over the catalogue; sampled: softmax over the next item and `negatives` that all sequences of a minibatch share; bce: binary cross-entropy of the next item and `negatives` of its own; bpr and bpr_max: pairwise, with `negatives` of its own").one_of({"full", "sampled", "bce", "bpr", "bpr_max"}),
                       graph::field("sparse", &Gru4rec::sparse, "items lie over the ranks, for catalogues that no rank can hold. A step moves only the items it looks at, which is quicker with many: the same steps with sgd and adagrad, from other first numbers; with adam the moments of other items stay, too, much as with PyTorch's SparseAdam. With loss full, which looks at all, each rank computes the softmax of its own"),
                       graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
                       graph::field("sample_alpha", &Gru4rec::sample_alpha, "they are drawn by their count to this power: 0 evenly, 1 as often as they occur. Loss sampled takes that out of the scores again (log Q)").min(0).max(1),

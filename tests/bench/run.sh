@@ -23,7 +23,7 @@ fi
 .ci/install_packages run bench
 if [ "$family" = train ]; then
   mkdir -p build/bench
-  cmake --preset release >/dev/null && cmake --build --preset release --target throng_train_bench throng_train_ranks_bench >/dev/null
+  cmake --preset release >/dev/null && cmake --build --preset release --target throng throng_train_bench throng_train_ranks_bench >/dev/null
   if ninja -C build/release -t query throng_train_dnnl_bench >/dev/null 2>&1; then cmake --build --preset release --target throng_train_dnnl_bench >/dev/null; fi
   exec /usr/bin/python3 tests/bench/train.py build/release/tests/throng_train_bench build/bench $small "$out" "$case"
 fi

@@ -9,6 +9,7 @@ the best run of each counts, since what disturbs a run only ever slows it. PyTor
 fused recurrent layers on this path. oneDNN's own primitives are a second peer of the recurrent layers."""
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -83,11 +84,11 @@ def lm_case(kind, B, T, V, E, H):
     return {"e.weight": embedding.weight, "r": recurrent_weights(layer), **named("o", out), "x": x, "y": y}, step, 3 * 2 * B * T * (gates * H * (E + H) + H * V)
 
 
-def sasrec_case(B, L, V, H):
+def sasrec_case(B, L, V, H, dropout=0):
     items, position, last = nn.Embedding(V, H), nn.Embedding(L, H), nn.LayerNorm(H)
     with torch.no_grad():
         items.weight *= 0.1
-    blocks = nn.ModuleList([nn.ModuleDict({"norm1": nn.LayerNorm(H), "attention": nn.MultiheadAttention(H, 1, batch_first=True), "norm2": nn.LayerNorm(H),
+    blocks = nn.ModuleList([nn.ModuleDict({"norm1": nn.LayerNorm(H), "attention": nn.MultiheadAttention(H, 1, batch_first=True, dropout=dropout), "norm2": nn.LayerNorm(H),
                                            "f1": nn.Linear(H, H), "f2": nn.Linear(H, H)}) for _ in range(2)])
     mask = torch.triu(torch.ones(L, L, dtype=torch.bool), 1)
     words = torch.from_numpy(np.minimum(np.random.default_rng(3).zipf(1.3, (B, L + 1)) - 1, V - 1))
@@ -97,11 +98,12 @@ def sasrec_case(B, L, V, H):
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        h = items(x) * H ** 0.5 + position.weight[None]
+        drop = (lambda v: functional.dropout(v, dropout)) if dropout else lambda v: v
+        h = drop(items(x) * H ** 0.5 + position.weight[None])
         for b in blocks:
             q = b["norm1"](h)
-            h = h + b["attention"](q, q, q, attn_mask=mask, need_weights=False)[0]
-            h = h + b["f2"](functional.relu(b["f1"](b["norm2"](h))))
+            h = h + drop(b["attention"](q, q, q, attn_mask=mask, need_weights=False)[0])
+            h = h + drop(b["f2"](drop(functional.relu(b["f1"](b["norm2"](h))))))
         loss = functional.cross_entropy((last(h) @ items.weight.t()).flatten(0, 1), y.flatten())
         loss.backward()
         optimiser.step()
@@ -210,6 +212,44 @@ def allreduce_case(name):
     entry(name, "mpi", theirs, theirs / ours, run["equal"], "MPI_Allreduce in place")
 
 
+def operator_case(name):
+    """Steps of the operator itself, as a job runs it: reading, minibatches and dropout, eight shards that are summed exactly, rows of tables; beside PyTorch's step of as many rows."""
+    _, what, shape = name.split("-")
+    numbers = list(map(int, shape.split("x")))
+    B, V, H = numbers[0], numbers[2], numbers[3]
+    random = np.random.default_rng(1)
+    users, length = (B * (2 if small else 10), numbers[1] + 1) if what == "sasrec" else (B * (5 if small else 300), 2)
+    taken = np.minimum(random.zipf(1.3, length * users) - 1, V - 1)
+    taken[: min(V, taken.size)] = random.permutation(V)[: taken.size]  # all of the catalogue
+    with open(f"{work}/taken.csv", "w", encoding="utf-8") as file:
+        file.write("user,ts,item\n")
+        file.writelines(f"u{i % users},{1700000000 + i // users},i{item}\n" for i, item in enumerate(taken))
+    model = {"sasrec": f"op: sasrec, max_length: {numbers[1]}, dropout: 0.2", "gru4rec": f"op: gru4rec, loss: sampled, negatives: {numbers[1]}, dropout: 0, sparse: true, optimizer: adagrad, lr: 0.05"}[what]
+    with open(f"{work}/operator.yaml", "w", encoding="utf-8") as file:
+        file.write(f"job: operator\nsteps:\n  taken: {{ op: read_events, path: taken.csv, partitions: 16 }}\n  model: {{ from: taken, {model}, hidden: {H}, batch: {B}, epochs: 2, validation: false, bootstrap: 0, k: 1 }}\n")
+    _, step, flops = sasrec_case(*numbers, dropout=0.2) if what == "sasrec" else gru4rec_case(*numbers)
+    ours, theirs = {8: [], 1: []}, []
+    for _ in range(1 if small else 3):
+        for shards, seconds in ours.items():
+            out = f"{work}/operator"
+            shutil.rmtree(out, ignore_errors=True)
+            program = os.path.join(os.path.dirname(os.path.dirname(throng)), "bin", "throng")
+            subprocess.check_output([program, "run", f"{work}/operator.yaml", "--threads", "1", "--no-estimate", "--set", f"model.shards={shards}", "--out", out])
+            with open(f"{out}/steps/model/step.json", encoding="utf-8") as file:
+                profile = json.load(file)["metrics"]["profile"]
+            profile = json.loads(profile) if isinstance(profile, str) else profile
+            seconds.append(sum(profile[part] for part in ("rows", "gradients", "sums", "update", "share")) / profile["steps"])
+        of_step = []
+        for _ in range(3 + max(3, min(60, int(2e10 / flops)))):
+            start = time.perf_counter()
+            step()
+            of_step.append(time.perf_counter() - start)
+        theirs.append(statistics.median(of_step[3:]))
+    best = {shards: min(seconds) for shards, seconds in ours.items()}
+    entry(name, "throng", best[8], 1, None, f"a step of the operator in a job, the mean of its epochs, 1 thread, 8 shards; with one shard {1e3 * best[1]:.1f} ms, PyTorch's {min(theirs) / best[1]:.2f} times")
+    entry(name, "pytorch", min(theirs), min(theirs) / best[8], None, "a step of as many rows, 1 thread")
+
+
 SQUARES = """import time, torch
 torch.set_num_threads(1)
 a = torch.randn(2000, 2000)
@@ -241,15 +281,16 @@ def dnnl_run(name, path, count):
 
 CASES = [f"layer-{kind}-{shape}" for shape in ("64x50x128x256", "32x100x64x128", "128x50x50x50") for kind in KINDS]
 CASES += [f"lm-{kind}-64x50x10000x128x256" for kind in KINDS] + ["gru4rec-128x2048x54000x100", "sasrec-128x200x3416x64", "encoder-32x100x128x512x4"]
+CASES += ["operator-gru4rec-128x2048x54000x100", "operator-sasrec-128x200x3416x64"]
 CASES += ["ranks-lm-lstm-64x50x10000x128x256", "allreduce-25", "allreduce-100", "machine-squares"]
 if small:
-    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4", "ranks-lm-gru-16x20x2000x64x64", "allreduce-1", "machine-squares"]
+    CASES = ["layer-lstm-32x100x64x128", "layer-gru-128x50x50x50", "lm-gru-16x20x2000x64x64", "gru4rec-32x256x2000x50", "sasrec-16x50x500x64", "encoder-8x50x64x128x4", "operator-gru4rec-32x256x2000x50", "operator-sasrec-16x50x500x64", "ranks-lm-gru-16x20x2000x64x64", "allreduce-1", "machine-squares"]
 
 for name in CASES:
     if case not in ("all", name):
         continue
     torch.manual_seed(1)
-    of_machine = {"ranks": ranks_case, "allreduce": allreduce_case, "machine": machine_case}.get(name.split("-")[0])
+    of_machine = {"ranks": ranks_case, "allreduce": allreduce_case, "machine": machine_case, "operator": operator_case}.get(name.split("-")[0])
     if of_machine:
         of_machine(name)
         continue
