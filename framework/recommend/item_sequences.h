@@ -30,8 +30,8 @@ struct SplitSeen {
   void add(const SplitSeen& other);
   /// Collective.
   void add_ranks(comm::Communicator& comm);
-  /// "leave-one-out: each user's one held-out item", with the column's name for "user".
-  std::string text(const std::string& by) const;
+  /// "leave-one-out: the one held-out item of each 'user'", with the column's name for "user". `learned`: the training rows are those that were learned from.
+  std::string text(const std::string& by, bool learned) const;
 };
 
 struct ItemColumns {

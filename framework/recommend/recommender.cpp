@@ -193,8 +193,8 @@ void Recommender::judge(graph::CollectiveContext& context, const ItemScorer& sco
   json result = all.result(task_.bootstrap, seed, task_.cutoffs);
   const std::string against = task_.rank_against > 0 ? fmt::format("{} items that the user never took, drawn evenly", task_.rank_against)
                                                      : std::string("the whole catalogue of training rows") + (task_.filter_seen ? " without items taken before" : ", items taken before, too");
-  result["protocol"] = fmt::format("{}; ranked against {}; equal scores and items not in the catalogue count as misses; {}", split_.text(task_.by), against,
-                                   task_.validation ? "the last training item of those with three or more is not learned from" : "all training items are learned from");
+  result["protocol"] = fmt::format("{}; ranked against {}; equal scores and items not in the catalogue count as misses; {}", split_.text(task_.by, !restored_), against,
+                                   restored_ ? "what is ranked was learned from other rows" : task_.validation ? "the last training item of those with three or more is not learned from" : "all training items are learned from");
   if (task_.bootstrap > 0) result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} bootstrap samples of users", task_.bootstrap);
   result["items"] = catalogue_.size(), result["model"] = model_;
   describe(result);

@@ -1,6 +1,7 @@
 #include "framework/train/epoch_curve.h"
 
 #include <cmath>
+#include <utility>
 
 #include "framework/base/files.h"
 #include "framework/train/checkpoint.h"
@@ -29,13 +30,29 @@ bool EpochCurve::better(const nlohmann::json& a, const nlohmann::json& b) const 
 const nlohmann::json* EpochCurve::best() const {
   const nlohmann::json* found = nullptr;
   for (const auto& p : points_)
-    if (!found || better(p, *found)) found = &p;
+    if (!lost_.contains(p["epoch"].get<int64_t>()) && (!found || better(p, *found))) found = &p;
   return found;
+}
+
+bool EpochCurve::has_weights_of(int64_t epoch) const {
+  for (const char* name : {"best.h5", "best_before.h5"})
+    if (WeightsFile::epoch_of(folder_ / name) == epoch) return true;
+  return false;
+}
+
+void EpochCurve::forget_lost() {
+  if (std::exchange(looked_, true)) return;
+  while (const nlohmann::json* found = best()) {
+    const int64_t epoch = (*found)["epoch"].get<int64_t>(), there = comm_.rank() == 0 && has_weights_of(epoch);
+    if (comm_.allreduce(there) > 0) return;
+    lost_.insert(epoch);
+  }
 }
 
 bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t patience, std::span<const float> weights) {
   if (const double found = point[score_].get<double>(); !std::isfinite(found)) throw data_error("{} is {} after epoch {}", score_, found, epoch + 1).with_hint("lower lr, or set clip to 1");
   while (int64_t(points_.size()) > epoch) points_.erase(points_.size() - 1);
+  forget_lost();
   const nlohmann::json* best_so_far = best();
   const bool is_best = !best_so_far || better(point, *best_so_far);
   const int64_t best_epoch = is_best ? epoch : (*best_so_far)["epoch"].get<int64_t>() - 1;

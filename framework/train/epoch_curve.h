@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,19 @@ class EpochCurve {
  private:
   comm::Communicator& comm_;
   bool better(const nlohmann::json& a, const nlohmann::json& b) const;
-  /// Null where there is no point.
+  /// Null where there is no point whose weights may be had.
   const nlohmann::json* best() const;
+  bool has_weights_of(int64_t epoch) const;
+  /// Collective. A run that goes on from some epochs ago may not find the weights of its best, since better ones that it has yet to come to again took their place: with other shards they
+  /// may not come, so an epoch without weights is not the best.
+  void forget_lost();
 
   std::filesystem::path folder_;
   std::string score_;
   bool higher_is_better_;
   nlohmann::json points_ = nlohmann::json::array();
+  std::set<int64_t> lost_;
+  bool looked_ = false;
 };
 
 }  // namespace throng::train

@@ -19,6 +19,7 @@ void OptimizerParams::check(const std::filesystem::path& folder) const {
 void OptimizerParams::check_sparse() const {
   if (momentum > 0) throw job_error("'sparse' goes without 'momentum', which moves all rows");
   if (weight_decay > 0) throw job_error("'sparse' goes without 'weight_decay', which moves all rows");
+  if (!weight_decays.empty()) throw job_error("'sparse' goes without 'weight_decays', of which tables could have none");
   if (optimizer != "sgd" && optimizer != "adagrad" && optimizer != "adam") throw job_error("'sparse' goes with optimizer sgd, adagrad or adam, not {}", optimizer);
 }
 

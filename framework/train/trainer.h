@@ -90,7 +90,7 @@ struct TrainerOptions {
   nn::OptimizerOptions optimizer;
   nn::Schedule schedule;                ///< cosine without an end falls to its least at the last step
   double clip = 5;                      ///< longest gradient; 0: any
-  int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one
+  int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one (and with a sampled softmax the layouts of what each draws)
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
   double checkpoint_seconds = 0;        ///< and when so long has gone by; 0: not by time
   int64_t keep_checkpoints = 1;         ///< the newest is checkpoint.h5; more than one: so many under their own names, too

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
@@ -57,13 +58,13 @@ std::string model_hash(const testing::JobRun& run, const std::string& id) {
 TEST(LanguageModel, SameBitsOnAnyNumberOfRanksAndPartitions) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", made_up(60, 9));
-  const std::string steps = step("lstm", "layers: 2, dropout: 0.2") + step("gru", "model: gru, optimizer: sgd, lr: 0.5, shards: 4, validation: 0.2, patience: 1") +
+  const std::string steps = step("lstm", "layers: 2, dropout: 0.2") + step("gru", "model: gru, optimizer: sgd, lr: 0.5, shards: 16, batch: 16, validation: 0.2, patience: 1") +
                             step("blocks", "model: transformer, tied: true, dropout: 0.1") + step("chars", "model: rnn, column: text, batch: 9");
   const auto one = testing::run_job(job(steps), folder, "one");
   const auto partitions = testing::run_job(job(steps, 11), folder, "partitions");
   for (const char* id : {"lstm", "gru", "blocks", "chars"}) EXPECT_EQ(model_hash(one, id), model_hash(partitions, id)) << id;
-  for (int ranks : {2, 3, 4}) {
-    const auto other = testing::run_job(job(steps), folder, "ranks" + std::to_string(ranks), {ranks, ranks == 2 ? 2 : 1});
+  for (int ranks : {1, 2, 3, 4, 5, 8}) {
+    const auto other = testing::run_job(job(steps), folder, "other", {ranks, ranks <= 2 ? 2 : 1});
     for (const char* id : {"lstm", "gru", "blocks", "chars"}) {
       EXPECT_EQ(model_hash(one, id), model_hash(other, id)) << id << " on " << ranks;
       EXPECT_EQ(one.steps.at(id).content_hash, other.steps.at(id).content_hash) << id << " on " << ranks;
@@ -134,6 +135,29 @@ TEST(LanguageModel, LearnsWhatComesNext) {
   }
 }
 
+TEST(LanguageModel, HeldOutRowsDoNotReachTheModel) {
+  testing::TemporaryFolder folder;
+  const std::string text = made_up(60, 9);
+  const std::string steps = step("lstm", "validation: 0.2") + step("chars", "model: transformer, column: text");
+  folder.write("events.jsonl", text);
+  const auto before = testing::run_job(job(steps), folder, "before");
+  // The newest quarter says something else, with words of its own.
+  std::string other;
+  std::istringstream rows(text);
+  std::string row;
+  for (int r = 0; std::getline(rows, row); ++r) {
+    json j = json::parse(row);
+    if (r >= 45) j["tokens"] = {"never", "before"}, j["text"] = "xyz";
+    other += j.dump() + "\n";
+  }
+  folder.write("events.jsonl", other);
+  const auto after = testing::run_job(job(steps), folder, "after");
+  for (const char* id : {"lstm", "chars"}) {
+    EXPECT_EQ(model_hash(before, id), model_hash(after, id)) << id;
+    EXPECT_NE(before.steps.at(id).metrics["result"]["holdout"], after.steps.at(id).metrics["result"]["holdout"]) << id;
+  }
+}
+
 TEST(LanguageModel, IntervalsHoldWhatTheyAreOf) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", made_up(200, 20));
@@ -188,7 +212,7 @@ TEST(LanguageModel, ParametersMatter) {
   const auto run = testing::run_job(job(step("m", "lr: 0.01")), folder, "plain");
   const std::string plain = model_hash(run, "m");
   for (const char* more : {"model: gru", "layers: 2", "dropout: 0.3", "tied: true", "max_words: 3", "min_count: 60", "length: 4", "batch: 10", "accumulate: 2", "epochs: 3", "validation: 0.2", "optimizer: sgd", "optimizer: sgd, momentum: 0.5",
-                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "wire: bfloat16", "stored: bfloat16", "reproducible: false", "sparse: true"}) {
+                           "lr: 0.02", "schedule: cosine", "schedule: step, decay_after: 1", "schedule: step, decay_after: 1, decay: 0.1", "warmup: 3", "clip: 0.01", "weight_decay: 0.1", "init: 0.1", "freeze: tokens", "lr_factors: {recurrent: 0.3}", "weight_decays: {tokens: 0.1}", "wire: bfloat16", "stored: bfloat16", "reproducible: false", "sparse: true"}) {
     EXPECT_NE(model_hash(testing::run_job(job(step("m", std::string(more).find("lr:") == std::string::npos ? std::string("lr: 0.01, ") + more : more)), folder, "other"), "m"), plain) << more;
     std::filesystem::remove_all(folder / "other");
   }
@@ -253,6 +277,7 @@ TEST(LanguageModel, WhatCannotBeLearnedIsAnError) {
   expect(step("m", "batch: 8, length: 2, shards: 1, validation: 0.001"), "raise 'validation'");
   expect(step("m", "sparse: true, optimizer: sgd, momentum: 0.5"), "'sparse' goes without 'momentum'");
   expect(step("m", "sparse: true, weight_decay: 0.5"), "'sparse' goes without 'weight_decay'");
+  expect(step("m", "sparse: true, weight_decays: {tokens: 0.5}"), "'sparse' goes without 'weight_decays'");
   expect(step("m", "sparse: true, optimizer: adamw"), "'sparse' goes with optimizer sgd, adagrad or adam, not adamw");
   expect(step("m", "column: ts"), "expected list<string> or string");
   try {

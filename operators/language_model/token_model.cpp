@@ -18,7 +18,7 @@ TokenModel::TokenModel(const LanguageModel& p, size_t num_tokens, uint64_t seed)
   // As BERT and GPT begin: a Transformer's first states would be too wide otherwise.
   const nn::Initial initial = recurrent() && !p.tied ? nn::Initial::normal(1) : nn::Initial::normal(0.02);
   // A step uses few tokens: where to move these rows alone is the same, that is done. Such a table comes last.
-  const bool by_rows = p.sparse || (!p.tied && p.weight_decay == 0 && ((p.optimizer == "sgd" && p.momentum == 0) || p.optimizer == "adagrad"));
+  const bool by_rows = p.sparse || (!p.tied && p.weight_decay == 0 && p.weight_decays.empty() && ((p.optimizer == "sgd" && p.momentum == 0) || p.optimizer == "adagrad"));
   if (!by_rows) tokens_ = nn::Embedding(parameters_, "tokens", num_tokens, width, initial);
   if (recurrent()) {
     const nn::Cell cell = p.model == "rnn" ? nn::Cell::kRnn : p.model == "lstm" ? nn::Cell::kLstm : nn::Cell::kGru;

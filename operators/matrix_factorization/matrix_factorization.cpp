@@ -9,6 +9,7 @@
 #include "framework/data/resampling.h"
 #include "framework/graph/registry.h"
 #include "framework/recommend/factor_scores.h"
+#include "framework/tensor/vector_kernels.h"
 #include "framework/train/trainer.h"
 #include "operators/matrix_factorization/factors.h"
 
@@ -211,9 +212,14 @@ class MatrixFactorizationOperator : public Recommender {
   void foretell(graph::CollectiveContext& context) {
     auto& output = context.output("", rating_schema_, context.num_partitions(0));
     const size_t samples = size_t(params_.bootstrap);
-    std::vector<std::vector<double>> sums(held().size(), std::vector<double>(4 + 2 * samples));
-    std::vector<data::Batch> results(held().size());
-    context.pool().parallel_for(held().size(), [&](size_t i) {
+    // Of each shard its partitions' in order: all partitions' would be too many.
+    const size_t width = 4 + 2 * samples, group = 4 * size_t(context.pool().num_threads());
+    std::vector<std::vector<double>> of_shard(shard_ends().size(), std::vector<double>(width)), sums(group);
+    std::vector<data::Batch> results(group);
+    const auto foretell_one = [&](size_t first, size_t at) {
+      const size_t i = first + at;
+      auto& sum = sums[at];
+      sum.assign(width, 0.0);
       const data::Batch batch = context.read(0, held()[i].number, {});
       const auto train = graph::training_rows(batch);
       const auto &item = batch.column(params_.item), &rating = batch.column(params_.rating);
@@ -227,17 +233,26 @@ class MatrixFactorizationOperator : public Recommender {
           const int32_t id = catalogue().find(item_text(item, r));
           const double value = foretold(row(i, u), id), error = rating.as_double(r) - value;
           rows.push_back(r), predicted.append(value);
-          sums[i][0] += 1, sums[i][1] += error * error, sums[i][2] += std::abs(error), sums[i][3] += id < 0;
-          data::add_to_samples(std::array{1.0, error * error}, Random(seed, mix64(users[u].hash), uint64_t(r - users[u].first_row)), std::span(sums[i]).subspan(4));
+          sum[0] += 1, sum[1] += error * error, sum[2] += std::abs(error), sum[3] += id < 0;
+          data::add_to_samples(std::array{1.0, error * error}, Random(seed, mix64(users[u].hash), uint64_t(r - users[u].first_row)), std::span(sum).subspan(4));
         }
       }
       std::vector<data::Column> columns;
       for (const auto& name : {params_.by, params_.item, params_.rating}) columns.push_back(batch.column(name).take(rows));
       columns.push_back(std::move(predicted));
-      results[i] = data::Batch(rating_schema_, std::move(columns), batch.origin);
-    });
-    for (size_t i = 0; i < results.size(); ++i) output.write(held()[i].number, std::move(results[i]));
-    const auto total = data::sum_over_partitions(context.comm(), sums, 4 + 2 * samples);
+      results[at] = data::Batch(rating_schema_, std::move(columns), batch.origin);
+    };
+    for (size_t first = 0, shard = 0; first < held().size(); first += group) {
+      const size_t n = std::min(group, held().size() - first);
+      context.pool().parallel_for(n, [&](size_t at) { foretell_one(first, at); });
+      for (size_t at = 0; at < n; ++at) {
+        while (first + at >= shard_ends()[shard]) ++shard;
+        output.write(held()[first + at].number, std::move(results[at]));
+        tensor::add(sums[at].data(), of_shard[shard].data(), width);
+      }
+    }
+    std::vector<double> total(width);
+    context.comm().sum_shards(std::vector<std::span<double>>(of_shard.begin(), of_shard.end()), shards(), total);
     if (context.comm().rank() != 0) return;
     const double rows = std::max(1.0, total[0]);
     json result{{"rows", int64_t(total[0])}, {"items_not_in_catalogue", int64_t(total[3])}, {"rmse", std::sqrt(total[1] / rows)}, {"mae", total[2] / rows}};

@@ -39,7 +39,7 @@ struct MatrixFactorization : recommend::ItemTask {
                       graph::field("lr", &P::lr, "learning rate of sgd and bpr; none: 0.005 and 0.05").min(0),
                       graph::field("regularization", &P::regularization, "pull of all numbers towards 0; none: sgd 0.02, bpr 0.01, als 0.05 with ratings and 0.1 without").min(0),
                       graph::field("alpha", &P::alpha, "als without ratings: what a taken item adds to the confidence").min(0),
-                      graph::field("shards", &P::shards, "logical shards of the users, a power of two; sgd and bpr depend on it, not on ranks").min(1).max(1024),
+                      graph::field("shards", &P::shards, "logical shards of the users, a power of two, at least the number of ranks; sgd and bpr depend on it, not on ranks").min(1).max(1024),
                       graph::field("checkpoint_every", &P::checkpoint_every, "epochs between checkpoints; 0: only when told to stop").min(0)),
         recommend::item_judging<P>());
   }

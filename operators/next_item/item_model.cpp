@@ -19,7 +19,7 @@ ItemModel::ItemModel(const ItemModelOptions& o, int64_t batch, int shards, uint6
   auto& p = parameters_;
   const bool masked = o.kind == Kind::kMasked;
   if (o.kind == Kind::kGru) {
-    recurrent_ = nn::Recurrent(p, "recurrent", o.hidden, o.hidden, {nn::Cell::kGru, o.layers, false, o.dropout});
+    recurrent_ = nn::Recurrent(p, "recurrent", o.hidden, o.hidden, {nn::Cell::kGru, o.layers, false, o.dropout, o.recompute});
   } else {
     position_ = nn::Embedding(p, "position", o.longest, o.hidden, nn::Initial::normal(0.02));
     for (size_t l = 0; l < o.layers; ++l)

@@ -40,7 +40,7 @@ ItemModelOptions model_of(const Bert4rec& p) {
 }
 ItemModelOptions model_of(const Gru4rec& p) {
   ItemModelOptions o = common(p);
-  o.kind = Kind::kGru, o.layers = size_t(p.layers), o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives), o.sample_alpha = p.sample_alpha, o.regularization = p.regularization, o.sparse = p.sparse;
+  o.kind = Kind::kGru, o.layers = size_t(p.layers), o.loss = loss_of(p.loss), o.negatives = size_t(p.negatives), o.sample_alpha = p.sample_alpha, o.regularization = p.regularization, o.recompute = p.recompute, o.sparse = p.sparse;
   return o;
 }
 

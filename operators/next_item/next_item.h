@@ -107,6 +107,7 @@ struct Gru4rec : ItemTraining {
   int64_t negatives = 1;
   double sample_alpha = 0;
   double regularization = 1;
+  bool recompute = false;
 
   static constexpr auto kOp = "gru4rec";
   static constexpr int kVersion = 4;
@@ -120,7 +121,8 @@ struct Gru4rec : ItemTraining {
                       graph::field("sparse", &Gru4rec::sparse, "items lie over the ranks, for catalogues that no rank can hold. A step moves only the items it looks at, which is quicker with many: the same steps with sgd and adagrad, from other first numbers; with adam the moments of other items stay, too, much as with PyTorch's SparseAdam. With loss full, which looks at all, each rank computes the softmax of its own"),
                       graph::field("negatives", &Gru4rec::negatives, "all losses but full: items drawn for comparison").min(1),
                       graph::field("sample_alpha", &Gru4rec::sample_alpha, "they are drawn by their count to this power: 0 evenly, 1 as often as they occur. Loss sampled takes that out of the scores again (log Q)").min(0).max(1),
-                      graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0)),
+                      graph::field("regularization", &Gru4rec::regularization, "bpr_max: weight of the negatives' squared scores").min(0),
+                      graph::field("recompute", &Gru4rec::recompute, "what lies inside a layer is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the layers")),
         item_training<Gru4rec>(), recommend::item_judging<Gru4rec>());
   }
 };

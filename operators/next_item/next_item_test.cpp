@@ -481,12 +481,14 @@ TEST(NextItem, TheProtocolSaysHowRowsAreHeldOut) {
     EXPECT_GE(interval[1].get<double>(), value) << name;
   }
   EXPECT_EQ(result("by: last", "")["hr"].size(), 4u);
+  const auto none = testing::run_job("job: j\nsteps:\n  events: { op: read_events, path: e.csv, partitions: 11 }\n  m: { op: popular, from: events }\n", folder, "none");
+  EXPECT_THAT(none.steps.at("m").metrics["result"]["protocol"].get<std::string>(), HasSubstr("no 'user' has a held-out item"));
 }
 
 TEST(NextItem, HeldOutItemsDoNotReachTheModel) {
   testing::TemporaryFolder folder;
   auto taken = walks(30, 12);
-  const std::string yaml = job("  sas: { op: sasrec, from: parts, " + kSmall + " }\n");
+  const std::string yaml = job("  sas: { op: sasrec, from: parts, " + kSmall + " }\n  bert: { op: bert4rec, from: parts, " + kSmall + " }\n  gru: { op: gru4rec, from: parts, loss: sampled, negatives: 5, sample_alpha: 1, " + kSmall + " }\n  bpr: { op: gru4rec, from: parts, loss: bpr, " + kSmall + " }\n");
   folder.write("e.csv", lines(taken));
   const auto before = testing::run_job(yaml, folder, "before");
   std::map<int, size_t> last;
@@ -494,7 +496,7 @@ TEST(NextItem, HeldOutItemsDoNotReachTheModel) {
   for (const auto& [user, i] : last) taken[i].item = 1000 + user;
   folder.write("e.csv", lines(taken));
   const auto after = testing::run_job(yaml, folder, "after");
-  EXPECT_EQ(weights_of(before, "sas"), weights_of(after, "sas"));
+  for (const char* step : {"sas", "bert", "gru", "bpr"}) EXPECT_EQ(weights_of(before, step), weights_of(after, step)) << step;
   EXPECT_EQ(after.steps.at("sas").metrics["result"]["targets_not_in_catalogue"], 30);
   EXPECT_EQ(after.steps.at("sas").metrics["result"]["hr"]["20"], 0);
 }
@@ -519,11 +521,13 @@ TEST(NextItem, ParametersMatter) {
       EXPECT_NE(weights(op, usual + ", sparse: true"), weights(op, usual)) << op << " " << loss;
     }
   }
-  const auto bytes = [&](const std::string& more) {
-    return testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, blocks: 4, epochs: 1, " + more + " }\n"), folder, "bytes").steps.at("m").metrics.at("profile").at("tape_bytes").get<int64_t>();
+  const auto bytes = [&](const std::string& more, const std::string& op = "sasrec, blocks: 4") {
+    return testing::run_job(job("  m: { op: " + op + ", from: parts, hidden: 8, epochs: 1, " + more + " }\n"), folder, "bytes").steps.at("m").metrics.at("profile").at("tape_bytes").get<int64_t>();
   };
   EXPECT_EQ(weights("sasrec", "recompute: true"), sas);
   EXPECT_LT(bytes("recompute: true"), bytes("recompute: false"));
+  EXPECT_EQ(weights("gru4rec", "layers: 4, recompute: true"), weights("gru4rec", "layers: 4"));
+  EXPECT_LT(bytes("recompute: true", "gru4rec, layers: 4"), bytes("recompute: false", "gru4rec, layers: 4"));
   EXPECT_NE(weights("sasrec", "optimizer: sgd"), weights("sasrec", "optimizer: sgd, momentum: 0.9"));
   std::filesystem::copy_file(engine::RunDirectory(testing::run_job(job("  m: { op: sasrec, from: parts, hidden: 8, max_length: 12, epochs: 2, batch: 16, lr: 0.01 }\n"), folder, "begun").folder).state("m") / "model.safetensors", folder / "begun.safetensors");
   EXPECT_EQ(weights("sasrec", "lr: 0, start: " + (folder / "begun.safetensors").string()), sas) << "at a learning rate of 0 it stays what it was";

@@ -174,7 +174,10 @@ void Judge::add_intervals(const std::vector<double>& sums, json& j) const {
     return {low, high};
   };
   const auto rate = [&](size_t at, size_t of) { return interval([=](const double* s) { return s[at] / s[of]; }); };
-  std::string protocol = fmt::format("each held-out row that has one before it is foretold from those of its '{}' before it; ", e_.by);
+  const std::string which = e_.task == Task::kEvent ? "after each held-out row whose whole wait lies within the data, from it and those of its '{}' before it; held out: {}; "
+                                                    : "each held-out row that has one before it, from those of its '{}' before it; held out: {}; ";
+  std::string protocol = fmt::format(fmt::runtime(which), e_.by,
+                                     !e_.marked ? fmt::format("a tenth of the values of '{}', by hash", e_.by) : e_.first_held_us > e_.last_training_us ? "rows that are marked, all newer than any training row (a split by time)" : "rows that are marked");
   switch (e_.task) {
     case Task::kNumber: protocol += "square errors of the column's own numbers"; break;
     case Task::kEvent: protocol += fmt::format("does '{}' come within {}; accuracy at 0.5, equal scores count half in the AUC", e_.event, format_duration(Duration{e_.within_us})); break;

@@ -141,10 +141,15 @@ TEST(Judge, IntervalsAreThoseOfUsers) {
     EXPECT_GE(result["interval95"][name][1], value) << name;
   }
   EXPECT_THAT(result["protocol"].get<std::string>(), ::testing::HasSubstr("intervals: percentiles of 1000 Poisson bootstrap samples"));
+  EXPECT_THAT(result["protocol"].get<std::string>(), ::testing::HasSubstr("held out: rows that are marked, all newer than any training row (a split by time)"));
   const json without = none.steps.at("next").metrics["result"];
   EXPECT_FALSE(without.contains("interval95"));
   EXPECT_EQ(without["accuracy"], result["accuracy"]);
   EXPECT_THAT(without["protocol"].get<std::string>(), ::testing::Not(::testing::HasSubstr("intervals")));
+  const json event = learn(all, folder, "event: b, within: 20m", "event").steps.at("next").metrics["result"];
+  EXPECT_THAT(event["protocol"].get<std::string>(), ::testing::HasSubstr("after each held-out row whose whole wait lies within the data"));
+  EXPECT_LT(event["interval95"]["log_loss"][0], event["log_loss"]["model"]);
+  EXPECT_GT(event["interval95"]["accuracy"][1], event["accuracy"]["model"]);
   const json number = learn(all, folder, "target: value", "number").steps.at("next").metrics["result"];
   EXPECT_LT(number["interval95"]["rmse"][0], number["rmse"]["model"]);
   EXPECT_GT(number["interval95"]["rmse"][1], number["rmse"]["model"]);

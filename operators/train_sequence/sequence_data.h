@@ -24,6 +24,8 @@ struct SequenceEncoding {
   std::vector<double> means, deviations;             ///< one per number, then one of the log gap
   data::Vocabulary classes;                          ///< of the target, for categories
   double target_mean = 0, target_deviation = 1;      ///< for numbers
+  bool marked = false;                               ///< rows are held out by a column, not by user
+  int64_t first_held_us = INT64_MIN;                 ///< the oldest held-out row
   int64_t last_training_us = INT64_MAX / 2, last_us = INT64_MAX / 2;  ///< not the largest: times before 1970 are subtracted
 
   size_t num_floats() const { return numbers.size() + (gaps ? 1 : 0); }

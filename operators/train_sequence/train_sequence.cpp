@@ -9,6 +9,7 @@
 #include "framework/base/hash.h"
 #include "framework/base/suggest.h"
 #include "framework/graph/registry.h"
+#include "framework/tensor/vector_kernels.h"
 #include "framework/train/epoch_curve.h"
 #include "framework/train/layered_model.h"
 #include "framework/train/safetensors.h"
@@ -275,7 +276,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     const size_t numbers = e.numbers.size(), width = 2 * (numbers + 2) + numbers + 2;
     std::vector<data::TextMap<data::ValueCount>> counts(e.categories.size() + 1);
     std::vector<std::vector<double>> sums(size_t(context.end_owned(0) - first), std::vector<double>(width));
-    int64_t last_training = INT64_MIN, last = INT64_MIN;
+    int64_t last_training = INT64_MIN, last = INT64_MIN, first_held = INT64_MAX;
+    e.marked = context.input_schema(0).has(graph::kHoldoutColumn);
     std::mutex mutex;
     graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
       auto train = training_mask(e, batch, seed);
@@ -283,10 +285,11 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       auto& sum = sums[size_t(batch.origin.partition - first)];
       auto see = [&](size_t at, double v) { sum[3 * at] += 1, sum[3 * at + 1] += v, sum[3 * at + 2] += v * v; };
       std::vector<data::TextMap<data::ValueCount>> local(counts.size());
-      int64_t newest_training = INT64_MIN, newest = INT64_MIN;
+      int64_t newest_training = INT64_MIN, newest = INT64_MIN, oldest_held = INT64_MAX;
       const auto& by = batch.column(e.by);
       for (int64_t r = 0; r < batch.num_rows(); ++r) {
         newest = std::max(newest, ts[size_t(r)]);
+        if (!train[size_t(r)]) oldest_held = std::min(oldest_held, ts[size_t(r)]);
         if (!train[size_t(r)]) continue;
         newest_training = std::max(newest_training, ts[size_t(r)]);
         for (size_t k = 0; k < numbers; ++k)
@@ -300,12 +303,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
         }
       }
       std::lock_guard lock(mutex);
-      last_training = std::max(last_training, newest_training), last = std::max(last, newest);
+      last_training = std::max(last_training, newest_training), last = std::max(last, newest), first_held = std::min(first_held, oldest_held);
       for (size_t k = 0; k < local.size(); ++k)
         for (const auto& [value, c] : local[k]) counts[k][value].count += c.count;
     });
     e.last_training_us = comm.allreduce(last_training, comm::Op::kMax);
     e.last_us = comm.allreduce(last, comm::Op::kMax);
+    e.first_held_us = comm.allreduce(first_held, comm::Op::kMin);
     auto total = data::sum_over_partitions(comm, sums, width);
     auto scale = [&](size_t at) {
       double n = total[3 * at], mean = n > 0 ? total[3 * at + 1] / n : 0;
@@ -390,11 +394,15 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     for (const auto& [number, rows] : held) judge.see_training(*rows);
     judge.learn_baselines();
     auto& output = context.output("", prediction_schema_, context.num_partitions(0));
-    std::vector<std::vector<double>> sums(held.size());
+    // Of each shard its partitions' in order: all partitions' would be too many.
+    std::vector<size_t> shard_of;
+    for (size_t s = 0; s < network_->shards.size(); ++s) shard_of.resize(shard_of.size() + network_->shards[s].partitions.size(), s);
+    std::vector<std::vector<double>> sums(network_->shards.size(), std::vector<double>(judge.num_sums()));
     std::mutex mutex;
     const size_t group = size_t(context.pool().num_threads());
     for (size_t first = 0; first < held.size(); first += group) {
       std::vector<data::Batch> results(std::min(group, held.size() - first));
+      std::vector<std::vector<double>> of_group(results.size());
       context.pool().parallel_for(results.size(), [&](size_t i) {
         const auto& [number, rows] = held[first + i];
         data::Batch batch = context.read(0, number, {encoding_.by, "ts"});
@@ -404,13 +412,18 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
           if (r->use[row] == EncodedRows::kHoldout) part.see(row, out, encoding_.task == Task::kCategory ? 0 : output_value(out[0]));
         }, attended.get());
         results[i] = part.predictions(batch, prediction_schema_, attended.get());
-        sums[first + i] = part.sums(number);
+        of_group[i] = part.sums(number);
         std::lock_guard lock(mutex);
         judge.add(part);
       });
-      for (size_t i = 0; i < results.size(); ++i) output.write(held[first + i].first, results[i]);
+      for (size_t i = 0; i < results.size(); ++i) {
+        output.write(held[first + i].first, results[i]);
+        tensor::add(of_group[i].data(), sums[shard_of[first + i]].data(), judge.num_sums());
+      }
     }
-    json result = judge.result(data::sum_over_partitions(context.comm(), sums, judge.num_sums()));
+    std::vector<double> total(judge.num_sums());
+    context.comm().sum_shards(std::vector<std::span<double>>(sums.begin(), sums.end()), params_.shards, total);
+    json result = judge.result(total);
     int64_t training = 0, validation = 0, pieces = 0;
     for (const auto& s : network_->shards) {
       pieces += int64_t(s.pieces.size());
