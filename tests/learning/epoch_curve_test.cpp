@@ -57,6 +57,25 @@ TEST(EpochCurve, TheBestOfARunThatWentOnIsOneOfItsOwn) {
   for (const char* name : {"best.h5", "best_before.h5", "checkpoint.h5"}) EXPECT_FALSE(std::filesystem::exists(folder / name)) << name;
 }
 
+// A slow disk: the newest checkpoint is of some epochs ago, and better ones took the place of the best weights since. With other shards they may not come again.
+TEST(EpochCurve, AnEpochWhoseWeightsAreGoneIsNotTheBest) {
+  testing::TemporaryFolder folder;
+  comm::run_on_threads(2, [&](comm::Communicator& comm) {
+    EpochCurve curve(comm, folder.path(), "score");
+    for (int64_t epoch = 0; epoch < 4; ++epoch) curve.add_validated(epoch, point(epoch, 5 - double(epoch)), 0, weights(float(epoch)));
+  });
+  folder.write("checkpoint.h5", "there is one");
+  for (const bool better : {false, true}) {
+    comm::run_on_threads(2, [&](comm::Communicator& comm) {
+      EpochCurve curve(comm, folder.path(), "score");
+      curve.add_validated(2, point(2, 4.5), 0, weights(12)), curve.add_validated(3, point(3, better ? 1 : 6), 0, weights(13));
+      EXPECT_EQ(curve.best_weights(2), Weights(weights(better ? 13 : 12)));
+      EXPECT_EQ(curve.points().size(), 4u);
+      EXPECT_EQ(curve.points()[1]["score"], 4);
+    });
+  }
+}
+
 TEST(EpochCurve, AScoreThatIsNoNumberIsAnError) {
   testing::TemporaryFolder folder;
   for (double score : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
