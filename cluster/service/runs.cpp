@@ -405,6 +405,8 @@ void Runs::hand_over(const std::string& id) {
     command.insert(command.end(), words.job.begin(), words.job.end());
     command.insert(command.end(), words.submit.begin(), words.submit.end());
     command.insert(command.end(), {"--out", folder.string()});
+    // What a gateway that was killed had called may go on and come first, and its run may have ended by then.
+    if (!there) command.emplace_back("--new");
   }
   command.emplace_back("--json");
   const auto result = launch::run_command(command, kSubmitSeconds, [this] { return is_over(); });

@@ -110,7 +110,7 @@ int submit(const SubmitOptions& options) {
   if (again) {
     before = Submission::read(options.job.job);
     if (!before) throw job_error("{}: holds no submission", options.job.job).with_hint("'throng run " + options.job.job + " --resume' goes on with a run; 'throng submit JOB.yaml' submits one");
-    for (const char* flag : {"--set", "--seed", "--plugin", "--array", "--out"})
+    for (const char* flag : {"--set", "--seed", "--plugin", "--array", "--out", "--new"})
       if (options.given(flag)) throw job_error("{} is of a run that begins; {} goes on as it was", flag, options.job.job).with_hint("submit the job file for another run");
   }
   Request request = request_of(options, before ? std::optional(before->request) : std::nullopt);
@@ -145,6 +145,7 @@ int submit(const SubmitOptions& options) {
   try {
     for (size_t k = 0; k < planned.size(); ++k) {
       const auto there = Submission::read(runs[k]);
+      if (there && options.only_new) throw job_error("{}: a run was submitted here before", runs[k].string()).with_hint("without --new it is submitted again");
       if (there && !launch::is_over(there->state)) refuse_if_under_way(runs[k]);
       make_folder(runs[k]);
       all[k].put(there);  // of two commands at once, one goes on from here

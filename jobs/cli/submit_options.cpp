@@ -66,6 +66,7 @@ void SubmitOptions::add_to(CLI::App& app) {
   app.add_option("-o,--out", out, "run directory (default runs/<job>; an array has one folder in it for each run)");
   engine.add_to(app);
   app.add_flag("--dry-run", dry_run, "print the batch script, and submit nothing");
+  app.add_flag("--new", only_new, "refuse a folder in which a run was submitted before, which else is submitted again where it has ended");
   app.add_flag("--json", json, "print what was submitted as JSON");
 }
 

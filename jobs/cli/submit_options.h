@@ -21,7 +21,7 @@ struct SubmitOptions {
   launch::Request request;
   std::string out, time, memory_of_node, signal_before, site, after, root = "runs", hang_timeout;
   int at_once = 0;
-  bool array = false, dry_run = false, json = false;
+  bool array = false, dry_run = false, json = false, only_new = false;
   CLI::App* command = nullptr;
 
   void add_to(CLI::App& command);

@@ -159,6 +159,13 @@ for k in 1 2 3; do ("$THRONG" submit short.yaml --no-estimate --out runs/twice >
 await runs/twice done
 [ "$(allocations runs/twice)" = 1 ]
 
+# With --new what has been submitted once is not submitted again, done or not.
+refused 2 'a run was submitted here before' submit short.yaml --new --out runs/twice
+[ "$(allocations runs/twice)" = 1 ]
+refused 2 '--new is of a run that begins' submit runs/twice --new
+"$THRONG" submit short.yaml --new --out runs/new >submit.out
+await runs/new done
+
 # Refused before anything is written.
 refused 2 "unknown parameter" submit short.yaml --set next.hiden=3 --out runs/none
 refused 2 'is for --on slurm' submit short.yaml --time 1h --out runs/none

@@ -219,12 +219,13 @@ ids, wrong, over = {}, [], threading.Event()
 
 
 def keep_submitting():
-    k = 0
-    while not over.is_set():
+    k, asked = 0, False
+    while asked or not over.is_set():  # one whose answer was lost may have been taken, and is asked for again
+        asked = True
         try:
             user = User(port, submitter.token)
             ids[k] = user.ask("POST", "/api/v1/runs", {"job": open("quick.yaml").read()}, {"Idempotency-Key": f"k{k}"})["id"]
-            k += 1
+            k, asked = k + 1, False
         except (OSError, http.client.HTTPException):
             time.sleep(0.02)
         except AssertionError as e:
