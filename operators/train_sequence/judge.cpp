@@ -174,8 +174,8 @@ void Judge::add_intervals(const std::vector<double>& sums, json& j) const {
     return {low, high};
   };
   const auto rate = [&](size_t at, size_t of) { return interval([=](const double* s) { return s[at] / s[of]; }); };
-  const std::string which = e_.task == Task::kEvent ? "after each held-out row whose whole wait lies within the data, from it and those of its '{}' before it; held out: {}; "
-                                                    : "each held-out row that has one before it, from those of its '{}' before it; held out: {}; ";
+  const std::string which = e_.task == Task::kEvent ? "foretold after each held-out row whose whole wait lies within the data, from it and those of its '{}' before it; held out: {}; "
+                                                    : "each held-out row that has one before it is foretold from those of its '{}' before it; held out: {}; ";
   std::string protocol = fmt::format(fmt::runtime(which), e_.by,
                                      !e_.marked ? fmt::format("a tenth of the values of '{}', by hash", e_.by) : e_.first_held_us > e_.last_training_us ? "rows that are marked, all newer than any training row (a split by time)" : "rows that are marked");
   switch (e_.task) {
