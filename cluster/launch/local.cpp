@@ -20,6 +20,7 @@
 #include "framework/base/clock.h"
 #include "framework/base/files.h"
 #include "framework/base/host_name.h"
+#include "framework/base/temporary_folder.h"
 
 namespace throng::launch {
 namespace {
@@ -50,24 +51,6 @@ class Tail {
 
  private:
   std::string text_;
-};
-
-// Where ranks on this host leave their error: a folder that no other launcher, alive or dead, has ever had, since numbers of processes come again.
-class ErrorFolder {
- public:
-  ErrorFolder() : path_((temporary_folder() / "throng-error-XXXXXX").string()) {
-    if (!::mkdtemp(path_.data())) throw system_error("{}: no folder can be made there: {}", temporary_folder().string(), std::strerror(errno)).with_hint("set TMPDIR to a folder that can be written");
-  }
-  ~ErrorFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ErrorFolder(const ErrorFolder&) = delete;
-  ErrorFolder& operator=(const ErrorFolder&) = delete;
-  std::string file() const { return path_ + "/error"; }
-
- private:
-  std::string path_;
 };
 
 // The error that ended the ranks, where one of them told it.
@@ -203,8 +186,10 @@ std::string hosts_with_slots(const std::string& hosts, int num_ranks) {
 }
 
 int run_local(const std::vector<std::string>& command, const LocalOptions& options) {
-  const ErrorFolder error_folder;
-  const std::string error_file = error_folder.file();
+  // Numbers of processes come again: a file that was named by one could be what a dead launcher left.
+  const TemporaryFolder folder("throng-error");
+  if (folder.path().empty()) throw system_error("{}: no folder can be made there: {}", temporary_folder().string(), std::strerror(errno)).with_hint("set TMPDIR to a folder that can be written");
+  const std::string error_file = (folder.path() / "error").string();
   ::setenv(kErrorFileVariable, error_file.c_str(), 1);
   ::setenv(kLauncherHostVariable, host_name().c_str(), 1);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/base/files.h"
+#include "framework/base/temporary_folder.h"
 #include "framework/base/units.h"
 #include "framework/data/dataset.h"
 #include "framework/engine/trial.h"
@@ -30,7 +31,7 @@ BroadcastChoice look_at(const graph::Job& job, const graph::Graph& graph, const 
     if (rows < 0) return choice.trouble = fmt::format("'{}' does not know how many rows it reads", step.id), choice;
     total += double(rows);
   }
-  const TrialFolder folder;
+  const TemporaryFolder folder("throng-trial");
   if (folder.path().empty()) throw system_error("{}: no folder can be made there", temporary_folder().string());
   const double large = std::min(1.0, kSampleRows / std::max(1.0, total));
   double rows[2] = {}, bytes = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/base/files.h"
+#include "framework/base/temporary_folder.h"
 #include "framework/base/units.h"
 #include "framework/engine/trial.h"
 
@@ -161,7 +162,7 @@ Estimates estimate(const graph::Job& job, const Plan& plan, Wanted wanted) {
     result.total_rows += rows;
   }
   if (result.total_rows < kFewestRows) return result;
-  const TrialFolder folder;
+  const TemporaryFolder folder("throng-trial");
   if (folder.path().empty()) return result.trouble = temporary_folder().string() + ": no folder can be made there", result;
   const double total = double(result.total_rows);
   auto trial = [&](double rows) { return run_trial(job, plan.discovered, plan.choices, rows / total, folder.path() / "run", {}, kLimit); };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "framework/base/temporary_folder.h"
 #include "framework/base/units.h"
 #include "framework/data/dataset.h"
 #include "framework/engine/trial.h"
@@ -33,7 +34,7 @@ SpreadChoice look_at(const graph::Job& job, const graph::Graph& graph, const gra
     total += double(rows);
   }
   if (total < kSpreadRows) return choice;
-  const TrialFolder folder;
+  const TemporaryFolder folder("throng-trial");
   if (folder.path().empty()) return choice.trouble = "no folder for a sample can be made", choice;
   const double fraction = kSampleRows / total;
   std::unordered_map<uint64_t, int64_t> rows_of;

@@ -143,14 +143,4 @@ Trial run_trial(graph::Job job, const std::map<std::string, std::string>& discov
   return trial;
 }
 
-TrialFolder::TrialFolder() {
-  std::string folder = (temporary_folder() / "throng-trial-XXXXXX").string();
-  if (::mkdtemp(folder.data())) path_ = folder;
-}
-
-TrialFolder::~TrialFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
-}
-
 }  // namespace throng::engine

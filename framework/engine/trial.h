@@ -34,18 +34,4 @@ int64_t estimated_rows(const graph::Operator& op);
 /// A growth law carried on to the whole: rows grow by a power of the input (a table of words grows slower than its text), at most linearly.
 double grown(double small, double large, double small_fraction, double large_fraction);
 
-/// A new empty folder under TMPDIR for trials, removed at the end of its life.
-class TrialFolder {
- public:
-  TrialFolder();
-  ~TrialFolder();
-  TrialFolder(const TrialFolder&) = delete;
-  TrialFolder& operator=(const TrialFolder&) = delete;
-  /// Empty where it could not be made.
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace throng::engine

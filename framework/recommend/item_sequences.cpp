@@ -51,7 +51,7 @@ void SplitSeen::add_ranks(comm::Communicator& comm) {
 std::string SplitSeen::text(const std::string& by, bool learned) const {
   if (rows == 0) return fmt::format("no '{}' has a held-out item", by);
   std::string text = rows == users ? fmt::format("leave-one-out: the one held-out item of each '{}'", by) : fmt::format("the first held-out item of each '{}', which have {:.1f} on average", by, double(rows) / double(std::max<int64_t>(1, users)));
-  if (learned && newest_training_us != INT64_MIN && newest_training_us < oldest_held_us) text += ", all newer than any training row (a split by time)";
+  if (learned && by_time()) text += ", all newer than any training row (a split by time)";
   return text;
 }
 

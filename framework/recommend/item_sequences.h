@@ -30,6 +30,8 @@ struct SplitSeen {
   void add(const SplitSeen& other);
   /// Collective.
   void add_ranks(comm::Communicator& comm);
+  /// Every held-out row is newer than every training row.
+  bool by_time() const { return rows > 0 && newest_training_us != INT64_MIN && newest_training_us < oldest_held_us; }
   /// "leave-one-out: the one held-out item of each 'user'", with the column's name for "user". `learned`: the training rows are those that were learned from.
   std::string text(const std::string& by, bool learned) const;
 };
