@@ -128,46 +128,28 @@ struct ParamType<std::vector<T>> {
     return out;
   }
 };
-template <>
-struct ParamType<NameMap> {
-  static std::string name() { return "mapping"; }
-  static bool read(const Value& v, NameMap& out, std::string& expected) {
-    expected = "a mapping such as {name: value}";
+/// NameMap and NumberMap.
+template <class T>
+struct ParamType<std::vector<std::pair<std::string, T>>> {
+  using Map = std::vector<std::pair<std::string, T>>;
+  static constexpr bool kNumbers = !std::is_same_v<T, std::string>;
+  static std::string name() { return kNumbers ? "mapping to numbers" : "mapping"; }
+  static bool read(const Value& v, Map& out, std::string& expected) {
+    expected = kNumbers ? "a mapping such as {name: 0.1}" : "a mapping such as {name: value}";
     out.clear();
     if (v.kind == Value::Kind::kNull) return true;
     if (v.kind != Value::Kind::kMap) return false;
     for (const auto& e : v.map) {
-      if (e.value.kind != Value::Kind::kScalar) return false;
-      out.emplace_back(e.key, e.value.scalar);
+      T value{};
+      if (!ParamType<T>::read(e.value, value, expected)) return expected = "a " + expected + " for '" + e.key + "'", false;
+      out.emplace_back(e.key, std::move(value));
     }
     return true;
   }
-  static Value write(const NameMap& v) {
+  static Value write(const Map& v) {
     Value out;
     out.kind = Value::Kind::kMap;
-    for (const auto& [key, value] : v) out.set(key, Value::of(value));
-    return out;
-  }
-};
-template <>
-struct ParamType<NumberMap> {
-  static std::string name() { return "mapping to numbers"; }
-  static bool read(const Value& v, NumberMap& out, std::string& expected) {
-    expected = "a mapping such as {name: 0.1}";
-    out.clear();
-    if (v.kind == Value::Kind::kNull) return true;
-    if (v.kind != Value::Kind::kMap) return false;
-    for (const auto& e : v.map) {
-      double number = 0;
-      if (!ParamType<double>::read(e.value, number, expected)) return expected = "a number for '" + e.key + "'", false;
-      out.emplace_back(e.key, number);
-    }
-    return true;
-  }
-  static Value write(const NumberMap& v) {
-    Value out;
-    out.kind = Value::Kind::kMap;
-    for (const auto& [key, value] : v) out.set(key, ParamType<double>::write(value));
+    for (const auto& [key, value] : v) out.set(key, ParamType<T>::write(value));
     return out;
   }
 };
