@@ -24,7 +24,6 @@ void LayeredModel::set_example_lengths(comm::Communicator& comm, std::vector<std
   THRONG_CHECK(int(lengths.size()) == comm.first_shard(comm.rank() + 1, shards_) - first_, "examples of {} shards", lengths.size());
   lengths_ = std::move(lengths);
   orders_.assign(lengths_.size(), {});
-  minibatches_.assign(lengths_.size(), 0);
   halfway_.clear(), halfway_.resize(lengths_.size());
   int64_t most = 0;
   for (const auto& shard : lengths_) {
@@ -61,15 +60,14 @@ std::span<const size_t> LayeredModel::examples_of(int64_t epoch, int64_t step, i
   return std::span(order.examples).subspan(begin, order.ends[size_t(step)] - begin);
 }
 
-// The shard's own stream of random numbers in it.
-uint64_t LayeredModel::begin_minibatch(int64_t epoch, int64_t step, int shard) {
-  const uint64_t name = minibatches_.at(size_t(shard - first_)) = mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step));
-  return mix64(name + uint64_t(shard));
-}
+uint64_t LayeredModel::name_of(int64_t epoch, int64_t step) const { return mix64(uint64_t(epoch) * uint64_t(steps_) + uint64_t(step)); }
+
+// The shard's own random numbers in a minibatch.
+uint64_t LayeredModel::stream_of(int64_t epoch, int64_t step, int shard) const { return mix64(name_of(epoch, step) + uint64_t(shard)); }
 
 void LayeredModel::want_rows(int64_t epoch, int64_t step, int shard, nn::TableRows<float>& wanted) {
   const auto examples = examples_of(epoch, step, shard);
-  if (!examples.empty()) want_rows_of(shard, examples, nn::Tape<float>::random_before(seed_, begin_minibatch(epoch, step, shard)), wanted);
+  if (!examples.empty()) want_rows_of(shard, examples, nn::Tape<float>::random_before(seed_, stream_of(epoch, step, shard)), wanted);
 }
 
 ShardLoss LayeredModel::gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
@@ -77,7 +75,7 @@ ShardLoss LayeredModel::gradient(std::span<const float> weights, int64_t epoch, 
   ShardLoss result;
   if (examples.empty()) return result;
   auto& t = thread_tape();
-  t.start(parameters_, weights, into.dense, seed_, begin_minibatch(epoch, step, shard), &into.tables, &into.packed, into.rows);
+  t.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
   result.targets = put_loss(t, shard, examples);
   result.loss = t.loss();
   t.backward(into.complete);
@@ -85,7 +83,7 @@ ShardLoss LayeredModel::gradient(std::span<const float> weights, int64_t epoch, 
   return result;
 }
 
-nn::Var LayeredModel::put_states(nn::Tape<float>&, int, std::span<const size_t>, std::vector<int32_t>&) const { THRONG_CHECK(false, "a model with a softmax table puts states"); }
+nn::Var LayeredModel::put_states(nn::Tape<float>&, int, std::span<const size_t>, std::vector<int32_t>&) const { THRONG_CHECK(false, "a model with a softmax over ranks puts states"); }
 
 SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) {
   const auto examples = examples_of(epoch, step, shard);
@@ -94,7 +92,7 @@ SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoc
   Halfway& at = *made;
   at.empty = examples.empty();
   if (at.empty) return {};
-  at.tape.start(parameters_, weights, into.dense, seed_, begin_minibatch(epoch, step, shard), &into.tables, &into.packed, into.rows);
+  at.tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
   std::vector<int32_t> targets;
   at.states = put_states(at.tape, shard, examples, targets);
   return at.softmax_states(std::move(targets));

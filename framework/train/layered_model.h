@@ -7,7 +7,7 @@
 
 namespace throng::train {
 
-/// A shard of a model with a softmax table, between its way forward and its way back. One thread.
+/// A shard of a model with a softmax over ranks, between its way forward and its way back. One thread.
 struct Halfway {
   nn::Tape<float> tape;
   nn::Var states;
@@ -52,15 +52,15 @@ class LayeredModel : public Model {
   /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
   /// at once for different shards.
   virtual int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const = 0;
-  /// Instead of `put_loss`, where there is a `softmax_table`: puts what the softmax is taken of, and says the class of each row.
+  /// Instead of `put_loss`, where there is a `softmax`: puts what the softmax is taken of, and says the class of each row.
   virtual nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const;
   /// Takes in the rows of tables that `put_loss` will use of these examples; to be written where there are tables. `random` is what Tape::random_before gives there.
   virtual void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const { (void)shard, (void)examples, (void)random, (void)wanted; }
   /// The disk may be asked for these, which the next minibatch has; to be written where examples are not in memory (SpillArena::will_need).
   virtual void prefetch_examples(int shard, std::span<const size_t> examples) const { (void)shard, (void)examples; }
 
-  /// Within `put_loss` and `want_rows_of`: random numbers that all shards of the minibatch have alike.
-  Random random_of_minibatch(int shard) const { return Random(seed_, minibatches_.at(size_t(shard - first_)), 1); }
+  /// Random numbers that all shards of a minibatch have alike.
+  Random random_of_minibatch(int64_t epoch, int64_t step) const { return Random(seed_, name_of(epoch, step), 1); }
 
   nn::Parameters parameters_;
 
@@ -71,14 +71,14 @@ class LayeredModel : public Model {
     std::vector<size_t> ends;  ///< by minibatch: of its examples
   };
   std::span<const size_t> examples_of(int64_t epoch, int64_t step, int shard);
-  uint64_t begin_minibatch(int64_t epoch, int64_t step, int shard);
+  uint64_t name_of(int64_t epoch, int64_t step) const;
+  uint64_t stream_of(int64_t epoch, int64_t step, int shard) const;
   int64_t per_shard_, rows_per_shard_;
   int shards_, first_ = 0;
   uint64_t seed_;
   int64_t steps_ = 0;
   std::vector<std::vector<uint32_t>> lengths_;
   std::vector<Order> orders_;
-  std::vector<uint64_t> minibatches_;  // by shard: what the one under way is called
   std::vector<std::unique_ptr<Halfway>> halfway_;
 };
 

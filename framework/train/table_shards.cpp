@@ -108,7 +108,8 @@ void TableShards::fetch(nn::TableRows<float>& wanted) {
   std::vector<Buffer> questions(ranks);
   for (size_t k = 0; k < wanted.tables.size(); ++k) {
     std::vector<std::vector<int32_t>> places(ranks);
-    for (int32_t row : wanted.tables[k].rows()) places[size_t(owner(row))].push_back(local(k, row));
+    for (int32_t row : wanted.tables[k].rows())
+      if (owner(row) != comm_.rank()) places[size_t(owner(row))].push_back(local(k, row));
     for (size_t r = 0; r < ranks; ++r) {
       const int64_t n = int64_t(places[r].size());
       put(questions[r], &n, 1), put(questions[r], places[r].data(), places[r].size());
@@ -128,9 +129,21 @@ void TableShards::fetch(nn::TableRows<float>& wanted) {
   }
   const auto values = comm_.alltoall(std::move(answers));
   std::vector<Reader> readers(values.begin(), values.end());
-  for (auto& table : wanted.tables) {
+  for (size_t k = 0; k < wanted.tables.size(); ++k) {
+    Rows& table = wanted.tables[k];
     table.make_room();
-    for (size_t slot = 0; slot < table.rows().size(); ++slot) readers[size_t(owner(table.rows()[slot]))].get(table.values(slot), table.cols());
+    const auto own = own_rows(k);
+    const auto here = [&](int32_t row) { return &own[size_t(local(k, row)) * table.cols()]; };
+    for (size_t slot = 0; slot < table.rows().size(); ++slot) {
+      const int32_t row = table.rows()[slot];
+      if (owner(row) != comm_.rank()) {
+        readers[size_t(owner(row))].get(table.values(slot), table.cols());
+        continue;
+      }
+      if (slot + kRowsAhead < table.rows().size())
+        if (const int32_t next = table.rows()[slot + kRowsAhead]; owner(next) == comm_.rank()) prefetch(here(next), table.cols());
+      std::copy_n(here(row), table.cols(), table.values(slot));
+    }
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <memory>
 
@@ -18,56 +17,6 @@ using tensor::Side;
 
 /// Scores, and parts of the states' gradient, that there are at a time over all ranks.
 constexpr size_t kNumbers = size_t{1} << 22;
-
-/// The states of all shards, one after another.
-struct All {
-  std::vector<float> values;
-  std::vector<int32_t> targets;
-  size_t first_of_rank = 0;  ///< of this rank's
-};
-
-All gathered(comm::Communicator& comm, const std::vector<SoftmaxStates>& mine, size_t cols) {
-  std::string text;
-  const auto put = [&](const auto* numbers, size_t n) { text.append(reinterpret_cast<const char*>(numbers), n * sizeof *numbers); };
-  int64_t count = 0;
-  for (const auto& shard : mine) count += int64_t(shard.count);
-  put(&count, 1);
-  for (const auto& shard : mine) {
-    THRONG_CHECK(shard.targets.size() == shard.count, "{} targets of {} states", shard.targets.size(), shard.count);
-    put(shard.targets.data(), shard.count);
-  }
-  for (const auto& shard : mine) put(shard.values, shard.count * cols);
-  All all;
-  const auto parts = comm.allgather(text);
-  for (int r = 0; r < comm.size(); ++r) {
-    const char* from = parts[size_t(r)].data();
-    std::memcpy(&count, from, sizeof count), from += sizeof count;
-    if (r == comm.rank()) all.first_of_rank = all.targets.size();
-    const size_t n = size_t(count), at = all.targets.size();
-    all.targets.resize(at + n), all.values.resize((at + n) * cols);
-    if (n == 0) continue;
-    std::memcpy(&all.targets[at], from, n * sizeof(int32_t));
-    std::memcpy(&all.values[at * cols], from + n * sizeof(int32_t), n * cols * sizeof(float));
-  }
-  return all;
-}
-
-/// Collective. The greatest of all ranks for each place.
-void take_greatest(comm::Communicator& comm, std::vector<float>& numbers) {
-  if (comm.size() == 1) return;
-  std::vector<float> other(numbers.size());
-  for (const auto& part : comm.allgather(std::string(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)))) {
-    std::memcpy(other.data(), part.data(), part.size());
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = std::max(numbers[i], other[i]);
-  }
-}
-
-template <class T>
-std::vector<std::span<T>> spans_of(std::vector<std::vector<T>>& parts, size_t n) {
-  std::vector<std::span<T>> spans;
-  for (auto& part : parts) spans.emplace_back(part.data(), n);
-  return spans;
-}
 
 }  // namespace
 
@@ -85,8 +34,8 @@ TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const 
   }
 }
 
-std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine) {
-  const All all = gathered(comm_, mine, cols_);
+std::vector<SoftmaxOutcome> TableSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine) {
+  const AllStates all(comm_, mine, cols_);
   const auto weights = tables_.own_rows(table_);
   const size_t T = all.targets.size(), H = cols_, L = leaves_.size(), at_once = std::clamp<size_t>(kNumbers / std::max(num_rows_, TableShards::kLeaves * H), 16, 4096);
   // The targets that this rank has, by leaf: place in the leaf, -1 for others'.
@@ -161,15 +110,7 @@ std::vector<TableSoftmax::Outcome> TableSoftmax::run(ThreadPool& pool, const std
     comm_.sum_shards(spans_of(parts, n * H), TableShards::kLeaves, std::span(gradients).subspan(begin * H, n * H));
   }
 
-  std::vector<Outcome> outcomes;
-  size_t at = all.first_of_rank;
-  for (const auto& shard : mine) {
-    auto& outcome = outcomes.emplace_back();
-    for (size_t i = at; i < at + shard.count; ++i) outcome.loss += losses[i];
-    outcome.gradient.assign(gradients.begin() + ptrdiff_t(at * H), gradients.begin() + ptrdiff_t((at + shard.count) * H));
-    at += shard.count;
-  }
-  return outcomes;
+  return all.outcomes(mine, losses, gradients, H);
 }
 
 void TableSoftmax::add_gradient() {

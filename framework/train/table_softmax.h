@@ -5,17 +5,10 @@
 #include <vector>
 
 #include "framework/base/thread_pool.h"
-#include "framework/comm/communicator.h"
+#include "framework/train/softmax_states.h"
 #include "framework/train/table_shards.h"
 
 namespace throng::train {
-
-/// What the softmax of a shard is taken of: (count, cols of the table), and the row that is right for each.
-struct SoftmaxStates {
-  size_t count = 0;
-  const float* values = nullptr;
-  std::vector<int32_t> targets;
-};
 
 /// The scores of a state are its products with all rows, plus a bias of each where there is one; the loss is the cross-entropy of the target. All ranks get the states of all shards, some at a time; each multiplies them by its rows; and what is
 /// summed over classes is summed by TableShards::kLeaves stretches of rows in a fixed tree, so that no bit depends on ranks or threads. No rank has more than its part of the table, of its gradient
@@ -25,13 +18,8 @@ class TableSoftmax {
   /// Not collective. `table` is one of those that `tables` has, and so is `bias`, of as many rows and one column; null: none. Of what does not learn no gradient is computed.
   TableSoftmax(comm::Communicator& comm, TableShards& tables, const nn::Parameters& parameters, const nn::Parameter& table, const nn::Parameter* bias = nullptr);
 
-  /// Of one shard.
-  struct Outcome {
-    double loss = 0;               ///< summed over its states
-    std::vector<float> gradient;   ///< of the states
-  };
   /// Collective. `mine` are those of this rank's shards, in order. A bug where a target is no row.
-  std::vector<Outcome> run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine);
+  std::vector<SoftmaxOutcome> run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine);
   /// Not collective. Adds the gradient of this rank's rows, of all `run`s since the last time, to what TableShards::sum has summed.
   void add_gradient();
 

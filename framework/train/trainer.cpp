@@ -12,7 +12,9 @@
 #include "framework/tensor/vector_kernels.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/gradient_sums.h"
+#include "framework/train/sampled_softmax.h"
 #include "framework/train/table_shards.h"
+#include "framework/train/table_softmax.h"
 
 namespace throng::train {
 namespace {
@@ -67,8 +69,8 @@ bool has_statistics(const nn::Parameters& parameters) {
 
 }  // namespace
 
-SoftmaxStates Model::forward(std::span<const float>, int64_t, int64_t, int, const ShardGradient&) { THRONG_CHECK(false, "a model with a softmax table goes forward and back"); }
-size_t Model::go_back(int, std::span<const float>, const std::function<void(size_t)>&) { THRONG_CHECK(false, "a model with a softmax table goes forward and back"); }
+SoftmaxStates Model::forward(std::span<const float>, int64_t, int64_t, int, const ShardGradient&) { THRONG_CHECK(false, "a model with a softmax over ranks goes forward and back"); }
+size_t Model::go_back(int, std::span<const float>, const std::function<void(size_t)>&) { THRONG_CHECK(false, "a model with a softmax over ranks goes forward and back"); }
 
 nlohmann::json StepProfile::to_json() const {
   return {{"steps", steps}, {"rows", rows}, {"gradients", gradients}, {"sums", sums}, {"update", update}, {"share", share}, {"checkpoint", checkpoint}, {"tape_bytes", tape_bytes}};
@@ -95,10 +97,13 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   GradientSums sums(comm, parameters, options.shards, {.background = options.overlap, .wire = options.bfloat16_wire ? GradientSums::Wire::kBfloat16 : GradientSums::Wire::kFloat32, .host_memory = options.host_memory});
   nn::Optimizer<float> optimizer(options.optimizer, parameters, sums.slices(), false);
   TableShards tables(comm, parameters, options.optimizer);
-  std::optional<TableSoftmax> softmax;
-  if (model.softmax_table()) {
+  const SoftmaxClasses classes = model.softmax();
+  std::optional<TableSoftmax> whole_softmax;
+  std::optional<SampledSoftmax> sampled_softmax;
+  if (classes.table) {
     THRONG_CHECK(!has_statistics(parameters), "a softmax over ranks goes without statistics of batches, which the way forward adds to the gradient");
-    softmax.emplace(comm, tables, parameters, *model.softmax_table(), model.softmax_bias());
+    if (classes.sampled) sampled_softmax.emplace(comm, *classes.table, options.shards, classes.log_q);
+    else whole_softmax.emplace(comm, tables, parameters, *classes.table, classes.bias);
   }
   nn::Schedule schedule = options.schedule;
   const int64_t batches = model.steps_per_epoch(), steps = (batches + options.accumulate - 1) / options.accumulate;
@@ -163,10 +168,16 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       lap = Stopwatch();
       packed.clear();
       const int64_t begin = cursor.step * options.accumulate, end = std::min(batches, begin + options.accumulate);
+      std::vector<std::vector<int32_t>> samples;  // by minibatch
+      for (int64_t batch = begin; batch < end && sampled_softmax; ++batch) samples.push_back(model.sample(cursor.epoch, batch));
       if (!tables.none()) {
         rows.clear();
         for (int s = 0; s < owned; ++s)
           for (int64_t batch = begin; batch < end; ++batch) model.want_rows(cursor.epoch, batch, first + s, rows);
+        if (auto* of_classes = sampled_softmax ? rows.find(classes.table->at) : nullptr)
+          for (const auto& sample : samples)
+            for (int s = 0; s < owned; ++s)
+              for (int32_t row : sampled_softmax->stretch(sample, first + s)) of_classes->want(row);
         tables.fetch(rows);
         spent(profile.rows);
       }
@@ -189,7 +200,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
           add_loss(s, work(batch + 1 == end ? tell : none));
           if (batch + 1 == end) sums.complete(s);
         };
-        if (!softmax) {
+        if (!classes.table) {
           sums.start();
           pool.parallel_for(losses.size(), [&](size_t s) {
             clear(s);
@@ -199,14 +210,15 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
             }
           });
         }
-        for (int64_t batch = begin; batch < end && softmax; ++batch) {
+        for (int64_t batch = begin; batch < end && classes.table; ++batch) {
           std::vector<SoftmaxStates> states(losses.size());
           pool.parallel_for(states.size(), [&](size_t s) {
             if (batch == begin) clear(s);
             prefetch_after(s, batch);
             states[s] = model.forward(weights, cursor.epoch, batch, first + int(s), into(s, {}));
           });
-          const auto outcomes = softmax->run(pool, states);
+          const auto start = [&](size_t s, nn::Tape<float>& tape) { tape.start(parameters, weights, sums.of(s), 0, 0, &row_gradients[s], &packed, tables.none() ? nullptr : &rows); };
+          const auto outcomes = sampled_softmax ? sampled_softmax->run(pool, states, samples[size_t(batch - begin)], start) : whole_softmax->run(pool, states);
           if (batch + 1 == end) sums.start();
           pool.parallel_for(states.size(), [&](size_t s) {
             through(s, batch, [&](const auto& complete) { return ShardLoss{outcomes[s].loss, int64_t(states[s].count), model.go_back(first + int(s), outcomes[s].gradient, complete)}; });
@@ -225,7 +237,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       comm.sum_shards(loss_spans, options.shards, loss_sum);
       if (!tables.none()) tables.sum(row_gradients, rows);
-      if (softmax) softmax->add_gradient();
+      if (whole_softmax) whole_softmax->add_gradient();
       if (!std::isfinite(loss_sum[0]))
         throw data_error("loss became {} at epoch {}, step {} with lr {}", loss_sum[0], cursor.epoch + 1, cursor.step + 1, options.optimizer.lr)
             .with_hint("lower lr, or set clip to 1");

@@ -10,7 +10,7 @@
 #include "framework/comm/communicator.h"
 #include "framework/nn/optimizer.h"
 #include "framework/tensor/packed.h"
-#include "framework/train/table_softmax.h"
+#include "framework/train/softmax_states.h"
 #include "framework/train/weights.h"
 
 namespace throng::train {
@@ -35,6 +35,14 @@ struct ShardGradient {
 /// a file in the folder of the checkpoints (Checkpoints::weights_file), and are read from there as memory.
 using AllWeights = std::function<std::span<const float>()>;
 
+/// The rows of a matrix that a softmax is over; none: the model's loss is no such softmax.
+struct SoftmaxClasses {
+  const nn::Parameter* table = nullptr;
+  bool sampled = false;                 ///< few rows at a time, of any matrix (SampledSoftmax); otherwise all, of a table (TableSoftmax)
+  const nn::Parameter* bias = nullptr;  ///< all rows: a table of as many rows and one column that is added to the scores; null: none
+  std::span<const float> log_q{};       ///< sampled: what SampledSoftmax takes off
+};
+
 /// What is trained. The trainer calls it for the shards this rank owns; calls for different shards run at once.
 class Model {
  public:
@@ -49,11 +57,11 @@ class Model {
   virtual void prefetch(int64_t epoch, int64_t step, int shard) { (void)epoch, (void)step, (void)shard; }
   /// Adds the gradient of the summed loss of shard `shard` of minibatch `step`. `weights` are without tables.
   virtual ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) = 0;
-  /// The table whose rows are the classes of a softmax that all ranks compute together (TableSoftmax), where the model's loss is one: null where it is not. With it the trainer does not call
-  /// `gradient`, but for each minibatch `forward` for all shards, and then `go_back` for all.
-  virtual const nn::Parameter* softmax_table() const { return nullptr; }
-  /// The table of as many rows and one column that is added to the scores; null: none.
-  virtual const nn::Parameter* softmax_bias() const { return nullptr; }
+  /// Where the model's loss is a softmax that all ranks compute together: its classes. With it the trainer does not call `gradient`, but for each minibatch `forward` for all shards, and then
+  /// `go_back` for all.
+  virtual SoftmaxClasses softmax() const { return {}; }
+  /// Of a sampled softmax: the rows that minibatch `step` is compared with, the same on every rank.
+  virtual std::vector<int32_t> sample(int64_t epoch, int64_t step) const { return (void)epoch, (void)step, std::vector<int32_t>(); }
   /// The states that the softmax is taken of; they stay until `go_back`. Adds nothing to the dense gradient. All shards of a rank are held at a time: memory grows with the
   /// minibatch, not with threads.
   virtual SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into);
@@ -90,7 +98,7 @@ struct TrainerOptions {
   nn::OptimizerOptions optimizer;
   nn::Schedule schedule;                ///< cosine without an end falls to its least at the last step
   double clip = 5;                      ///< longest gradient; 0: any
-  int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one (and with a sampled softmax the layouts of what each draws)
+  int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
   double checkpoint_seconds = 0;        ///< and when so long has gone by; 0: not by time
   int64_t keep_checkpoints = 1;         ///< the newest is checkpoint.h5; more than one: so many under their own names, too

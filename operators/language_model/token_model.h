@@ -31,8 +31,7 @@ class TokenModel : public train::Model {
   void prefetch(int64_t epoch, int64_t step, int shard) override;
   train::ShardLoss gradient(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   /// With `sparse`.
-  const nn::Parameter* softmax_table() const override { return params_.sparse ? &out_weight_ : nullptr; }
-  const nn::Parameter* softmax_bias() const override { return out_bias_ ? &*out_bias_ : nullptr; }
+  train::SoftmaxClasses softmax() const override { return params_.sparse ? train::SoftmaxClasses{&out_weight_, false, out_bias_ ? &*out_bias_ : nullptr} : train::SoftmaxClasses{}; }
   train::SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override { return halfway_.at(size_t(shard - first_shard_))->go_back(gradient, complete); }
   void trained() override { halfway_.clear(), shards_.clear(), arena_ = nullptr; }

@@ -78,9 +78,20 @@ ItemModel::Minibatch ItemModel::minibatch(int shard, std::span<const size_t> exa
       m.negatives.push_back(item);
     }
   }
-  if (options_.loss == Loss::kSampled)
-    for (Random all = random_of_minibatch(shard); m.negatives.size() < K;) m.negatives.push_back(draw_(all));
   return m;
+}
+
+train::SoftmaxClasses ItemModel::softmax() const {
+  if (options_.loss == Loss::kSampled) return {&items_.table, true, nullptr, draw_.log_q()};
+  if (!options_.sparse || options_.loss != Loss::kFull) return {};
+  return {&items_.table, false, bias_ ? &*bias_ : nullptr};
+}
+
+std::vector<int32_t> ItemModel::sample(int64_t epoch, int64_t step) const {
+  Random random = random_of_minibatch(epoch, step);
+  std::vector<int32_t> items;
+  while (items.size() < options_.negatives) items.push_back(draw_(random));
+  return items;
 }
 
 void ItemModel::prefetch_examples(int shard, std::span<const size_t> examples) const {
@@ -101,7 +112,7 @@ void ItemModel::want_rows_of(int shard, std::span<const size_t> examples, Random
   }
   const Minibatch m = minibatch(shard, examples, random);
   for (const auto* ids : {&m.ids, &m.targets, &m.negatives}) {
-    if (ids == &m.targets && softmax_table()) continue;  // their owners have them
+    if (ids == &m.targets && options_.loss == Loss::kFull) continue;  // their owners have them
     for (int32_t id : *ids) rows->want(id);
   }
 }
@@ -128,10 +139,6 @@ int64_t ItemModel::put_loss(Tape<float>& t, int shard, std::span<const size_t> e
   const size_t N = targets.size(), K = options_.negatives;
   if (options_.loss == Loss::kFull) {
     nn::linear_cross_entropy<float>(t, h, items_.table, {}, targets);
-    return int64_t(N);
-  }
-  if (options_.loss == Loss::kSampled) {
-    nn::sampled_softmax<float>(t, h, items_.table, {}, targets, negatives, draw_.log_q());
     return int64_t(N);
   }
   std::vector<uint32_t> rows(N * K);

@@ -33,9 +33,9 @@ class ItemModel : public train::LayeredModel {
   void set_draw(NegativeDraw draw) { draw_ = std::move(draw); }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override;
   nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override;
-  const nn::Parameter* softmax_bias() const override { return bias_ ? &*bias_ : nullptr; }
-  /// With loss full and `sparse`.
-  const nn::Parameter* softmax_table() const override { return options_.sparse && options_.loss == ItemModelOptions::Loss::kFull ? &items_.table : nullptr; }
+  /// With loss sampled, or full and `sparse`.
+  train::SoftmaxClasses softmax() const override;
+  std::vector<int32_t> sample(int64_t epoch, int64_t step) const override;
   void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
   void prefetch_examples(int shard, std::span<const size_t> examples) const override;
   void trained() override { LayeredModel::trained(), shards_.clear(), arena_ = nullptr; }
@@ -48,7 +48,7 @@ class ItemModel : public train::LayeredModel {
 
  private:
   class Scorer;
-  /// Items of some users, one after another, what follows each, and the negatives: of all rows together, or `negatives` for each.
+  /// Items of some users, one after another, what follows each, and the negatives of each row's own.
   struct Minibatch {
     std::vector<int32_t> ids, targets, negatives;
     std::vector<size_t> lengths;

@@ -378,6 +378,12 @@ TEST(Kernels, BitsDoNotDependOnTheVectors) {
       tensor::exponents(p.data(), n);
       tensor::softmax_backward(p.data(), d.data(), n, 0.7f);
       keep(d);
+      std::vector<float> columns, moved{0.3f, -2.0f, 0.7f}, most(n), sums(n);
+      for (size_t r = 0; r < moved.size(); ++r) columns.insert(columns.end(), b.begin(), b.end());
+      tensor::column_exponents(moved.size(), n, columns.data(), moved.data(), most.data(), sums.data());
+      for (size_t c = 0; c < n; ++c) ASSERT_NEAR(sums[c], std::exp(-0.4) + std::exp(-2.7) + 1, 1e-5);
+      tensor::scale_columns(moved.size(), n, most.data(), columns.data());
+      keep(columns), keep(most), keep(sums);
       const float deviation = nn::NormKernels<float>::forward(a.data(), b.data(), y.data(), 1e-5f, scaled.data(), normed.data(), n);
       for (bool empty : {true, false}) nn::NormKernels<float>::backward(y.data(), scaled.data(), b.data(), deviation, dgain.data(), dbias.data(), dx.data(), empty, n);
       keep(normed), keep(dgain), keep(dbias), keep(dx);
