@@ -81,7 +81,7 @@ Checkpoints::~Checkpoints() {
   if (writing_.valid()) writing_.wait();
 }
 
-void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables) {
+void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables, std::function<void()> write_before) {
   Activity copying(comm.line(), Doing::kWriting, "a checkpoint");
   finish(comm);
   auto store = std::make_shared<data::ArrayStore>();
@@ -120,9 +120,10 @@ void Checkpoints::save(comm::Communicator& comm, const Cursor& cursor, const std
   if (others_write) waiting_ = tag, waiting_rows_ = rows;
   if (comm.rank() != 0 && !others_write) return;
   auto write_rows = tables.writer(folder_, rows);
-  writing_ = std::async(std::launch::async, [store, write_rows = std::move(write_rows), rank = comm.rank(), others_write, tag, rows, folder = folder_, newest = newest(), keep = keep_] {
+  writing_ = std::async(std::launch::async, [store, write_before = std::move(write_before), write_rows = std::move(write_rows), rank = comm.rank(), others_write, tag, rows, folder = folder_, newest = newest(), keep = keep_] {
     write_rows();
     if (rank != 0) return;
+    if (write_before) write_before();
     store->save(others_write ? waiting_path(folder) : newest);
     if (!others_write) put_in_place(folder, newest, tag, rows, keep);
   });

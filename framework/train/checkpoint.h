@@ -1,6 +1,7 @@
 // The state of a training run, global and logical: any number of ranks goes on from it.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <string>
 #include <vector>
@@ -30,8 +31,9 @@ class Checkpoints {
 
   /// Collective. Whether all ranks have written the last one: then `save` takes no longer than a copy.
   bool written(comm::Communicator& comm) const;
-  /// Collective. Copies the state, of which each rank has its slices and its rows, and returns; first waits for the last one.
-  void save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables);
+  /// Collective. Copies the state, of which each rank has its slices and its rows, and returns; first waits for the last one. `write_before`, unless it is empty, is called by the thread
+  /// that writes, on rank 0, before the checkpoint is put in its place.
+  void save(comm::Communicator& comm, const Cursor& cursor, const std::vector<float>& weights, const nn::Optimizer<float>& optimizer, const GradientSums& sums, const TableShards& tables, std::function<void()> write_before = {});
   /// Collective. Puts the last one in the place of the one before, if all ranks have written it. To be called now and then.
   void look(comm::Communicator& comm);
   /// Collective. Waits for the last one and puts it in place.

@@ -7,6 +7,20 @@
 #include "framework/train/checkpoint.h"
 
 namespace throng::train {
+namespace {
+
+constexpr const char *kBest = "best.h5", *kBefore = "best_before.h5";
+
+/// The best one before stays until the next comes: the checkpoint that goes with these weights is not yet in its place, and a run that goes on without it goes through their epoch again.
+void write_best(const std::filesystem::path& folder, int64_t epoch, const Weights& weights) {
+  WeightsFile file(folder / kBest, weights.size());
+  file.put(0, weights);
+  std::error_code none_yet;
+  std::filesystem::rename(folder / kBest, folder / kBefore, none_yet);
+  file.finish(epoch + 1);
+}
+
+}  // namespace
 
 EpochCurve::EpochCurve(comm::Communicator& comm, std::filesystem::path folder, std::string score, bool higher_is_better)
     : comm_(comm), folder_(std::move(folder)), score_(std::move(score)), higher_is_better_(higher_is_better) {
@@ -35,7 +49,7 @@ const nlohmann::json* EpochCurve::best() const {
 }
 
 bool EpochCurve::has_weights_of(int64_t epoch) const {
-  for (const char* name : {"best.h5", "best_before.h5"})
+  for (const char* name : {kBest, kBefore})
     if (WeightsFile::epoch_of(folder_ / name) == epoch) return true;
   return false;
 }
@@ -49,20 +63,17 @@ void EpochCurve::forget_lost() {
   }
 }
 
-bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t patience, std::span<const float> weights) {
+bool EpochCurve::add_validated(const EpochEnd& end, nlohmann::json point, int64_t patience) {
+  const int64_t epoch = end.epoch;
   if (const double found = point[score_].get<double>(); !std::isfinite(found)) throw data_error("{} is {} after epoch {}", score_, found, epoch + 1).with_hint("lower lr, or set clip to 1");
   while (int64_t(points_.size()) > epoch) points_.erase(points_.size() - 1);
   forget_lost();
   const nlohmann::json* best_so_far = best();
   const bool is_best = !best_so_far || better(point, *best_so_far);
   const int64_t best_epoch = is_best ? epoch : (*best_so_far)["epoch"].get<int64_t>() - 1;
-  if (is_best && comm_.rank() == 0) {
-    WeightsFile file(folder_ / "best.h5", weights.size());
-    file.put(0, weights);
-    // This epoch may have to be gone through again, and may then not be the best any more.
-    std::error_code none_yet;
-    std::filesystem::rename(folder_ / "best.h5", folder_ / "best_before.h5", none_yet);
-    file.finish(epoch + 1);
+  if (is_best) {
+    const Weights weights = end.weights();
+    if (comm_.rank() == 0) end.before_checkpoint([folder = folder_, epoch, weights] { write_best(folder, epoch, weights); });
   }
   add(epoch, std::move(point));
   return patience == 0 || epoch - best_epoch < patience;
@@ -70,14 +81,14 @@ bool EpochCurve::add_validated(int64_t epoch, nlohmann::json point, int64_t pati
 
 Weights EpochCurve::best_weights(size_t count) const {
   const int64_t epoch = points_.empty() ? 0 : (*best())["epoch"].get<int64_t>();
-  for (const char* name : {"best.h5", "best_before.h5"})
+  for (const char* name : {kBest, kBefore})
     if (WeightsFile::epoch_of(folder_ / name) == epoch && epoch > 0) return Weights::of(folder_ / name, count);
   throw data_error("{}: the weights of epoch {}, the best, are not there", folder_.string(), epoch).with_hint("run the step again from its beginning");
 }
 
 void EpochCurve::remove_files(const std::filesystem::path& folder) {
   Checkpoints::remove_newest(folder);
-  throng::remove_files(folder, [](const std::string& name) { return name.starts_with("best.h5") || name.starts_with("best_before.h5"); });
+  throng::remove_files(folder, [](const std::string& name) { return name.starts_with(kBest) || name.starts_with(kBefore); });
 }
 
 }  // namespace throng::train

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "framework/comm/communicator.h"
-#include "framework/train/weights.h"
+#include "framework/train/trainer.h"
 
 namespace throng::train {
 
@@ -21,10 +21,10 @@ class EpochCurve {
   const nlohmann::json& points() const { return points_; }
   /// Collective. Adds the point of an epoch, counted from 0; those of later epochs, which are gone through again, go.
   void add(int64_t epoch, nlohmann::json point);
-  /// Collective. The same of an epoch that was validated: its weights are kept where it is the best so far, and it is a data error where its score is not a number. Returns false
-  /// where `patience`, unless it is 0, has been without a better epoch for so long.
-  bool add_validated(int64_t epoch, nlohmann::json point, int64_t patience, std::span<const float> weights);
-  /// The weights of the best epoch, `count` of them, from their file. A data error where they were not kept.
+  /// Collective. The same of an epoch that was validated: its weights are kept where it is the best so far, on disk with the next checkpoint, and it is a data error where its score is not a
+  /// number. Returns false where `patience`, unless it is 0, has been without a better epoch for so long.
+  bool add_validated(const EpochEnd& end, nlohmann::json point, int64_t patience);
+  /// After training. The weights of the best epoch, `count` of them, from their file. A data error where they were not kept.
   Weights best_weights(size_t count) const;
   /// Rank 0, when the step is recorded as done: the checkpoint goes first, since it needs the best.
   static void remove_files(const std::filesystem::path& folder);
@@ -35,8 +35,8 @@ class EpochCurve {
   /// Null where there is no point whose weights may be had.
   const nlohmann::json* best() const;
   bool has_weights_of(int64_t epoch) const;
-  /// Collective. A run that goes on from some epochs ago may not find the weights of its best, since better ones that it has yet to come to again took their place: with other shards they
-  /// may not come, so an epoch without weights is not the best.
+  /// Collective. A run that goes on from a checkpoint that was put in the newest one's place may not find the weights of its best, since better ones that it has yet to come to again took their place:
+  /// with other shards they may not come, so an epoch without weights is not the best.
   void forget_lost();
 
   std::filesystem::path folder_;

@@ -35,7 +35,7 @@ class LayeredModel : public Model {
   SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override;
   void trained() override { std::fill(halfway_.begin(), halfway_.end(), nullptr); }
-  bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) override { return (void)epoch, (void)training_loss, (void)weights, true; }
+  bool epoch_done(const EpochEnd& end) override { return (void)end, true; }
 
   /// To freeze some of them, or change how they begin or learn, before training.
   nn::Parameters& change_parameters() { return parameters_; }

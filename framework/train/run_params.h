@@ -32,7 +32,7 @@ auto run_fields() {
   return graph::fields(
       graph::field("shards", &P::shards, "logical shards of a minibatch, a power of two, at least the number of ranks; results depend on it, not on ranks").min(1).max(1024),
       graph::field("reproducible", &P::reproducible, "off: as many shards as ranks times threads, which is quicker with few of them, but results then depend on both"),
-      graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch, and by `checkpoint_after`, only. They are written beside the steps that follow; one that comes due before the last is on disk waits for that, unless `keep_checkpoints` is more than 1").min(0),
+      graph::field("checkpoint_every", &P::checkpoint_every, "steps between checkpoints; 0: after each epoch, and by `checkpoint_after`, only. They are written beside the steps that follow; one that comes due before the last is on disk is put off until then").min(0),
       graph::field("checkpoint_after", &P::checkpoint_after, "time between checkpoints within an epoch; 0s: not by time"),
       graph::field("keep_checkpoints", &P::keep_checkpoints, "the newest is checkpoint.h5 in the step's folder; more than 1: so many stay there under the names of their steps, and one of them put in its place is gone on from").min(1).max(1000),
       graph::field("wire", &P::wire, "bfloat16: gradients, but for those that come by rows, travel in half the bytes and are rounded at each sum of shards, on any number of ranks alike").one_of({"float32", "bfloat16"}),

@@ -155,11 +155,13 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
   std::vector<double> loss_parts(static_cast<size_t>(owned) * 2), loss_sum(2);
   Stopwatch since_checkpoint;
   bool due = false;  // a checkpoint
-  // Steps do not wait for the disk: what comes due while the one before is still being written is put off, but where each is to stay under its own name.
-  const auto may_save = [&] { return options.keep_checkpoints > 1 || checkpoints.written(comm); };
+  // Steps do not wait for the disk: what comes due while the one before is still being written is put off.
+  const auto may_save = [&] { return !options.checkpoint_beside || checkpoints.written(comm); };
+  std::function<void()> write_before;  // EpochEnd
   const auto save = [&](const Cursor& next) {
     lap = Stopwatch();
-    checkpoints.save(comm, next, weights, optimizer, sums, tables);
+    checkpoints.save(comm, next, weights, optimizer, sums, tables, std::exchange(write_before, nullptr));
+    if (!options.checkpoint_beside) checkpoints.finish(comm);
     since_checkpoint = Stopwatch(), due = false;
     spent(profile.checkpoint);
   };
@@ -284,7 +286,7 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       if (wanted) stop(fmt::format("epoch {}, step {}", cursor.epoch + 1, cursor.step + 1));
     }
-    const bool more = model.epoch_done(cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), [&]() -> std::span<const float> { return all_weights(); });
+    const bool more = model.epoch_done({cursor.epoch, cursor.epoch_loss / double(std::max<int64_t>(1, cursor.epoch_targets)), [&] { return all_weights(); }, [&](std::function<void()> write) { write_before = std::move(write); }});
     Cursor next;
     next.epoch = more ? cursor.epoch + 1 : options.epochs, next.shards = cursor.shards;
     const bool last = !more || cursor.epoch + 1 == options.epochs;

@@ -31,9 +31,17 @@ struct ShardGradient {
   const std::function<void(size_t entry)>& complete;   ///< what Tape::backward takes; a model that never calls it is summed later
 };
 
-/// Collective. All weights of a model, on every rank; brought together at the first call, and there until the next epoch. Where there are tables they lie in
-/// a file in the folder of the checkpoints (Checkpoints::weights_file), and are read from there as memory.
-using AllWeights = std::function<std::span<const float>()>;
+/// An epoch that is done, as the model is told of it.
+struct EpochEnd {
+  int64_t epoch = 0;  ///< counted from 0
+  double training_loss = 0;
+  /// Collective. All weights of a model, on every rank, brought together at the first call. Where there are tables they lie in a file in the folder of the checkpoints
+  /// (Checkpoints::weights_file), and are read from there as memory.
+  std::function<Weights()> weights;
+  /// Rank-local, used on rank 0 only. `write` puts something on disk that a run which goes on from after this epoch needs: it is called beside the steps that follow, before the next checkpoint is put in
+  /// its place. Where an earlier epoch's has not been called by then it never is.
+  std::function<void(std::function<void()> write)> before_checkpoint;
+};
 
 /// The rows of a matrix that a softmax is over; none: the model's loss is no such softmax.
 struct SoftmaxClasses {
@@ -74,7 +82,7 @@ class Model {
   /// Takes it back; called before training goes on within an epoch.
   virtual void restore_shard(int shard, std::span<const float> state) { (void)shard, (void)state; }
   /// Collective. Called after each epoch; false on every rank ends the training early. May be called again for the last one after a crash.
-  virtual bool epoch_done(int64_t epoch, double training_loss, const AllWeights& weights) = 0;
+  virtual bool epoch_done(const EpochEnd& end) = 0;
 };
 
 /// Where the time of this rank's steps went, in seconds.
@@ -101,12 +109,13 @@ struct TrainerOptions {
   int64_t accumulate = 1;               ///< minibatches whose gradients make one step: as one of them all, in the memory of one
   int64_t checkpoint_every = 200;       ///< steps; 0: after each epoch only
   double checkpoint_seconds = 0;        ///< and when so long has gone by; 0: not by time
+  bool checkpoint_beside = true;        ///< they are written beside the steps that follow, and one that comes due meanwhile is put off; off: steps wait for the disk, with the same bits
   int64_t keep_checkpoints = 1;         ///< the newest is checkpoint.h5; more than one: so many under their own names, too
   std::filesystem::path folder;         ///< checkpoint.h5 lives here
   bool overlap = true;                  ///< sums over ranks go on during the way back; off: after it, with the same bits
   bool host_memory = true;              ///< GradientSums::Options
   bool bfloat16_wire = false;           ///< gradients travel as GradientSums::Wire::kBfloat16
-  bool bfloat16_stored = false;         ///< AllWeights, and what `train` returns, are rounded to bfloat16; training goes on with what they were
+  bool bfloat16_stored = false;         ///< EpochEnd::weights, and what `train` returns, are rounded to bfloat16; training goes on with what they were
   StepProfile* profile = nullptr;       ///< of this rank's steps
   std::function<void(double fraction, const std::string& text)> progress;
   std::function<bool()> stop_agreed;    ///< collective; true: write a checkpoint and throw

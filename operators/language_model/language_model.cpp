@@ -80,12 +80,12 @@ class LanguageModelOperator : public graph::CollectiveOperator {
     const Pieces validation_text = pieces_of(comm, text, TokenText::kTraining, training, all), held_out_text = pieces_of(comm, text, TokenText::kHeldOut, 0, text.size(TokenText::kHeldOut));
 
     train::EpochCurve curve(comm, context.folder(), "validation_loss");
-    model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
-      json point{{"epoch", epoch + 1}, {"loss", loss}};
-      if (const double found = judge(context, weights(), held_out_text).mean(); std::isfinite(found)) point["holdout_loss"] = found;
-      if (validation == 0) return curve.add(epoch, std::move(point)), true;
-      point["validation_loss"] = judge(context, weights(), validation_text).mean();
-      return curve.add_validated(epoch, std::move(point), params_.patience, weights());
+    model_->after_epoch = [&](const train::EpochEnd& end) {
+      json point{{"epoch", end.epoch + 1}, {"loss", end.training_loss}};
+      if (const double found = judge(context, end.weights(), held_out_text).mean(); std::isfinite(found)) point["holdout_loss"] = found;
+      if (validation == 0) return curve.add(end.epoch, std::move(point)), true;
+      point["validation_loss"] = judge(context, end.weights(), validation_text).mean();
+      return curve.add_validated(end, std::move(point), params_.patience);
     };
 
     train::TrainerOptions options;

@@ -35,7 +35,7 @@ class TokenModel : public train::Model {
   train::SoftmaxStates forward(std::span<const float> weights, int64_t epoch, int64_t step, int shard, const train::ShardGradient& into) override;
   size_t go_back(int shard, std::span<const float> gradient, const std::function<void(size_t entry)>& complete) override { return halfway_.at(size_t(shard - first_shard_))->go_back(gradient, complete); }
   void trained() override { halfway_.clear(), shards_.clear(), arena_ = nullptr; }
-  bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
+  bool epoch_done(const train::EpochEnd& end) override { return after_epoch(end); }
   /// Recurrent states between two steps of an epoch.
   std::vector<float> shard_state(int shard) const override;
   void restore_shard(int shard, std::span<const float> state) override;
@@ -43,7 +43,7 @@ class TokenModel : public train::Model {
   /// The log-likelihood of all tokens of a text but the first, read in pieces of `length` as in training; `see`, where it is given, is told that of each piece, and its tokens. Thread-safe.
   double log_likelihood(std::span<const float> weights, std::span<const int32_t> text, const std::function<void(double, size_t)>& see = {}) const;
 
-  std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
+  std::function<bool(const train::EpochEnd&)> after_epoch;
 
  private:
   /// Tokens of a shard in one step: of each stream from `from` on.

@@ -39,12 +39,12 @@ class ItemModel : public train::LayeredModel {
   void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const override;
   void prefetch_examples(int shard, std::span<const size_t> examples) const override;
   void trained() override { LayeredModel::trained(), shards_.clear(), arena_ = nullptr; }
-  bool epoch_done(int64_t epoch, double loss, const train::AllWeights& weights) override { return after_epoch(epoch, loss, weights); }
+  bool epoch_done(const train::EpochEnd& end) override { return after_epoch(end); }
 
   /// The scorer of some weights, which must stay while it is used. It tells so many of the items that blocks looked at.
   std::unique_ptr<recommend::ItemScorer> scorer(std::span<const float> weights, size_t attended = 0) const;
 
-  std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
+  std::function<bool(const train::EpochEnd&)> after_epoch;
 
  private:
   class Scorer;

@@ -33,11 +33,11 @@ std::unique_ptr<ItemScorer> TrainedRecommender::learn(graph::CollectiveContext& 
   if (model_->steps_per_epoch() == 0) throw data_error("no user has two training items of the catalogue").with_hint("are all rows held out? lower 'min_count', or switch 'validation' off");
 
   train::EpochCurve curve(comm, context.folder(), "validation_ndcg10", true);
-  model_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) {
-    json point{{"epoch", epoch + 1}, {"loss", loss}};
-    if (!training_.validation) return curve.add(epoch, std::move(point)), true;
-    point["validation_ndcg10"] = validate(context, *model_->scorer(weights())).ndcg10();
-    return curve.add_validated(epoch, std::move(point), training_.patience, weights());
+  model_->after_epoch = [&](const train::EpochEnd& end) {
+    json point{{"epoch", end.epoch + 1}, {"loss", end.training_loss}};
+    if (!training_.validation) return curve.add(end.epoch, std::move(point)), true;
+    point["validation_ndcg10"] = validate(context, *model_->scorer(end.weights())).ndcg10();
+    return curve.add_validated(end, std::move(point), training_.patience);
   };
   train::TrainerOptions trainer;
   train::StepProfile profile;

@@ -61,11 +61,11 @@ class Network : public train::LayeredModel {
       });
     }
   }
-  bool epoch_done(int64_t epoch, double training_loss, const train::AllWeights& weights) override { return after_epoch(epoch, training_loss, weights); }
+  bool epoch_done(const train::EpochEnd& end) override { return after_epoch(end); }
 
   SequenceModel layers;
   std::vector<Shard> shards;
-  std::function<bool(int64_t, double, const train::AllWeights&)> after_epoch;
+  std::function<bool(const train::EpochEnd&)> after_epoch;
 
  private:
   const SpillArena* arena_ = nullptr;
@@ -151,7 +151,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       throw data_error("column '{}' has {} values in the training rows; a category to predict needs at least 2", encoding_.target, encoding_.classes.size())
           .with_hint("is 'target' the right column? are all rows held out?");
     network_ = std::make_unique<Network>(model_sizes(), encoding_.task, params_, seed);
-    network_->after_epoch = [&](int64_t epoch, double loss, const train::AllWeights& weights) { return epoch_done(epoch, loss, weights()); };
+    network_->after_epoch = [&](const train::EpochEnd& end) { return epoch_done(end); };
     params_.set_groups_of(network_->change_parameters());
     load_shards(context);
     curve_.emplace(context.comm(), context.folder(), "validation_loss");
@@ -176,15 +176,16 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     save(context);
   }
 
-  bool epoch_done(int64_t epoch, double training_loss, std::span<const float> weights) {
+  bool epoch_done(const train::EpochEnd& end) {
+    const train::Weights weights = end.weights();
     const auto holdout = mean_loss(weights, EncodedRows::kHoldout);
-    json point{{"epoch", epoch + 1}, {"loss", training_loss}};
+    json point{{"epoch", end.epoch + 1}, {"loss", end.training_loss}};
     point["holdout_loss"] = holdout && std::isfinite(*holdout) ? json(*holdout) : json(nullptr);
-    if (params_.validation == 0) return curve_->add(epoch, std::move(point)), true;
+    if (params_.validation == 0) return curve_->add(end.epoch, std::move(point)), true;
     const auto validation = mean_loss(weights, EncodedRows::kValidation);
     if (!validation) throw data_error("no rows to validate on: the share of users is {}", params_.validation).with_hint("raise 'validation', or set it to 0");
     point["validation_loss"] = *validation;
-    return curve_->add_validated(epoch, std::move(point), params_.patience, weights);
+    return curve_->add_validated(end, std::move(point), params_.patience);
   }
 
   // ------------------------------------------------------------------------------------------ replaying

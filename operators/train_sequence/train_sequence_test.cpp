@@ -142,8 +142,8 @@ TEST(TrainSequence, CheckpointsStayAndRanksWithoutAShardAreAnError) {
   const json profile = plain.steps.at("next").metrics["profile"];
   EXPECT_GT(profile["steps"], 10);
   EXPECT_GT(profile["gradients"], 0);
-  auto other = testing::run_job(job(step + "keep_checkpoints: 3, checkpoint_every: 0, checkpoint_after: 1us }\n"), folder, "kept", {2, 1});
-  EXPECT_EQ(kept("kept"), 3);
+  auto other = testing::run_job(job(step + "keep_checkpoints: 2, checkpoint_every: 0, checkpoint_after: 1us }\n"), folder, "kept", {2, 1});
+  EXPECT_EQ(kept("kept"), 2) << "the first and the last, at least: which come between depends on the disk";
   EXPECT_EQ(model_hash(plain, "next"), model_hash(other, "next")) << "when checkpoints are written has no part in what is learned";
   const std::string few = job(step + "shards: 4 }\n");
   try {

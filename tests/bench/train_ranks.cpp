@@ -53,7 +53,7 @@ class LanguageModel : public train::Model {
     t.backward(into.complete);
     return {t.loss(), int64_t(sequences_ * time_)};
   }
-  bool epoch_done(int64_t, double, const train::AllWeights&) override { return true; }
+  bool epoch_done(const train::EpochEnd&) override { return true; }
 
   double loss(comm::Communicator& comm, size_t step) {
     std::vector<std::span<double>> mine;

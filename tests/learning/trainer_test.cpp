@@ -48,7 +48,11 @@ class NextWord : public LayeredModel {
     const auto segments = nn::Segments::of_lengths(std::vector<size_t>(examples.size(), kLength));
     return int64_t(nn::cross_entropy<float>(t, out_(t, recurrent_(t, norm_(t, words_(t, words)), segments)), next));
   }
-  bool epoch_done(int64_t, double training_loss, const AllWeights&) override { return losses.push_back(training_loss), true; }
+  bool epoch_done(const EpochEnd& end) override {
+    losses.push_back(end.training_loss);
+    if (after_epoch) after_epoch(end);
+    return true;
+  }
 
   void want_rows_of(int shard, std::span<const size_t> examples, Random, nn::TableRows<float>& wanted) const override {
     std::vector<int32_t> words, next;
@@ -61,6 +65,7 @@ class NextWord : public LayeredModel {
   int fail_at = -1;
   int32_t forgotten = -1;
   std::vector<double> losses;
+  std::function<void(const EpochEnd&)> after_epoch;
 
  private:
   static void place(std::vector<int32_t>& words) {
@@ -85,12 +90,13 @@ struct Outcome {
   StepProfile profile;
 };
 
-Outcome trained(const std::filesystem::path& folder, int ranks, TrainerOptions options = {}, int threads = 1, bool by_rows = false) {
+Outcome trained(const std::filesystem::path& folder, int ranks, TrainerOptions options = {}, int threads = 1, bool by_rows = false, std::function<void(const EpochEnd&)> after_epoch = {}) {
   std::filesystem::create_directories(folder);
   Outcome outcome;
   std::mutex mutex;
   comm::run_on_threads(ranks, [&](comm::Communicator& comm) {
     NextWord model(comm, options.shards, 20, by_rows);
+    model.after_epoch = after_epoch;
     ThreadPool pool(threads);
     StepProfile profile;
     TrainerOptions mine = options;
@@ -218,7 +224,7 @@ TEST(Trainer, TablesGoOnFromCheckpointsOfAnyRanks) {
   EXPECT_EQ(tables(), 2);
   // Kept ones keep their rows.
   std::filesystem::remove_all(folder / "cut");
-  options.keep_checkpoints = 2;
+  options.keep_checkpoints = 2, options.checkpoint_beside = false;
   EXPECT_EQ(trained(folder / "cut", 3, options, 1, true).weights, whole.weights);
   EXPECT_EQ(tables(), 6);
   Checkpoints::remove_newest(folder / "cut");
@@ -275,7 +281,7 @@ TEST(Trainer, CheckpointsComeBySteps) {
   options.epochs = 2, options.optimizer.lr = 0.01, options.checkpoint_every = 0;
   const Outcome whole = trained(folder / "whole", 1, options);
   // Stopped at the first look, and gone on from on other ranks.
-  options.keep_checkpoints = 3, options.checkpoint_every = 2;
+  options.keep_checkpoints = 3, options.checkpoint_every = 2, options.checkpoint_beside = false;
   options.stop_agreed = [] { return true; };
   EXPECT_THROW(trained(folder / "cut", 3, options), Error);
   const auto names = [&] {
@@ -296,7 +302,7 @@ TEST(Trainer, CheckpointsComeBySteps) {
 TEST(Trainer, CheckpointsComeByTime) {
   testing::TemporaryFolder folder;
   TrainerOptions options;
-  options.epochs = 2, options.checkpoint_every = 0, options.keep_checkpoints = 100;
+  options.epochs = 2, options.checkpoint_every = 0, options.keep_checkpoints = 100, options.checkpoint_beside = false;
   auto count = [&](const std::string& name) { return std::distance(std::filesystem::directory_iterator(folder / name), std::filesystem::directory_iterator{}); };
   trained(folder / "epochs", 2, options);
   EXPECT_EQ(count("epochs"), 1 + 2);
@@ -310,28 +316,41 @@ TEST(Trainer, CheckpointsComeByTime) {
 
 // The disk is held up from the first step of the first epoch to the second epoch: were a step to wait for it, it would wait for ever.
 TEST(Trainer, StepsDoNotWaitForTheDisk) {
-  for (bool by_rows : {false, true}) {
-    testing::TemporaryFolder folder;
-    TrainerOptions options;
-    options.epochs = 3, options.checkpoint_every = 0;
-    const Outcome whole = trained(folder / "whole", 1, options, 1, by_rows);
-    options.checkpoint_every = 1;
-    std::unique_lock disk(data::lock_of_hdf5(), std::defer_lock);
-    int64_t seen = 0;
-    options.progress = [&](double, const std::string& text) {  // on the thread of rank 0, in the first step of each epoch
-      if (text.find("1/3") != std::string::npos) disk.lock();
-      if (text.find("2/3") != std::string::npos) seen = std::filesystem::exists(folder / "slow" / "checkpoint.h5"), disk.unlock();
-    };
-    EXPECT_EQ(trained(folder / "slow", 1, options, 1, by_rows).weights, whole.weights);
-    EXPECT_EQ(seen, 0) << "the disk was not held up";
-    EXPECT_EQ(data::ArrayStore::load(folder / "slow" / "checkpoint.h5").integers("cursor").at(0), 3) << "the last one is there";
-  }
+  for (const bool by_rows : {false, true})
+    for (const int64_t keep : {1, 2}) {
+      testing::TemporaryFolder folder;
+      TrainerOptions options;
+      options.epochs = 3, options.checkpoint_every = 0;
+      const Outcome whole = trained(folder / "whole", 1, options, 1, by_rows);
+      options.checkpoint_every = 1, options.keep_checkpoints = keep;
+      std::unique_lock disk(data::lock_of_hdf5(), std::defer_lock);
+      int64_t seen = 0;
+      options.progress = [&](double, const std::string& text) {  // on the thread of rank 0, in the first step of each epoch
+        if (text.find("1/3") != std::string::npos) disk.lock();
+        if (text.find("2/3") != std::string::npos) seen = std::filesystem::exists(folder / "slow" / "checkpoint.h5"), disk.unlock();
+      };
+      std::vector<int64_t> told, written;
+      const auto slow = trained(folder / "slow", 1, options, 1, by_rows, [&](const EpochEnd& end) {
+        told.push_back(end.epoch);
+        end.before_checkpoint([&written, &folder, epoch = end.epoch] {
+          written.push_back(epoch);
+          if (epoch == 0) return;
+          EXPECT_LE(data::ArrayStore::load(folder / "slow" / "checkpoint.h5").integers("cursor").at(0), epoch) << "called after its checkpoint was put in its place";
+        });
+      });
+      EXPECT_EQ(slow.weights, whole.weights);
+      EXPECT_EQ(seen, 0) << "the disk was not held up";
+      EXPECT_EQ(data::ArrayStore::load(folder / "slow" / "checkpoint.h5").integers("cursor").at(0), 3) << "the last one is there";
+      EXPECT_EQ(told, (std::vector<int64_t>{0, 1, 2}));
+      EXPECT_EQ(written.back(), 2);
+      EXPECT_TRUE(std::is_sorted(written.begin(), written.end()));
+    }
 }
 
 TEST(Trainer, OtherShardsBeginTheEpochAnew) {
   testing::TemporaryFolder folder;
   TrainerOptions options;
-  options.epochs = 2, options.checkpoint_every = 4, options.keep_checkpoints = 2;
+  options.epochs = 2, options.checkpoint_every = 4, options.checkpoint_beside = false;
   options.progress = [&](double, const std::string& text) {
     if (text.find("2/2") != std::string::npos) throw data_error("the power went off");
   };
