@@ -39,19 +39,17 @@ std::vector<int32_t> ItemSequence::all() const {
 }
 
 void SplitSeen::add(const SplitSeen& other) {
-  users += other.users, rows += other.rows;
-  newest_training_us = std::max(newest_training_us, other.newest_training_us), oldest_held_us = std::min(oldest_held_us, other.oldest_held_us);
+  HoldoutSeen::add(other), users += other.users;
 }
 
 void SplitSeen::add_ranks(comm::Communicator& comm) {
-  users = comm.allreduce(users), rows = comm.allreduce(rows);
-  newest_training_us = comm.allreduce(newest_training_us, comm::Op::kMax), oldest_held_us = comm.allreduce(oldest_held_us, comm::Op::kMin);
+  HoldoutSeen::add_ranks(comm), users = comm.allreduce(users);
 }
 
 std::string SplitSeen::text(const std::string& by, bool learned) const {
   if (rows == 0) return fmt::format("no '{}' has a held-out item", by);
   std::string text = rows == users ? fmt::format("leave-one-out: the one held-out item of each '{}'", by) : fmt::format("the first held-out item of each '{}', which have {:.1f} on average", by, double(rows) / double(std::max<int64_t>(1, users)));
-  if (learned && by_time()) text += ", all newer than any training row (a split by time)";
+  if (learned) text += when();
   return text;
 }
 
@@ -89,8 +87,8 @@ std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const d
     for (int64_t r = first; r < end; ++r) {
       if (!counts(columns, batch, r)) continue;
       const int32_t id = catalogue.find(item_text(item, r));
-      if (train[size_t(r)]) split.newest_training_us = std::max(split.newest_training_us, ts[size_t(r)]);
-      else split.oldest_held_us = std::min(split.oldest_held_us, ts[size_t(r)]), ++split.rows, split.users += !s.held_out;
+      split.see(train[size_t(r)], ts[size_t(r)]);
+      split.users += !train[size_t(r)] && !s.held_out;
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;
         if (id >= 0) held.push_back(id);

@@ -3,7 +3,7 @@
 #include "framework/base/spill_arena.h"
 #include "framework/comm/communicator.h"
 #include "framework/data/vocabulary.h"
-#include "framework/graph/operator.h"
+#include "framework/graph/holdout_seen.h"
 
 namespace throng::recommend {
 
@@ -23,15 +23,12 @@ struct ItemSequence {
   std::vector<int32_t> all() const;      ///< and those held out
 };
 
-/// How rows are held out, from what is seen of them.
-struct SplitSeen {
-  int64_t users = 0, rows = 0;  ///< users with held-out rows, and these rows
-  int64_t newest_training_us = INT64_MIN, oldest_held_us = INT64_MAX;
+/// Of rows that name an item.
+struct SplitSeen : graph::HoldoutSeen {
+  int64_t users = 0;  ///< with held-out rows
   void add(const SplitSeen& other);
   /// Collective.
   void add_ranks(comm::Communicator& comm);
-  /// Every held-out row is newer than every training row.
-  bool by_time() const { return rows > 0 && newest_training_us != INT64_MIN && newest_training_us < oldest_held_us; }
   /// "leave-one-out: the one held-out item of each 'user'", with the column's name for "user". `learned`: the training rows are those that were learned from.
   std::string text(const std::string& by, bool learned) const;
 };

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "framework/data/vocabulary.h"
+#include "framework/graph/holdout_seen.h"
 #include "framework/graph/registry.h"
 #include "operators/evaluate/measures.h"
 
@@ -72,19 +73,22 @@ class EvaluateOperator : public graph::CollectiveOperator {
     held_only_ = params_.rows != "all" && holdout;
     scored_ = !params_.score.empty();
     if (scored_ == params_.positive.empty()) throw job_error("'score' and 'positive' go together: the column of probabilities, and the class they are of");
+    likely_ = !params_.likelihood.empty();
+    if (scored_ && likely_) throw job_error("'score' and 'likelihood' do not go together: the log loss is of '{}' against the rest, or of all classes", params_.positive).with_hint("make it two steps");
     predicted_ = !params_.predicted.empty();
-    if (!predicted_ && !scored_) throw job_error("'predicted' is empty; expected a column, or 'score' and 'positive'");
+    if (!predicted_ && !scored_ && !likely_) throw job_error("'predicted' is empty; expected a column, or 'score' and 'positive', or 'likelihood'");
     if (held_only_ && input.at(std::string(graph::kHoldoutColumn)).type != Type::kBool)
       throw job_error("column '{}' is {}; expected true and false", graph::kHoldoutColumn, data::type_name(input.at(std::string(graph::kHoldoutColumn)).type));
     const Type actual = input.at(params_.actual).type, predicted = predicted_ ? input.at(params_.predicted).type : actual;
     regression_ = params_.task == "regression" || (params_.task == "auto" && (is_real(actual) || is_real(predicted)));
-    if (regression_ && scored_) throw job_error("'score' goes with classes, but '{}' is {}", params_.actual, data::type_name(actual));
+    if (regression_ && (scored_ || likely_)) throw job_error("'{}' goes with classes, but '{}' is {}", scored_ ? "score" : "likelihood", params_.actual, data::type_name(actual));
     for (const auto& name : predicted_ ? std::vector{params_.actual, params_.predicted} : std::vector{params_.actual}) {
       const Type type = input.at(name).type;
       if (regression_ ? !is_real(type) && !is_integer(type) : !is_class(type))
         throw job_error("column '{}' is {}; expected {}", name, data::type_name(type), regression_ ? "numbers" : "text, whole numbers, or true and false");
     }
-    if (scored_ && !is_real(input.at(params_.score).type)) throw job_error("column '{}' is {}; expected probabilities", params_.score, data::type_name(input.at(params_.score).type));
+    for (const auto& name : {params_.score, params_.likelihood})
+      if (!name.empty() && !is_real(input.at(name).type)) throw job_error("column '{}' is {}; expected probabilities", name, data::type_name(input.at(name).type));
     output_ = data::Schema();
     for (const auto& name : params_.by) {
       if (!is_class(input.at(name).type)) throw job_error("column '{}' is {}; expected text, whole numbers, or true and false", name, data::type_name(input.at(name).type));
@@ -95,12 +99,14 @@ class EvaluateOperator : public graph::CollectiveOperator {
     output_.add({"rows", Type::kInt64});
     return output_;
   }
-  graph::Names needed_columns(size_t, const data::Schema&, const graph::Names&) const override {
+  graph::Names needed_columns(size_t, const data::Schema& schema, const graph::Names&) const override {
     graph::Names names = params_.by;
     names.push_back(params_.actual);
     if (predicted_) names.push_back(params_.predicted);
     if (scored_) names.push_back(params_.score);
-    if (held_only_) names.emplace_back(graph::kHoldoutColumn);
+    if (likely_) names.push_back(params_.likelihood);
+    if (held_only_)
+      for (const auto& name : graph::holdout_columns(schema)) names.push_back(name);
     return names;
   }
 
@@ -110,11 +116,16 @@ class EvaluateOperator : public graph::CollectiveOperator {
     const int64_t first = context.first_owned(0);
     std::vector<std::map<Name, Part>> parts(size_t(context.end_owned(0) - first));
     std::map<std::string, Group> mine;
+    graph::HoldoutSeen holdout;
     std::mutex mutex;
     context.pool().parallel_for(parts.size(), [&](size_t i) {
       std::map<std::string, Group> local;
-      look_at(context.read(0, first + int64_t(i), {}), parts[i], local);
+      graph::HoldoutSeen seen;
+      const data::Batch batch = context.read(0, first + int64_t(i), {});
+      look_at(batch, parts[i], local);
+      if (held_only_) seen.see(batch);
       std::lock_guard lock(mutex);
+      holdout.add(seen);
       for (auto& [name, group] : local) mine[name].add(group);
     });
     // All ranks' groups, then their sums in the order of partitions, and their counts, which are whole numbers.
@@ -138,6 +149,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
         const uint64_t group = groups.at(name);
         spreads.append(reinterpret_cast<const char*>(&group), sizeof group), spreads.append(reinterpret_cast<const char*>(&one.spread), sizeof one.spread);
       }
+    holdout.add_ranks(comm);
     const auto of_ranks = comm.gather(spreads);  // ranks hold ascending partitions
     auto& output = context.output("", output_, 1);
     if (comm.rank() != 0) return;
@@ -154,7 +166,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
       const bool there = std::any_of(all.begin(), all.end(), [](const Group& g) { return std::any_of(g.scores.begin(), g.scores.end(), [](const auto& s) { return s.second.second > 0; }); });
       if (!there) throw data_error("no row has '{}' in column '{}', whose probability is to be judged", params_.positive, params_.actual);
     }
-    write(context, groups, total, all, output);
+    write(context, groups, total, all, holdout, output);
   }
 
  private:
@@ -182,11 +194,12 @@ class EvaluateOperator : public graph::CollectiveOperator {
   void look_at(const data::Batch& batch, std::map<Name, Part>& part, std::map<std::string, Group>& groups) const {
     const auto train = graph::training_rows(batch);
     const auto& actual = batch.column(params_.actual);
-    const data::Column *predicted = predicted_ ? &batch.column(params_.predicted) : nullptr, *score = scored_ ? &batch.column(params_.score) : nullptr;
+    const data::Column *predicted = predicted_ ? &batch.column(params_.predicted) : nullptr, *score = scored_ ? &batch.column(params_.score) : nullptr,
+                       *likelihood = likely_ ? &batch.column(params_.likelihood) : nullptr;
     int64_t left_out = 0;
     for (int64_t r = 0; r < batch.num_rows(); ++r) {
       if (held_only_ && train[size_t(r)]) continue;
-      if (!actual.is_valid(r) || (predicted && !predicted->is_valid(r)) || (score && !score->is_valid(r))) {
+      if (!actual.is_valid(r) || (predicted && !predicted->is_valid(r)) || (score && !score->is_valid(r)) || (likelihood && !likelihood->is_valid(r))) {
         ++left_out;
         continue;
       }
@@ -206,9 +219,12 @@ class EvaluateOperator : public graph::CollectiveOperator {
         ++group.confusion[{text_of(actual, r), text_of(*predicted, r)}];
         if (group.confusion.size() > kMostCells) throw data_error("columns '{}' and '{}' have more than {} pairs of classes", params_.actual, params_.predicted, kMostCells).with_hint("are they classes?");
       }
+      if (likelihood) {
+        const double loss = -std::log(std::max(1e-15, probability(*likelihood, params_.likelihood, r)));
+        sums[kLogLoss] += loss, sums[kLogLossSquared] += loss * loss;
+      }
       if (!score) continue;
-      const double p = score->as_double(r);
-      if (!(p >= 0 && p <= 1)) throw data_error("column '{}' has {}; expected probabilities from 0 to 1", params_.score, p);
+      const double p = probability(*score, params_.score, r);
       const bool positive = text_of(actual, r) == params_.positive;
       auto& counts = group.scores[exact_ ? p : rounded(p)];
       ++(positive ? counts.second : counts.first);
@@ -216,6 +232,12 @@ class EvaluateOperator : public graph::CollectiveOperator {
       sums[kLogLoss] += loss, sums[kLogLossSquared] += loss * loss, sums[kBrier] += brier, sums[kBrierSquared] += brier * brier;
     }
     counters().add("rows_without_a_value", left_out);
+  }
+
+  static double probability(const data::Column& column, const std::string& name, int64_t row) {
+    const double p = column.as_double(row);
+    if (!(p >= 0 && p <= 1)) throw data_error("column '{}' has {}; expected probabilities from 0 to 1", name, p);
+    return p;
   }
 
   static std::string pack(const std::map<std::string, Group>& groups, const std::map<std::string, size_t>& numbers) {
@@ -272,6 +294,11 @@ class EvaluateOperator : public graph::CollectiveOperator {
     }
     std::vector<Measure> result;
     if (predicted_) result = classification(group.confusion, params_.bootstrap, seed);
+    if (likely_) {
+      result.push_back(mean("log_loss", n, sums[kLogLoss], sums[kLogLossSquared], interval));
+      const Measure& loss = result.back();
+      result.push_back({"perplexity", "", std::exp(loss.value), std::exp(loss.low), std::exp(loss.high)});
+    }
     if (scored_) {
       result.push_back(area_under_curve(group.scores, interval));
       result.push_back(mean("log_loss", n, sums[kLogLoss], sums[kLogLossSquared], interval));
@@ -280,7 +307,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
     return result;
   }
 
-  void write(graph::CollectiveContext& context, const std::map<std::string, size_t>& groups, const std::vector<double>& total, const std::vector<Group>& all, data::DatasetWriter& output) const {
+  void write(graph::CollectiveContext& context, const std::map<std::string, size_t>& groups, const std::vector<double>& total, const std::vector<Group>& all, const graph::HoldoutSeen& holdout, data::DatasetWriter& output) const {
     std::vector<data::Column> columns;
     for (const auto& field : output_.fields()) columns.emplace_back(field.type);
     const size_t by = params_.by.size();
@@ -312,7 +339,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
       return int64_t(n);
     }();
     result["rows"] = rows;
-    result["protocol"] = fmt::format("{}; {}{}", held_only_ ? "held-out rows" : "all rows", regression_ ? "numbers" : "classes",
+    result["protocol"] = fmt::format("{}; {}{}", held_only_ ? fmt::format("held-out rows: those that are marked{}", holdout.when()) : "all rows", regression_ ? "numbers" : "classes",
                                      params_.bootstrap > 0 ? fmt::format("; intervals: 95 %, of counts from {} bootstrap samples of rows, of means by their variance{}", params_.bootstrap, scored_ ? ", of AUC by DeLong's" : "") : "");
     if (scored_ && !exact_) result["protocol"] = result["protocol"].get<std::string>() + "; scores rounded to 15 bits of their fraction for the AUC";
     output.write(0, data::Batch(output_, std::move(columns)));
@@ -320,7 +347,7 @@ class EvaluateOperator : public graph::CollectiveOperator {
   }
 
   Evaluate params_;
-  bool held_only_ = false, scored_ = false, predicted_ = true, regression_ = false, exact_ = true;
+  bool held_only_ = false, scored_ = false, likely_ = false, predicted_ = true, regression_ = false, exact_ = true;
   data::Schema output_;
 };
 

@@ -101,7 +101,7 @@ TEST(Evaluate, ClassesAgainstPlainCounts) {
   EXPECT_NEAR(m.at("accuracy").high, hits / n + 1.96 * error, 0.3 * error);
   EXPECT_EQ(result["accuracy"].get<double>(), m.at("accuracy").value);
   EXPECT_EQ(result["rows"], int64_t(n));
-  EXPECT_THAT(result["protocol"].get<std::string>(), HasSubstr("held-out rows; classes"));
+  EXPECT_THAT(result["protocol"].get<std::string>(), HasSubstr("held-out rows: those that are marked; classes"));
 }
 
 TEST(Evaluate, ScoresAgainstAllPairs) {
@@ -129,6 +129,29 @@ TEST(Evaluate, ScoresAgainstAllPairs) {
   const double error = std::sqrt((area * (1 - area) + (positives - 1) * (q1 - area * area) + (negatives - 1) * (q2 - area * area)) / (positives * negatives));
   EXPECT_NEAR(m.at("auc").high - m.at("auc").low, 2 * 1.96 * error, 0.3 * error);
   EXPECT_TRUE(m.contains("accuracy"));
+}
+
+TEST(Evaluate, LikelihoodsOfAnyNumberOfClasses) {
+  auto rows = rows_of(300);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].held = i >= 100;
+  for (const bool none : {false, true}) {
+    json result;
+    const auto m = measured(rows, std::string(", likelihood: p") + (none ? ", predicted: \"\"" : ""), &result);
+    std::vector<double> losses;
+    for (const auto& r : rows)
+      if (r.held && (none || !r.empty)) losses.push_back(-std::log(std::max(1e-15, r.p)));
+    double sum = 0, squares = 0;
+    for (double l : losses) sum += l, squares += l * l;
+    const double n = double(losses.size()), mean = sum / n, error = std::sqrt((squares / n - mean * mean) / (n - 1));
+    EXPECT_NEAR(m.at("log_loss").value, mean, 1e-12);
+    EXPECT_NEAR(m.at("log_loss").high, mean + 1.96 * error, 1e-4 * error);
+    EXPECT_NEAR(m.at("perplexity").value, std::exp(mean), 1e-12);
+    EXPECT_EQ(m.at("perplexity").low, std::exp(m.at("log_loss").low));
+    EXPECT_EQ(m.at("perplexity").rows, int64_t(n));
+    EXPECT_EQ(m.contains("accuracy"), !none);
+    EXPECT_FALSE(m.contains("auc"));
+    EXPECT_THAT(result["protocol"].get<std::string>(), HasSubstr("held-out rows: those that are marked, all newer than any training row (a split by time); classes"));
+  }
 }
 
 TEST(Evaluate, NumbersAgainstPlainSums) {
@@ -203,11 +226,11 @@ TEST(Evaluate, BadParametersAndDataAreErrors) {
   const auto rows = rows_of(300);
   auto error = [&](const std::string& more) { return testing::error_of([&] { testing::run_job(job(rows, folder, more), folder, "out"); }); };
   for (const char* more : {", predicted: none", ", actual: y, predicted: f, task: classification", ", actual: actual, task: regression", ", score: p", ", positive: a", ", score: group, positive: a", ", actual: y, predicted: f, score: p, positive: a",
-                           ", by: [p]", ", rows: some", ", predicted: \"\"", ", predicted: foretold, score: p, positive: a"})
+                           ", likelihood: group", ", likelihood: p, score: p, positive: a", ", actual: y, predicted: f, likelihood: p", ", by: [p]", ", rows: some", ", predicted: \"\"", ", predicted: foretold, score: p, positive: a"})
     EXPECT_EQ(error(more).fault(), Fault::kJob) << more;
   EXPECT_THAT(error(", score: p, positive: A").text(), HasSubstr("no row has 'A'"));
   EXPECT_THAT(error(", actual: number, predicted: number, rows: all, bootstrap: 100000").text(), HasSubstr("lower 'bootstrap'"));
-  EXPECT_THAT(error(", score: y, positive: a").text(), HasSubstr("expected probabilities from 0 to 1"));
+  for (const char* more : {", score: y, positive: a", ", likelihood: y"}) EXPECT_THAT(error(more).text(), HasSubstr("expected probabilities from 0 to 1")) << more;
 }
 
 }  // namespace

@@ -119,9 +119,12 @@ class LanguageModelOperator : public graph::CollectiveOperator {
       if (!params_.vectors.empty()) result["vectors"] = vectors.result();
       add("holdout", held_out), add("validation", of_validation);
       if (result.contains("holdout")) result["holdout"]["unknown_tokens"] = text.unknown(TokenText::kHeldOut);
-      result["protocol"] = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
-                                       params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
-      if (params_.bootstrap > 0) result["protocol"] = result["protocol"].get<std::string>() + fmt::format("; intervals: percentiles of {} Poisson bootstrap samples of such pieces", params_.bootstrap);
+      std::string protocol = fmt::format("natural logarithms; rows in their order are one text with an end after each row, which is predicted, too; unknown tokens are one token; read in {} streams, {} tokens a piece{}", params_.shards,
+                                         params_.length, params_.model == "transformer" ? ", each on its own" : ", states going on");
+      if (held_out.tokens > 0) protocol += fmt::format("; held out: rows that are marked{}", text.holdout().when());
+      if (validation > 0) protocol += fmt::format("; validation: the last {} of the {} tokens of the training rows, not trained on; the epoch that is best there is kept", validation, all);
+      if (params_.bootstrap > 0) protocol += fmt::format("; intervals: percentiles of {} Poisson bootstrap samples of such pieces", params_.bootstrap);
+      result["protocol"] = protocol;
       context.metric("result", result.dump()), context.metric("curve", curve.points().dump()), context.metric("profile", profile.to_json().dump());
     }
     comm.barrier();

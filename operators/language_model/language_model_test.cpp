@@ -79,6 +79,10 @@ TEST(LanguageModel, SameBitsOnAnyNumberOfRanksAndPartitions) {
   EXPECT_NEAR(result["holdout"]["perplexity"].get<double>(), std::exp(result["holdout"]["loss"].get<double>()), 1e-9);
   EXPECT_EQ(one.steps.at("gru").metrics["result"]["training_tokens"], 45 * 10 - 90) << "without the validation share";
   EXPECT_EQ(one.steps.at("gru").metrics["result"]["validation"]["tokens"], 89);
+  const auto says = [&](const char* id, const std::string& part) { return one.steps.at(id).metrics["result"]["protocol"].get<std::string>().find(part) != std::string::npos; };
+  EXPECT_TRUE(says("lstm", "; held out: rows that are marked, all newer than any training row (a split by time)"));
+  EXPECT_TRUE(says("gru", "; validation: the last 90 of the 450 tokens of the training rows"));
+  EXPECT_FALSE(says("lstm", "validation"));
   // Three characters, and the end of a row.
   EXPECT_EQ(one.steps.at("chars").metrics["result"]["words"], 3);
   EXPECT_EQ(one.steps.at("chars").metrics["result"]["training_tokens"], 45 * 3);

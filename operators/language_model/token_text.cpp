@@ -35,8 +35,10 @@ TokenText::TokenText(graph::CollectiveContext& context, std::string column, int6
   data::TextMap<data::ValueCount> counts, held_out;
   std::mutex mutex;
   columns_ = {column_};
-  if (context.input_schema(0).find(std::string(graph::kHoldoutColumn)) >= 0) columns_.emplace_back(graph::kHoldoutColumn);
-  graph::for_each_partition(context, 0, columns_, [&](const data::Batch& batch) {
+  if (context.input_schema(0).has(graph::kHoldoutColumn)) columns_.emplace_back(graph::kHoldoutColumn);
+  graph::Names looked_at = graph::holdout_columns(context.input_schema(0));
+  looked_at.push_back(column_);
+  graph::for_each_partition(context, 0, looked_at, [&](const data::Batch& batch) {
     data::TextMap<data::ValueCount> local[2];
     const auto train = graph::training_rows(batch);
     const data::Column& tokens = batch.column(column_);
@@ -52,7 +54,10 @@ TokenText::TokenText(graph::CollectiveContext& context, std::string column, int6
         ++it->second.count;
       });
     }
+    graph::HoldoutSeen seen;
+    seen.see(batch);
     std::lock_guard lock(mutex);
+    holdout_.add(seen);
     for (auto& [word, c] : local[kTraining]) counts[word].count += c.count;
     for (auto& [word, c] : local[kHeldOut]) held_out[word].count += c.count;
     for (Part part : {kTraining, kHeldOut}) sizes[part][size_t(batch.origin.partition)] = size[part];
@@ -62,6 +67,7 @@ TokenText::TokenText(graph::CollectiveContext& context, std::string column, int6
     starts_[part] = {0};
     for (int64_t n : sizes[part]) starts_[part].push_back(starts_[part].back() + n);
   }
+  holdout_.add_ranks(context.comm());
   numbers_.words = data::Vocabulary::build(context.comm(), counts, min_count, max_words);
   for (Part part : {kTraining, kHeldOut}) {
     for (const auto& [word, c] : part == kTraining ? counts : held_out)

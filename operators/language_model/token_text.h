@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "framework/data/vocabulary.h"
-#include "framework/graph/operator.h"
+#include "framework/graph/holdout_seen.h"
 
 namespace throng::op {
 
@@ -34,6 +34,7 @@ class TokenText {
   const TokenNumbers& numbers() const { return numbers_; }
   int64_t size(Part part) const { return starts_[part].back(); }
   int64_t unknown(Part part) const { return unknown_[part]; }
+  const graph::HoldoutSeen& holdout() const { return holdout_; }
   /// Tokens [begin, end) of a text, kept in the step's arena. Not collective.
   std::span<const int32_t> read(Part part, int64_t begin, int64_t end);
 
@@ -44,6 +45,7 @@ class TokenText {
   TokenNumbers numbers_;
   std::vector<int64_t> starts_[2];  // of the partitions, and the end
   int64_t unknown_[2] = {0, 0};
+  graph::HoldoutSeen holdout_;
 };
 
 }  // namespace throng::op

@@ -256,7 +256,7 @@ class MatrixFactorizationOperator : public Recommender {
     if (context.comm().rank() != 0) return;
     const double rows = std::max(1.0, total[0]);
     json result{{"rows", int64_t(total[0])}, {"items_not_in_catalogue", int64_t(total[3])}, {"rmse", std::sqrt(total[1] / rows)}, {"mae", total[2] / rows}};
-    result["protocol"] = "ratings of the held-out rows" + std::string(split().by_time() ? ", all newer than any training row (a split by time)" : "") + "; users and items without a training rating have the mean and what is known of the other";
+    result["protocol"] = "ratings of the held-out rows" + std::string(split().when()) + "; users and items without a training rating have the mean and what is known of the other";
     if (samples > 0 && total[0] > 0) {
       std::vector<double> values;
       for (size_t b = 0; b < samples; ++b) values.push_back(std::sqrt(total[5 + 2 * b] / std::max(1.0, total[4 + 2 * b])));

@@ -100,7 +100,8 @@ void Judge::Partition::count(size_t row, std::span<const float> out, double valu
   }
   const int32_t actual = rows_.target_class[row], current = rows_.current_class[row];
   const int32_t best = int32_t(std::max_element(out.begin(), out.end()) - out.begin());
-  examples_.push_back({row, best, probability(out, size_t(best))});
+  const double likelihood = actual >= 0 ? probability(out, size_t(actual)) : std::nan("");
+  examples_.push_back({row, best, probability(out, size_t(best)), likelihood});
   counts_[kModel] += best == actual;
   counts_[kPopular] += actual == 0;
   counts_[kLast] += current == actual && actual >= 0;
@@ -110,7 +111,7 @@ void Judge::Partition::count(size_t row, std::span<const float> out, double valu
     size_t better = 0;
     for (float x : out) better += x >= out[size_t(actual)];
     counts_[kModelAt5] += better <= 5;  // it is one of them itself
-    sums_[0] -= std::log(std::max(1e-12, probability(out, size_t(actual))));
+    sums_[0] -= std::log(std::max(1e-12, likelihood));
     // Add-one smoothing, so that unseen transitions have a finite loss.
     auto smoothed = [&](int64_t count, int64_t total) { return (double(count) + 1) / (double(total) + double(out.size())); };
     int64_t total = 0;
@@ -144,19 +145,20 @@ data::Batch Judge::Partition::predictions(const data::Batch& batch, const data::
   const auto& e = judge_.e_;
   const bool category = e.task == Task::kCategory;
   Type type = category ? Type::kString : Type::kFloat64;
-  data::Column actual(type), predicted(type), last(type), probability(Type::kFloat64);
+  data::Column actual(type), predicted(type), last(type), probability(Type::kFloat64), likelihood(Type::kFloat64);
   auto word = [&](data::Column& c, int32_t k) { k >= 0 ? c.append_string(e.classes.word(size_t(k))) : c.append_null(); };
   auto number = [&](float x) { return e.task == Task::kEvent ? double(x) : double(x) * e.target_deviation + e.target_mean; };
   for (const auto& x : examples) {
     if (category) {
       word(actual, rows_.target_class[x.row]), word(predicted, x.predicted), word(last, rows_.current_class[x.row]);
       probability.append(x.value);
+      std::isnan(x.likelihood) ? likelihood.append_null() : likelihood.append(x.likelihood);
     } else {
       actual.append(number(rows_.target_number[x.row])), predicted.append(x.value), last.append(number(rows_.current_number[x.row]));
     }
   }
   kept = kept.with({"actual", type}, std::move(actual)).with({"predicted", type}, std::move(predicted)).with({"last", type}, std::move(last));
-  if (category) kept = kept.with({"probability", Type::kFloat64}, std::move(probability));
+  if (category) kept = kept.with({"probability", Type::kFloat64}, std::move(probability)).with({"likelihood", Type::kFloat64}, std::move(likelihood));
   if (attended) kept = attended->with_columns(kept, chosen);
   std::vector<data::ColumnPtr> ordered;
   for (const auto& f : schema.fields()) ordered.push_back(kept.column_ptr(size_t(kept.schema().find(f.name))));
@@ -177,7 +179,7 @@ void Judge::add_intervals(const std::vector<double>& sums, json& j) const {
   const std::string which = e_.task == Task::kEvent ? "foretold after each held-out row whose whole wait lies within the data, from it and those of its '{}' before it; held out: {}; "
                                                     : "each held-out row that has one before it is foretold from those of its '{}' before it; held out: {}; ";
   std::string protocol = fmt::format(fmt::runtime(which), e_.by,
-                                     !e_.marked ? fmt::format("a tenth of the values of '{}', by hash", e_.by) : e_.first_held_us > e_.last_training_us ? "rows that are marked, all newer than any training row (a split by time)" : "rows that are marked");
+                                     e_.marked ? fmt::format("rows that are marked{}", e_.holdout.when()) : fmt::format("a tenth of the values of '{}', by hash", e_.by));
   switch (e_.task) {
     case Task::kNumber: protocol += "square errors of the column's own numbers"; break;
     case Task::kEvent: protocol += fmt::format("does '{}' come within {}; accuracy at 0.5, equal scores count half in the AUC", e_.event, format_duration(Duration{e_.within_us})); break;

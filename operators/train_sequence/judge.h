@@ -48,6 +48,7 @@ class Judge {
       size_t row;
       int32_t predicted;
       double value;
+      double likelihood;  ///< of what was the case; nan where it is no class
     };
     const Judge& judge_;
     const EncodedRows& rows_;

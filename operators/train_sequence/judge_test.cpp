@@ -123,11 +123,19 @@ TEST(Judge, IntervalsAreThoseOfUsers) {
   const auto run = learn(all, folder, "target: action"), none = learn(all, folder, "target: action, bootstrap: 0", "none");
   const json result = run.steps.at("next").metrics["result"];
   std::map<std::string, std::pair<double, double>> users;  // examples, right ones
+  double loss = 0, with_loss = 0;
   const auto rows = run.rows("next");
   for (int64_t r = 0; r < rows.num_rows(); ++r) {
     auto& [n, right] = users[std::string(rows.column("user").string(r))];
-    n += 1, right += rows.column("actual").is_valid(r) && rows.column("actual").string(r) == rows.column("predicted").string(r);
+    const bool known = rows.column("actual").is_valid(r), hit = known && rows.column("actual").string(r) == rows.column("predicted").string(r);
+    n += 1, right += hit;
+    ASSERT_EQ(rows.column("likelihood").is_valid(r), known);
+    if (!known) continue;
+    const double likelihood = rows.column("likelihood").as_double(r), best = rows.column("probability").as_double(r);
+    loss -= std::log(likelihood), with_loss += 1;
+    EXPECT_TRUE(hit ? likelihood == best : likelihood <= best);
   }
+  EXPECT_NEAR(result["log_loss"]["model"], loss / with_loss, 1e-9);
   const double n = double(rows.num_rows()), share = result["accuracy"]["model"];
   double variance = 0;
   for (const auto& [user, counts] : users) variance += std::pow(counts.second - share * counts.first, 2) / (n * n);

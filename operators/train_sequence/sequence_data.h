@@ -4,7 +4,7 @@
 
 #include "framework/base/spill_arena.h"
 #include "framework/data/vocabulary.h"
-#include "framework/graph/operator.h"
+#include "framework/graph/holdout_seen.h"
 #include "operators/train_sequence/train_sequence.h"
 
 namespace throng::op {
@@ -25,7 +25,7 @@ struct SequenceEncoding {
   data::Vocabulary classes;                          ///< of the target, for categories
   double target_mean = 0, target_deviation = 1;      ///< for numbers
   bool marked = false;                               ///< rows are held out by a column, not by user
-  int64_t first_held_us = INT64_MIN;                 ///< the oldest held-out row
+  graph::HoldoutSeen holdout;
   int64_t last_training_us = INT64_MAX / 2, last_us = INT64_MAX / 2;  ///< not the largest: times before 1970 are subtracted
 
   size_t num_floats() const { return numbers.size() + (gaps ? 1 : 0); }

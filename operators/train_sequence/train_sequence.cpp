@@ -120,7 +120,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     prediction_schema_ = data::Schema{by_field_, input.at("ts")};
     if (e.task == Task::kCategory) {
       for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kString});
-      prediction_schema_.set({"probability", Type::kFloat64});
+      for (const char* name : {"probability", "likelihood"}) prediction_schema_.set({name, Type::kFloat64});
     } else {
       for (const char* name : {"actual", "predicted", "last"}) prediction_schema_.set({name, Type::kFloat64});
     }
@@ -277,7 +277,8 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     const size_t numbers = e.numbers.size(), width = 2 * (numbers + 2) + numbers + 2;
     std::vector<data::TextMap<data::ValueCount>> counts(e.categories.size() + 1);
     std::vector<std::vector<double>> sums(size_t(context.end_owned(0) - first), std::vector<double>(width));
-    int64_t last_training = INT64_MIN, last = INT64_MIN, first_held = INT64_MAX;
+    int64_t last = INT64_MIN;
+    e.holdout = {};
     e.marked = context.input_schema(0).has(graph::kHoldoutColumn);
     std::mutex mutex;
     graph::for_each_partition(context, 0, {}, [&](const data::Batch& batch) {
@@ -286,13 +287,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       auto& sum = sums[size_t(batch.origin.partition - first)];
       auto see = [&](size_t at, double v) { sum[3 * at] += 1, sum[3 * at + 1] += v, sum[3 * at + 2] += v * v; };
       std::vector<data::TextMap<data::ValueCount>> local(counts.size());
-      int64_t newest_training = INT64_MIN, newest = INT64_MIN, oldest_held = INT64_MAX;
+      int64_t newest = INT64_MIN;
+      graph::HoldoutSeen seen;
       const auto& by = batch.column(e.by);
       for (int64_t r = 0; r < batch.num_rows(); ++r) {
         newest = std::max(newest, ts[size_t(r)]);
-        if (!train[size_t(r)]) oldest_held = std::min(oldest_held, ts[size_t(r)]);
+        seen.see(train[size_t(r)] != 0, ts[size_t(r)]);
         if (!train[size_t(r)]) continue;
-        newest_training = std::max(newest_training, ts[size_t(r)]);
         for (size_t k = 0; k < numbers; ++k)
           if (batch.column(e.numbers[k]).is_valid(r)) see(k, batch.column(e.numbers[k]).as_double(r));
         if (r > 0 && data::Column::compare(by, r - 1, by, r) == 0) see(numbers, std::log1p(std::max(0.0, double(ts[size_t(r)] - ts[size_t(r - 1)]) / 1e6)));
@@ -304,13 +305,13 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
         }
       }
       std::lock_guard lock(mutex);
-      last_training = std::max(last_training, newest_training), last = std::max(last, newest), first_held = std::min(first_held, oldest_held);
+      last = std::max(last, newest), e.holdout.add(seen);
       for (size_t k = 0; k < local.size(); ++k)
         for (const auto& [value, c] : local[k]) counts[k][value].count += c.count;
     });
-    e.last_training_us = comm.allreduce(last_training, comm::Op::kMax);
+    e.holdout.add_ranks(comm);
+    e.last_training_us = e.holdout.newest_training_us;
     e.last_us = comm.allreduce(last, comm::Op::kMax);
-    e.first_held_us = comm.allreduce(first_held, comm::Op::kMin);
     auto total = data::sum_over_partitions(comm, sums, width);
     auto scale = [&](size_t at) {
       double n = total[3 * at], mean = n > 0 ? total[3 * at + 1] / n : 0;

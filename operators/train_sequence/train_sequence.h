@@ -8,7 +8,8 @@ namespace throng::op {
 /// Trains a recurrent network or a Transformer on each user's events in time order, and judges it on held-out rows beside three baselines.
 /// After every event it predicts `target` of the next one (a category or a number), or whether `target` will equal
 /// `event` within `within`, for rows whose whole wait lies before the end of the (training) rows. Rows with `holdout` are
-/// not learned from; without that column a tenth of the users is held out.
+/// not learned from; without that column a tenth of the users is held out. Output: the held-out rows that are foretold, with `actual`, `predicted`, `last` (the value before), and of categories the
+/// `probability` of what is predicted and the `likelihood`, that of what was the case (null where it is none of the classes).
 struct TrainSequence : train::RunParams, train::OptimizerParams {
   std::string by = "user";
   std::string target = "action";
@@ -40,7 +41,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
   TrainSequence() { optimizer = "adamw", lr = 0.003, clip = 5; }
 
   static constexpr auto kOp = "train_sequence";
-  static constexpr int kVersion = 6;
+  static constexpr int kVersion = 7;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict each user's next event";
   static constexpr bool kLearns = true;
   static auto fields() {
