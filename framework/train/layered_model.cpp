@@ -95,6 +95,8 @@ SoftmaxStates LayeredModel::forward(std::span<const float> weights, int64_t epoc
   at.tape.start(parameters_, weights, into.dense, seed_, stream_of(epoch, step, shard), &into.tables, &into.packed, into.rows);
   std::vector<int32_t> targets;
   at.states = put_states(at.tape, shard, examples, targets);
+  at.empty = targets.empty();
+  if (at.empty) return {};
   return at.softmax_states(std::move(targets));
 }
 

@@ -52,7 +52,7 @@ class LayeredModel : public Model {
   /// Puts the summed loss of some examples of a shard that this rank holds on the tape, and returns the number of targets behind it. Called by several threads
   /// at once for different shards.
   virtual int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const = 0;
-  /// Instead of `put_loss`, where there is a `softmax`: puts what the softmax is taken of, and says the class of each row.
+  /// Instead of `put_loss`, where there is a `softmax`: puts what the softmax is taken of, and says the class of each row; where no row has one, any Var will do.
   virtual nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const;
   /// Takes in the rows of tables that `put_loss` will use of these examples; to be written where there are tables. `random` is what Tape::random_before gives there.
   virtual void want_rows_of(int shard, std::span<const size_t> examples, Random random, nn::TableRows<float>& wanted) const { (void)shard, (void)examples, (void)random, (void)wanted; }

@@ -14,7 +14,10 @@ using nn::Var;
 
 SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : sizes_(std::move(sizes)), task_(task) {
   const size_t H = sizes_.hidden;
-  for (size_t k = 0; k < sizes_.category_sizes.size(); ++k) embeddings_.emplace_back(p, "embedding" + std::to_string(k), sizes_.category_sizes[k], sizes_.embedding);
+  const auto add_embeddings = [&] {
+    for (size_t k = 0; k < sizes_.category_sizes.size(); ++k) embeddings_.emplace_back(p, "embedding" + std::to_string(k), sizes_.category_sizes[k], sizes_.embedding, nn::Initial::normal(1), sizes_.sparse);
+  };
+  if (!sizes_.sparse) add_embeddings();
   const size_t inputs = sizes_.category_sizes.size() * sizes_.embedding + sizes_.num_floats;
   if (sizes_.kind == ModelSizes::Kind::kRecurrent) {
     recurrent_ = nn::Recurrent(p, "recurrent", inputs, H, {sizes_.cell, sizes_.layers, false, sizes_.dropout, sizes_.recompute});
@@ -29,8 +32,15 @@ SequenceModel::SequenceModel(nn::Parameters& p, ModelSizes sizes, Task task) : s
       blocks_.emplace_back(p, "block" + std::to_string(l), nn::TransformerOptions{H, sizes_.heads, 4 * H, sizes_.dropout, true, true, nn::Activation::kGelu, sizes_.recompute});
     last_norm_ = nn::LayerNorm(p, "norm", H);
   }
-  output_ = nn::Linear(p, "output", H, sizes_.outputs);
+  if (!output_is_table()) output_ = nn::Linear(p, "output", H, sizes_.outputs);
   if (sizes_.recent > 0) copy_ = nn::Linear(p, "copy", H, sizes_.recent);
+  // Tables come last.
+  if (sizes_.sparse) add_embeddings();
+  if (output_is_table()) {
+    const auto as_linear = nn::Initial::uniform(1 / std::sqrt(double(H)));
+    output_.weight = p.add_table("output.weight", sizes_.outputs, H, as_linear);
+    output_.bias = p.add_table("output.bias", sizes_.outputs, 1, as_linear);
+  }
 }
 
 void SequenceModel::cut(const EncodedRows& rows, size_t begin, size_t end, std::vector<Piece>& into) const {
@@ -75,38 +85,55 @@ Var SequenceModel::states(Tape<float>& t, const std::vector<Piece>& pieces, cons
   return last_norm_(t, x);
 }
 
-int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const {
-  // The output layer sees only rows that have something to predict.
-  std::vector<uint32_t> chosen;
-  std::vector<int32_t> classes, recent;
-  std::vector<float> numbers;
+SequenceModel::Targets SequenceModel::targets_of(const std::vector<Piece>& pieces, EncodedRows::Use use) const {
+  Targets found;
   uint32_t n = 0;
   for (const auto& piece : pieces)
     for (size_t r = piece.begin; r < piece.end; ++r, ++n) {
       const auto& rows = *piece.rows;
       if (r < piece.from || rows.use[r] != use || (task_ == Task::kCategory && rows.target_class[r] < 0)) continue;
-      chosen.push_back(n);
-      classes.push_back(rows.target_class[r]);
-      numbers.push_back(rows.target_number[r]);
-      recent.insert(recent.end(), rows.recent.begin() + ptrdiff_t(r * sizes_.recent), rows.recent.begin() + ptrdiff_t((r + 1) * sizes_.recent));
+      found.rows.push_back(n);
+      found.classes.push_back(rows.target_class[r]);
+      found.numbers.push_back(rows.target_number[r]);
+      found.recent.insert(found.recent.end(), rows.recent.begin() + ptrdiff_t(r * sizes_.recent), rows.recent.begin() + ptrdiff_t((r + 1) * sizes_.recent));
     }
-  if (chosen.empty()) return 0;
-  const Var h = nn::gather_rows<float>(t, states(t, pieces), chosen);
+  return found;
+}
+
+Var SequenceModel::put_states(Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use, std::vector<int32_t>& classes) const {
+  Targets targets = targets_of(pieces, use);
+  classes = std::move(targets.classes);
+  return classes.empty() ? Var() : nn::gather_rows<float>(t, states(t, pieces), targets.rows);
+}
+
+void SequenceModel::want_rows(const std::vector<Piece>& pieces, nn::TableRows<float>& wanted) const {
+  for (size_t k = 0; k < embeddings_.size(); ++k)
+    if (auto* rows = wanted.find(embeddings_[k].table.at))
+      for (const auto& piece : pieces)
+        for (const int32_t value : piece.rows->categories[k].subspan(piece.begin, piece.length())) rows->want(value);
+}
+
+int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces, EncodedRows::Use use) const {
+  const Targets targets = targets_of(pieces, use);
+  if (targets.rows.empty()) return 0;
+  const Var h = nn::gather_rows<float>(t, states(t, pieces), targets.rows);
   if (task_ == Task::kCategory) {
     std::optional<nn::SparseScores> copied;
-    if (sizes_.recent > 0) copied = nn::SparseScores{copy_(t, h), recent};
-    nn::linear_cross_entropy<float>(t, h, output_.weight, output_.bias, classes, 1, 0, copied);
+    if (sizes_.recent > 0) copied = nn::SparseScores{copy_(t, h), targets.recent};
+    nn::linear_cross_entropy<float>(t, h, output_.weight, output_.bias, targets.classes, 1, 0, copied);
   } else if (task_ == Task::kEvent) {
-    nn::binary_cross_entropy<float>(t, output_(t, h), numbers);
+    nn::binary_cross_entropy<float>(t, output_(t, h), targets.numbers);
   } else {
-    nn::squared_error<float>(t, output_(t, h), numbers);
+    nn::squared_error<float>(t, output_(t, h), targets.numbers);
   }
-  return int64_t(chosen.size());
+  return int64_t(targets.rows.size());
 }
 
 void SequenceModel::predict(const nn::Parameters& parameters, std::span<const float> weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit, Attended* attended) const {
-  constexpr size_t kGroup = 32, kBlock = 512;  // pieces, and logits of so many rows, at a time
   const size_t H = sizes_.hidden, K = sizes_.outputs, J = sizes_.recent;
+  // Pieces, and logits of so many rows, at a time: 16 MiB of them.
+  constexpr size_t kGroup = 32;
+  const size_t block = std::clamp<size_t>((size_t{4} << 20) / K, 1, 512);
   const float *w_out = &weights[output_.weight.at], *b_out = &weights[output_.bias->at];
   auto& t = train::thread_tape();
   std::vector<float> out;
@@ -126,8 +153,8 @@ void SequenceModel::predict(const nn::Parameters& parameters, std::span<const fl
     std::vector<std::pair<const Piece*, size_t>> place;
     for (const auto& p : group)
       for (size_t r = p.begin; r < p.end; ++r) place.emplace_back(&p, r);
-    for (size_t at = 0; at < place.size(); at += kBlock) {
-      const size_t rows = std::min(kBlock, place.size() - at);
+    for (size_t at = 0; at < place.size(); at += block) {
+      const size_t rows = std::min(block, place.size() - at);
       out.resize(rows * K);
       for (size_t m = 0; m < rows; ++m) std::copy_n(b_out, K, &out[m * K]);
       tensor::gemm(tensor::Side::kPlain, tensor::Side::kTransposed, rows, K, H, 1.0f, t.value(h) + at * H, w_out, 1.0f, out.data());

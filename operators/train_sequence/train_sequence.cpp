@@ -47,10 +47,14 @@ class Network : public train::LayeredModel {
   }
   void drop_examples() { shards.clear(), arena_ = nullptr; }
   int64_t put_loss(nn::Tape<float>& t, int shard, std::span<const size_t> examples) const override {
-    std::vector<Piece> pieces;
-    for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
-    return layers.put_loss(t, pieces, EncodedRows::kTrain);
+    return layers.put_loss(t, pieces_of(shard, examples), EncodedRows::kTrain);
   }
+  train::SoftmaxClasses softmax() const override {
+    const nn::Linear* output = layers.output_table();
+    return output ? train::SoftmaxClasses{&output->weight, false, &*output->bias} : train::SoftmaxClasses{};
+  }
+  nn::Var put_states(nn::Tape<float>& t, int shard, std::span<const size_t> examples, std::vector<int32_t>& classes) const override { return layers.put_states(t, pieces_of(shard, examples), EncodedRows::kTrain, classes); }
+  void want_rows_of(int shard, std::span<const size_t> examples, Random, nn::TableRows<float>& wanted) const override { layers.want_rows(pieces_of(shard, examples), wanted); }
   void prefetch_examples(int shard, std::span<const size_t> examples) const override {
     if (arena_->spilled_bytes() == 0) return;
     for (size_t i : examples) {
@@ -68,6 +72,11 @@ class Network : public train::LayeredModel {
   std::function<bool(const train::EpochEnd&)> after_epoch;
 
  private:
+  std::vector<Piece> pieces_of(int shard, std::span<const size_t> examples) const {
+    std::vector<Piece> pieces;
+    for (size_t i : examples) pieces.push_back(shards[size_t(shard - first_shard())].pieces[i]);
+    return pieces;
+  }
   const SpillArena* arena_ = nullptr;
 };
 
@@ -80,6 +89,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     if ((params_.shards & (params_.shards - 1)) != 0) throw job_error("'shards' is {}; expected a power of two", params_.shards);
     if (params_.hidden % params_.heads != 0) throw job_error("'hidden' is {}; expected a multiple of 'heads', {}", params_.hidden, params_.heads);
     params_.check(base_folder);
+    if (params_.sparse) params_.check_sparse();
     if (params_.patience > 0 && params_.validation == 0) throw job_error("'patience' needs a 'validation' share, which is 0");
     if (params_.attention && params_.model == "transformer") throw job_error("'attention' is of rnn, lstm and gru; a transformer is made of it");
     if (params_.attended > 0 && !params_.attention && params_.model != "transformer") throw job_error("'attended' needs a model that looks back, and 'attention' is false").with_hint("set attention: true, or model: transformer");
@@ -265,6 +275,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
     s.embedding = size_t(params_.embedding), s.hidden = size_t(params_.hidden), s.layers = size_t(params_.layers);
     s.num_floats = encoding_.num_floats();
     s.recent = encoding_.recent;
+    s.sparse = params_.sparse;
     s.outputs = encoding_.task == Task::kCategory ? encoding_.classes.size() : 1;
     return s;
   }

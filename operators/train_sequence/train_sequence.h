@@ -26,6 +26,7 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
   int heads = 1;
   double dropout = 0;
   bool recompute = false;
+  bool sparse = false;
   int recent = 8;
   int attended = 0;
   int64_t max_classes = 2000;
@@ -61,9 +62,10 @@ struct TrainSequence : train::RunParams, train::OptimizerParams {
         graph::field("heads", &TrainSequence::heads, "of the attention").min(1).max(64),
         graph::field("dropout", &TrainSequence::dropout, "share of inputs, of what lies between layers and of attention that is left out in training").min(0).max(0.95),
         graph::field("recompute", &TrainSequence::recompute, "what lies inside a block or a recurrent layer is computed anew on the way back instead of kept: the same bits for one more way forward, and memory that hardly grows with the layers"),
+        graph::field("sparse", &TrainSequence::sparse, "vectors of the categories' values lie over the ranks, for values that no rank can hold, and with `recent: 0` the output layer of classes, too, of which each rank then computes the softmax of its own. A step moves only the vectors of the values that it reads, which is quicker with many: the same steps with sgd and adagrad, from other first numbers; with adam the moments of other values stay, too, much as with PyTorch's SparseAdam"),
         graph::field("recent", &TrainSequence::recent, "category: so many of the user's recent distinct values get a learned score for coming back; 0: none").min(0).max(64),
         graph::field("attended", &TrainSequence::attended, "transformer, or with `attention`: so many of the past events that each prediction looked at most are written beside it, `attended` as events back, 0 the newest, and `attention` as their weights (the mean over heads; of the last block); 0: none").min(0).max(1000),
-        graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(1000000),
+        graph::field("max_classes", &TrainSequence::max_classes, "most frequent values kept of each category column").min(2).max(10000000),
         graph::field("min_count", &TrainSequence::min_count, "rarer values of category columns are unknown").min(1),
         graph::field("max_length", &TrainSequence::max_length, "training cuts longer sequences into pieces of this many events; attention sees no more").min(2),
         graph::field("epochs", &TrainSequence::epochs, "passes over the training rows at most").min(1),

@@ -82,6 +82,43 @@ TEST(TrainSequence, SameBitsOnAnyRankCount) {
   }
 }
 
+// Vectors that lie over the ranks, and a softmax that they compute together, learn what whole matrices do, but for rounding.
+TEST(TrainSequence, TablesOverRanksLearnTheSame) {
+  testing::TemporaryFolder folder;
+  folder.write("events.jsonl", lines(made_up(40, 20, 0.1)));
+  for (const auto& [more, lr] : std::vector<std::pair<std::string, std::string>>{{"model: lstm, recent: 0, optimizer: sgd", "0.5"}, {"model: gru, recent: 2, optimizer: adagrad", "0.05"}, {"model: transformer, recent: 0, optimizer: adagrad, accumulate: 2, validation: 0.2", "0.02"},
+                                                                                {"target: value, inputs: [action], optimizer: adagrad", "0.02"}, {"event: b, within: 20m, optimizer: sgd", "0.1"}}) {
+    const auto yaml = [&, more = more](const std::string& last) { return job("  next: { op: train_sequence, from: split, hidden: 6, embedding: 3, batch: 16, max_length: 12, " + more + last + " }\n"); };
+    const auto once = [&](const std::string& last, int ranks) {
+      std::filesystem::remove_all(folder / "out");
+      return testing::run_job(yaml(last), folder, "out", {.ranks = ranks, .threads = ranks == 2 ? 2 : 1});
+    };
+    // Rows of tables begin otherwise than those of matrices.
+    const auto begun = once(", epochs: 1, lr: 0", 1);
+    std::filesystem::copy_file(engine::RunDirectory(begun.folder).state("next") / "model.safetensors", folder / "begun.safetensors", std::filesystem::copy_options::overwrite_existing);
+    const std::string start = ", epochs: 3, start: begun.safetensors, lr: " + lr;
+    const json whole = once(start, 1).steps.at("next").metrics["curve"];
+    const auto together = once(start + ", sparse: true", 3);
+    const json curve = together.steps.at("next").metrics["curve"];
+    EXPECT_LT(whole[2]["loss"].get<double>(), whole[0]["loss"].get<double>() - 0.001) << more;
+    for (size_t epoch = 0; epoch < 3; ++epoch)
+      for (const char* loss : {"loss", "holdout_loss"}) EXPECT_NEAR(curve[epoch][loss].get<double>(), whole[epoch][loss].get<double>(), 2e-4) << more << " " << epoch;
+    const std::string hash = model_hash(together, "next"), content = together.steps.at("next").content_hash;
+    for (int ranks : {1, 2, 5}) {
+      const auto other = once(start + ", sparse: true", ranks);
+      EXPECT_EQ(model_hash(other, "next"), hash) << more << " on " << ranks;
+      EXPECT_EQ(other.steps.at("next").content_hash, content) << more << " on " << ranks;
+    }
+  }
+  // Killed in the middle, with a best epoch.
+  const std::string yaml = job("  next: { op: train_sequence, from: split, hidden: 5, embedding: 3, max_length: 4, batch: 8, epochs: 4, checkpoint_every: 5, recent: 0, sparse: true, optimizer: adam, validation: 0.2, patience: 3 }\n");
+  const auto whole = testing::run_job(yaml, folder, "whole", {2, 1});
+  testing::run_until(yaml, folder, "cut", "epoch 3", {.ranks = 3});
+  const auto resumed = testing::run_job(yaml, folder, "cut", {.ranks = 5, .threads = 2, .resume = true});
+  EXPECT_EQ(whole.steps.at("next").metrics["curve"], resumed.steps.at("next").metrics["curve"]);
+  EXPECT_EQ(model_hash(whole, "next"), model_hash(resumed, "next"));
+}
+
 TEST(TrainSequence, RowsBeyondTheBudgetLieOnDisk) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(30, 20, 0.1)));
@@ -285,7 +322,7 @@ TEST(TrainSequence, ValidatesOnUsersAndStopsEarly) {
 TEST(TrainSequence, BadParametersAreJobErrors) {
   testing::TemporaryFolder folder;
   folder.write("events.jsonl", lines(made_up(3, 5, 0.1)));
-  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "lr_factors: {nothing: 2}", "lr_factors: {output: -1}", "lr_factors: {output: much}", "weight_decays: {output.bias: 1}", "weight_decays: {output: -0.1}", "start_names: {output.weight: x}", "attended: 3", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
+  for (const char* bad : {"shards: 6", "batch: 4", "target: nothing", "model: mamba", "heads: 3", "momentum: 0.5", "model: transformer, attention: true", "optimizer: adma", "schedule: linear", "start: nothing.safetensors", "freeze: [nothing]", "lr_factors: {nothing: 2}", "lr_factors: {output: -1}", "lr_factors: {output: much}", "weight_decays: {output.bias: 1}", "weight_decays: {output: -0.1}", "start_names: {output.weight: x}", "attended: 3", "sparse: true", "sparse: true, optimizer: sgd, momentum: 0.5", "batch_rows: 7", "patience: 2", "validation: 0.6", "task: event", "task: number, target: action", "event: b, within: 0s",
                           "inputs: [nothing]", "hidden: 0", "epochs: 0", "task: category, target: value", "by: nobody"}) {
     try {
       testing::run_job(job(std::string("  next: { op: train_sequence, from: split, ") + bad + " }\n"), folder, "out");
