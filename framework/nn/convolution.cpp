@@ -1,6 +1,7 @@
 #include "framework/nn/convolution.h"
 
 #include <cstring>
+#include <utility>
 
 #include "framework/base/error.h"
 #include "framework/tensor/gemm.h"
@@ -199,24 +200,18 @@ Var conv_transpose2d(Tape<T>& t, Var x, Image& image, const Parameter& weight, c
   return y;
 }
 
-template <class T>
-Var pool2d(Tape<T>& t, Var x, Image& image, ImagePooling pooling, const Window& rows, const Window& cols) {
-  const size_t C = image.channels, H = image.height, W = image.width, h = rows.outputs(H), w = cols.outputs(W);
-  THRONG_CHECK(x.cols == image.size(), "pooling of {} numbers as {} channels of {} x {}", x.cols, C, H, W);
-  image.height = h, image.width = w;
-  const Var y = t.make(x.rows, C * h * w, t.needs(x));
+namespace {
+
+// Puts a matrix of so many rows and columns on the tape, each number of which is the maximum or the mean of some of x: `for_each` visits (output, input) by output, in order of input.
+template <class T, class ForEach>
+Var pool(Tape<T>& t, Var x, size_t rows, size_t cols, WindowPooling pooling, const ForEach& for_each) {
+  const Var y = t.make(rows, cols, t.needs(x));
   // What each output is made of: the place of the maximum, or how many were averaged.
-  std::vector<uint32_t> found(y.size(), pooling == ImagePooling::kMax ? UINT32_MAX : 0);
+  std::vector<uint32_t> found(y.size(), pooling == WindowPooling::kMax ? UINT32_MAX : 0);
   std::fill_n(t.value(y), y.size(), T(0));
-  auto for_each = [=](const auto& visit) {
-    for (size_t plane = 0; plane < x.rows * C; ++plane)
-      for_each_tap(rows, H, h, [&](size_t oy, size_t, size_t iy) {
-        for_each_tap(cols, W, w, [&](size_t ox, size_t, size_t ix) { visit((plane * h + oy) * w + ox, (plane * H + iy) * W + ix); });
-      });
-  };
   const T* in = t.value(x);
   T* out = t.value(y);
-  if (pooling == ImagePooling::kMax) {
+  if (pooling == WindowPooling::kMax) {
     for_each([&](size_t o, size_t i) {
       if (found[o] == UINT32_MAX || in[i] > out[o]) out[o] = in[i], found[o] = uint32_t(i);
     });
@@ -227,11 +222,40 @@ Var pool2d(Tape<T>& t, Var x, Image& image, ImagePooling pooling, const Window& 
   t.on_backward(y, [&t, x, y, pooling, for_each, found = std::move(found)] {
     const T* dy = t.gradient(y);
     T* dx = t.gradient(x);
-    if (pooling == ImagePooling::kMean) return for_each([&](size_t o, size_t i) { dx[i] += dy[o] / T(found[o]); });
+    if (pooling == WindowPooling::kMean) return for_each([&](size_t o, size_t i) { dx[i] += dy[o] / T(found[o]); });
     for (size_t o = 0; o < found.size(); ++o)
       if (found[o] != UINT32_MAX) dx[found[o]] += dy[o];
   });
   return y;
+}
+
+}  // namespace
+
+template <class T>
+Var pool1d(Tape<T>& t, Var x, Segments& segments, WindowPooling pooling, const Window& window) {
+  THRONG_CHECK(x.rows == segments.num_rows(), "pooling of {} rows in sequences of {}", x.rows, segments.num_rows());
+  std::vector<size_t> lengths;
+  for (size_t s = 0; s < segments.count(); ++s) lengths.push_back(window.outputs(segments.length(s)));
+  const Segments in = std::exchange(segments, Segments::of_lengths(lengths)), out = segments;
+  return pool(t, x, out.num_rows(), x.cols, pooling, [=, C = x.cols](const auto& visit) {
+    for (size_t s = 0; s < in.count(); ++s)
+      for_each_tap(window, in.length(s), out.length(s), [&](size_t o, size_t, size_t i) {
+        for (size_t c = 0; c < C; ++c) visit((out.begin(s) + o) * C + c, (in.begin(s) + i) * C + c);
+      });
+  });
+}
+
+template <class T>
+Var pool2d(Tape<T>& t, Var x, Image& image, WindowPooling pooling, const Window& rows, const Window& cols) {
+  const size_t C = image.channels, H = image.height, W = image.width, h = rows.outputs(H), w = cols.outputs(W);
+  THRONG_CHECK(x.cols == image.size(), "pooling of {} numbers as {} channels of {} x {}", x.cols, C, H, W);
+  image.height = h, image.width = w;
+  return pool(t, x, x.rows, C * h * w, pooling, [=](const auto& visit) {
+    for (size_t plane = 0; plane < x.rows * C; ++plane)
+      for_each_tap(rows, H, h, [&](size_t oy, size_t, size_t iy) {
+        for_each_tap(cols, W, w, [&](size_t ox, size_t, size_t ix) { visit((plane * h + oy) * w + ox, (plane * H + iy) * W + ix); });
+      });
+  });
 }
 
 #define THRONG_INSTANTIATE(T)                                                                                                                       \
@@ -239,7 +263,8 @@ Var pool2d(Tape<T>& t, Var x, Image& image, ImagePooling pooling, const Window& 
   template Var conv_transpose1d<T>(Tape<T>&, Var, Segments&, const Parameter&, const std::optional<Parameter>&, const Window&);                     \
   template Var conv2d<T>(Tape<T>&, Var, Image&, const Parameter&, const std::optional<Parameter>&, const Window&, const Window&);                   \
   template Var conv_transpose2d<T>(Tape<T>&, Var, Image&, const Parameter&, const std::optional<Parameter>&, const Window&, const Window&);         \
-  template Var pool2d<T>(Tape<T>&, Var, Image&, ImagePooling, const Window&, const Window&);
+  template Var pool1d<T>(Tape<T>&, Var, Segments&, WindowPooling, const Window&);                                                                   \
+  template Var pool2d<T>(Tape<T>&, Var, Image&, WindowPooling, const Window&, const Window&);
 THRONG_INSTANTIATE(float)
 THRONG_INSTANTIATE(double)
 #undef THRONG_INSTANTIATE

@@ -44,9 +44,13 @@ Var conv2d(Tape<T>& t, Var x, Image& image, const Parameter& weight, const std::
 template <class T>
 Var conv_transpose2d(Tape<T>& t, Var x, Image& image, const Parameter& weight, const std::optional<Parameter>& bias, const Window& rows, const Window& cols);
 
-/// Per channel, over windows of an image; padding counts neither as a value nor in the mean's divisor (PyTorch's count_include_pad=False).
-enum class ImagePooling { kMax, kMean };
+/// Padding counts neither as a value nor in the mean's divisor (PyTorch's count_include_pad=False).
+enum class WindowPooling { kMax, kMean };
+/// Per column, over windows along each sequence of x, time-major. `segments` becomes that of the result.
 template <class T>
-Var pool2d(Tape<T>& t, Var x, Image& image, ImagePooling pooling, const Window& rows, const Window& cols);
+Var pool1d(Tape<T>& t, Var x, Segments& segments, WindowPooling pooling, const Window& window);
+/// Per channel, over windows of an image. `image` becomes that of the result.
+template <class T>
+Var pool2d(Tape<T>& t, Var x, Image& image, WindowPooling pooling, const Window& rows, const Window& cols);
 
 }  // namespace throng::nn

@@ -209,16 +209,16 @@ TEST(Layers, Attention) {
 
 TEST(Layers, TransformerBlocks) {
   for (bool first : {false, true})
-    check_gradients("transformer", [=](Parameters& p) -> Forward {
-      const auto x = input(p, 5, 4), source = input(p, 6, 4, "source");
-      const TransformerOptions options{4, 2, 6, 0.2, true, first, Activation::kGelu};
-      const TransformerEncoderBlock encoder(p, "encoder", options);
-      const TransformerDecoderBlock decoder(p, "decoder", options);
-      return [=](Tape<double>& t) {
-        const Segments rows = segments({2, 3}), others = segments({4, 2});
-        look_at(t, decoder(t, t.weights(x), rows, encoder(t, t.weights(source), others), others));
-      };
-    }, 1e-6);
+    for (bool causal : {false, true})
+      check_gradients("transformer", [=](Parameters& p) -> Forward {
+        const auto x = input(p, 5, 4), source = input(p, 6, 4, "source");
+        const TransformerEncoderBlock encoder(p, "encoder", {4, 2, 6, 0.2, causal, first, Activation::kGelu});
+        const TransformerDecoderBlock decoder(p, "decoder", {4, 2, 6, 0.2, true, first, Activation::kGelu});
+        return [=](Tape<double>& t) {
+          const Segments rows = segments({2, 3}), others = segments({4, 2});
+          look_at(t, decoder(t, t.weights(x), rows, encoder(t, t.weights(source), others), others));
+        };
+      }, 1e-6);
 }
 
 // The same bits, dropout and all, in less memory; gradients are whole no later.
@@ -281,7 +281,7 @@ TEST(Layers, Convolutions) {
         look_at(t, conv(t, t.weights(x), image));
       };
     });
-  for (auto pooling : {ImagePooling::kMax, ImagePooling::kMean})
+  for (auto pooling : {WindowPooling::kMax, WindowPooling::kMean})
     check_gradients("pool2d", [=](Parameters& p) -> Forward {
       const auto x = input(p, 2, 2 * 5 * 4), gain = input(p, 2, 18, "gain");
       return [=](Tape<double>& t) {
@@ -292,6 +292,20 @@ TEST(Layers, Convolutions) {
         look_at(t, multiply(t, y, t.weights(gain)));
       };
     });
+  for (auto pooling : {WindowPooling::kMax, WindowPooling::kMean})
+    for (const Window& w : {Window{3, 2, 1, 1}, {2, 1, 0, 2}, {1, 3, 0, 1}})
+      check_gradients("pool1d", [=](Parameters& p) -> Forward {
+        const auto x = input(p, 12, 3);
+        size_t rows = 0;
+        for (size_t n : {5, 0, 1, 6}) rows += w.outputs(n);
+        const auto gain = input(p, rows, 3, "gain");
+        return [=](Tape<double>& t) {
+          Segments s = segments({5, 0, 1, 6});
+          const Var y = pool1d(t, t.weights(x), s, pooling, w);
+          EXPECT_EQ(s.num_rows(), rows);
+          look_at(t, multiply(t, y, t.weights(gain)));
+        };
+      });
 }
 
 TEST(Layers, Losses) {

@@ -134,6 +134,8 @@ TYPED_TEST(LayersTorch, RecurrentLayers) {
   compare<T>("gru_before", {{"x", 2}}, with({Cell::kGruBefore}));
   compare<T>("lstm_stacked", {{"x", 2}}, with({Cell::kLstm, 2, true}));
   compare<T>("tanh_stacked", {{"x", 2}}, with({Cell::kRnn, 2, true}));
+  compare<T>("relu_stacked", {{"x", 2}}, with({Cell::kRnnRelu, 2, true}));
+  compare<T>("gru_before_stacked", {{"x", 2}}, with({Cell::kGruBefore, 2, true}));
 }
 
 TYPED_TEST(LayersTorch, Attention) {
@@ -196,7 +198,15 @@ TYPED_TEST(LayersTorch, Convolutions) {
       return [c = Conv2d(p, "c", 2, 2, {}, {}), max](Tape<T>& t, const Inputs<T>& in) {
         Image image{2, 5, 4};
         const Var x = c(t, in("x"), image);
-        return pool2d(t, x, image, max ? ImagePooling::kMax : ImagePooling::kMean, {3, 2, 1}, {2, 1, 0});
+        return pool2d(t, x, image, max ? WindowPooling::kMax : WindowPooling::kMean, {3, 2, 1}, {2, 1, 0});
+      };
+    });
+  for (bool max : {false, true})
+    compare<T>(max ? "pool1d_max" : "pool1d_mean", {{"x", 2}}, [max](Parameters& p) {
+      return [c = Conv1d(p, "c", 2, 2, {}), max](Tape<T>& t, const Inputs<T>& in) {
+        Segments s = equal(2, 7);
+        const Var x = c(t, in("x"), s);
+        return pool1d(t, x, s, max ? WindowPooling::kMax : WindowPooling::kMean, {3, 2, 1});
       };
     });
 }

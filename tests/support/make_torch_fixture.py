@@ -333,5 +333,40 @@ for name, make in (("sparse_sgd", lambda w: torch.optim.SGD(w, lr=0.05)), ("spar
         optimiser.step()
     put(f"optimizer/{name}/end", table)
 
+recurrent_case("relu_stacked", nn.RNN(2, 3, num_layers=2, bidirectional=True, nonlinearity="relu"))
+
+
+def reset_before_stacked(m, i):
+    rows = []
+    for x in i["x"].split([3, 1, 4]):
+        for l in range(2):
+            both = []
+            for d in ("", "_reverse"):
+                w_ih, w_hh, b_ih, b_hh = (getattr(m, f"{kind}_l{l}{d}") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+                h, out = torch.zeros(3), []
+                for row in x.flip(0) if d else x:
+                    a, b = functional.linear(row, w_ih, b_ih), w_hh @ h + b_hh
+                    r, z = torch.sigmoid(a[:3] + b[:3]), torch.sigmoid(a[3:6] + b[3:6])
+                    n = torch.tanh(a[6:] + w_hh[6:] @ (r * h) + b_hh[6:])
+                    h = (1 - z) * n + z * h
+                    out.append(h)
+                both.append(torch.stack(out[::-1] if d else out))
+            x = torch.cat(both, 1)
+        rows.append(x)
+    return torch.cat(rows)
+
+
+layer = nn.GRU(2, 3, num_layers=2, bidirectional=True)
+ours = {}
+for l in range(2):
+    for d in ("", "_reverse"):
+        parts = [getattr(layer, f"{kind}_l{l}{d}") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        ours[f"r.l{l}" + (".reverse" if d else "")] = lambda of, parts=parts: torch.cat([of(p).reshape(-1) for p in parts])
+case("gru_before_stacked", layer, ours, {"x": torch.randn(8, 2)}, reset_before_stacked)
+
+for key, pool in (("max", functional.max_pool1d), ("mean", lambda *a, **b: functional.avg_pool1d(*a, **b, count_include_pad=False))):
+    front = nn.Conv1d(2, 2, 1)
+    case(f"pool1d_{key}", front, named("c", front), {"x": torch.randn(14, 2)}, lambda m, i: pool(m(i["x"].reshape(2, 7, 2).transpose(1, 2)), 3, stride=2, padding=1).transpose(1, 2).reshape(-1, 2))
+
 with open("tests/learning/layers_torch.txt", "w", encoding="utf-8") as file:
     file.write("\n".join(lines) + "\n")
