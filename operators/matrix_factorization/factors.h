@@ -45,19 +45,26 @@ struct Factors {
   void load(comm::Communicator& comm, const data::ArrayStore& store, const std::string& prefix);
 };
 
-/// Alternating least squares: Zhou et al. (2008) on values less their mean, or with `alpha` Hu et al. (2008) on confidences 1 + alpha value.
+/// One side's vectors from the other's, which stay: Zhou et al. (2008) on values less their mean, or, implicit, Hu et al. (2008) on confidences 1 + alpha value.
+struct LeastSquares {
+  double regularization = 0, alpha = 0;
+  bool implicit = false;
+  /// (width, width): the products of all vectors of the other side, which an implicit system begins with; zeros otherwise.
+  std::vector<double> gram(const std::vector<float>& others, size_t width) const;
+  /// The vector whose values with the others come nearest to those of a row; 0 for an empty row. A data error where several do.
+  void solve(const std::vector<Rating>& row, double mean, const std::vector<float>& others, const std::vector<double>& gram, size_t width, float* into) const;
+};
+
+/// Alternating least squares over all ranks.
 class Alternating {
  public:
-  Alternating(comm::Communicator& comm, const RatedItems& data, double regularization, double alpha, bool implicit);
+  Alternating(comm::Communicator& comm, const RatedItems& data, const LeastSquares& squares);
   /// Collective. Users, then items; `parallel_for(n, body)` runs body(i) on all workers.
   void epoch(comm::Communicator& comm, Factors& factors, const std::function<void(size_t, const std::function<void(size_t)>&)>& parallel_for) const;
 
  private:
-  void solve(const std::vector<Rating>& row, const std::vector<float>& others, const std::vector<double>& gram, size_t width, float* into) const;
-  std::vector<double> gram(const std::vector<float>& rows, size_t width) const;
   const RatedItems& data_;
-  double regularization_, alpha_;
-  bool implicit_;
+  LeastSquares squares_;
   std::vector<size_t> my_items_;
   std::vector<std::vector<Rating>> of_item_;  // by users' numbers over all ranks, for the items this rank solves
 };

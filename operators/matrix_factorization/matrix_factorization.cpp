@@ -11,7 +11,7 @@
 #include "framework/recommend/factor_scores.h"
 #include "framework/tensor/vector_kernels.h"
 #include "framework/train/trainer.h"
-#include "operators/matrix_factorization/factors.h"
+#include "operators/matrix_factorization/new_users.h"
 
 namespace throng::op {
 namespace {
@@ -41,8 +41,8 @@ class MatrixFactorizationOperator : public Recommender {
   }
 
   void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, true, num_ranks); }
-  // A user's vector is learned: there is none for new users.
-  bool learns() const override { return false; }
+  // Ratings have no list of items to recommend.
+  bool learns() const override { return !rated(); }
 
   void recorded(const std::filesystem::path& folder) const override {
     remove_files(folder, [](const std::string& name) { return name.starts_with("checkpoint.h5"); });
@@ -61,12 +61,10 @@ class MatrixFactorizationOperator : public Recommender {
     take_rows(context);
     factors_ = Factors::begin(data_, size_t(params_.factors), 0.1, seed);
     const bool als = params_.method == "als";
-    const double regularization = params_.regularization.value_or(params_.method == "sgd" ? 0.02 : params_.method == "bpr" ? 0.01 : rated() ? 0.05 : 0.1);
     std::optional<Alternating> alternating;
     std::optional<Stochastic> stochastic;
-    if (als) alternating.emplace(comm, data_, regularization, params_.alpha, !rated());
-    else
-      stochastic.emplace(comm, data_, rated() ? Stochastic::Loss::kSquared : Stochastic::Loss::kPairs, shards(), params_.lr.value_or(rated() ? 0.005 : 0.05), regularization, seed);
+    if (als) alternating.emplace(comm, data_, squares());
+    else stochastic.emplace(comm, data_, rated() ? Stochastic::Loss::kSquared : Stochastic::Loss::kPairs, shards(), lr(), squares().regularization, seed);
     const auto checkpoint = context.folder() / "checkpoint.h5";
     Factors best = factors_;
     json curve = json::array();
@@ -121,7 +119,11 @@ class MatrixFactorizationOperator : public Recommender {
     comm.barrier();
     return std::make_unique<Scorer>(*this, factors_);
   }
-  std::unique_ptr<ItemScorer> restore(const std::filesystem::path&) override { THRONG_CHECK(false, "new users have no vectors"); }
+  std::unique_ptr<ItemScorer> restore(const std::filesystem::path& folder) override {
+    const auto store = data::ArrayStore::load(folder / "factors.h5");
+    if (store.floats("item_bias").size() != catalogue().size()) throw data_error("{}: has {} items, the catalogue {}", (folder / "factors.h5").string(), store.floats("item_bias").size(), catalogue().size());
+    return std::make_unique<ScorerOfNew>(NewUsers(store.floats("items"), store.floats("item_bias"), squares(), params_.method == "bpr", params_.epochs, lr(), seed));
+  }
   void describe(json& result) const override { result["factors"] = params_.factors; }
 
  private:
@@ -140,7 +142,28 @@ class MatrixFactorizationOperator : public Recommender {
     recommend::ItemFactors items_;
   };
 
+  /// Of users by the items they took, whoever they are.
+  class ScorerOfNew : public ItemScorer {
+   public:
+    explicit ScorerOfNew(NewUsers users) : users_(std::move(users)), items_(users_.items().data(), users_.item_bias().size(), users_.width(), users_.item_bias()) {}
+    std::unique_ptr<Scores> scores_of(std::span<const Asked> asked) const override {
+      std::vector<float> rows(asked.size() * users_.width());
+      for (size_t u = 0; u < asked.size(); ++u) {
+        std::vector<Rating> taken;
+        for (int32_t item : asked[u].history) taken.push_back({item, 1});
+        users_.find(once(std::move(taken)), &rows[u * users_.width()]);
+      }
+      return items_.scores(std::move(rows));
+    }
+
+   private:
+    NewUsers users_;
+    recommend::ItemFactors items_;
+  };
+
   bool rated() const { return !params_.rating.empty(); }
+  LeastSquares squares() const { return {params_.regularization.value_or(params_.method == "sgd" ? 0.02 : params_.method == "bpr" ? 0.01 : rated() ? 0.05 : 0.1), params_.alpha, !rated()}; }
+  double lr() const { return params_.lr.value_or(rated() ? 0.005 : 0.05); }
   size_t row(size_t partition, size_t user) const { return first_row_[partition] + user; }
 
   void take_rows(graph::CollectiveContext& context) {

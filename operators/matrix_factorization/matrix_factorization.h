@@ -15,7 +15,8 @@ namespace throng::op {
 ///
 /// sgd and bpr go over blocks of users and items in turns (Gemulla et al., 2011): shard s of the users meets block s + t of the items in turn t, so that no two
 /// meet the same vectors, and the result depends on `shards`, not on ranks; items are dealt to the blocks anew in each epoch, and bpr draws the other item from the block
-/// of the taken one. All vectors lie on every rank for als, on rank 0 for checkpoints; items' do for all methods. With ratings nothing is ranked: k and filter_seen have no part.
+/// of the taken one. `recommend` and `throng apply` give each user of other rows a vector by the items taken there, with the items' as they are: by the same least squares, or for bpr by as many passes
+/// over them. All vectors lie on every rank for als, on rank 0 for checkpoints; items' do for all methods. With ratings nothing is ranked: k and filter_seen have no part.
 struct MatrixFactorization : recommend::ItemTask {
   std::string rating;
   std::string method = "als";

@@ -10,6 +10,7 @@
 #include "framework/base/random.h"
 #include "framework/data/array_store.h"
 #include "framework/data/vocabulary.h"
+#include "operators/matrix_factorization/new_users.h"
 #include "tests/support/batches.h"
 #include "tests/support/errors.h"
 
@@ -170,6 +171,57 @@ TEST(MatrixFactorization, RanksItemsOfTheUsersKind) {
   EXPECT_GT(hits("bpr"), 0.85);
   EXPECT_GT(hits("als"), 0.85);
   EXPECT_LT(run.steps.at("bpr").metrics["curve"].back()["loss"].get<double>(), 0.5 * run.steps.at("bpr").metrics["curve"][0]["loss"].get<double>());
+}
+
+// Users that were not learned from get vectors by what they took: the kind of most of it is the kind of what they take next.
+TEST(MatrixFactorization, RecommendsToNewUsers) {
+  testing::TemporaryFolder folder;
+  const auto all = kinds(160, 48, 9);
+  std::vector<Given> old, others;
+  for (const auto& g : all) (g.user < 120 ? old : others).push_back(g);
+  others.push_back({999, 4000, 1}), others.push_back({999, 4001, 1});  // who took nothing of the catalogue
+  folder.write("e.csv", lines(old)), folder.write("new.csv", lines(others));
+  const std::string learn = "  bpr: { op: matrix_factorization, from: parts, method: bpr, factors: 8, epochs: 20, lr: 0.1, filter_seen: false }\n  als: { op: matrix_factorization, from: parts, factors: 8, epochs: 4, filter_seen: false }\n";
+  const auto run = testing::run_on_all_rank_counts(job("by: last", learn + "  new: { op: read_events, path: new.csv, partitions: 5, types: { rating: float64 } }\n  newest: { op: split, from: new, by: last }\n"
+                                                                           "  to_bpr: { op: recommend, from: [newest, bpr], k: 12 }\n  to_als: { op: recommend, from: [newest, als], k: 12 }\n"), folder);
+  for (const char* step : {"to_bpr", "to_als"}) {
+    const json result = run.steps.at(step).metrics["result"];
+    EXPECT_GT(result["hr"]["20"].get<double>(), 0.8) << step << ", where chance is 0.42";
+    EXPECT_THAT(result["protocol"].get<std::string>(), HasSubstr("what is ranked was learned from other rows"));
+    const auto rows = run.rows(step);
+    ASSERT_EQ(rows.num_rows(), 41);
+    int64_t own = 0, others_kinds = 0;
+    for (int64_t r = 0; r < rows.num_rows(); ++r) {
+      const int user = std::stoi(std::string(rows.column("user").string(r)).substr(1));
+      ASSERT_EQ(rows.column("recommended").list_size(r), 12);
+      for (int64_t i = 0; i < 12 && user < 160; ++i) (std::stoi(std::string(rows.column("recommended").list_string(r, i)).substr(1)) % 4 == user % 4 ? own : others_kinds) += 1;
+    }
+    EXPECT_GT(own, 9 * others_kinds) << step;
+  }
+  const Error error = testing::error_of([&] { testing::run_job(job("by: last", "  als: { op: matrix_factorization, from: parts, rating: rating, factors: 2 }\n  to: { op: recommend, from: [parts, als] }\n"), folder, "rated"); });
+  EXPECT_THAT(error.text(), HasSubstr("learns nothing that could be used"));
+}
+
+// The vector of a new user solves the system that the items' vectors make, Hu et al. (2008), equation 4.
+TEST(MatrixFactorization, NewUsersSolveTheirLeastSquares) {
+  const size_t items = 9, H = 3;
+  std::vector<float> q(items * H);
+  for (size_t i = 0; i < q.size(); ++i) q[i] = float(Random(3, i).normal());
+  const op::NewUsers users(q, std::vector<float>(items), {0.2, 7, true}, false, 1, 0.1, 1);
+  const std::vector<op::Rating> taken{{2, 1}, {5, 3}};
+  std::vector<float> p(H);
+  users.find(taken, p.data());
+  for (size_t f = 0; f < H; ++f) {
+    double gradient = 0.2 * double(p[f]);
+    for (size_t i = 0; i < items; ++i) {
+      double product = 0, times = i == 2 ? 1 : i == 5 ? 3 : 0;
+      for (size_t g = 0; g < H; ++g) product += double(p[g]) * double(q[i * H + g]);
+      gradient += (1 + 7 * times) * (product - (times > 0 ? 1 : 0)) * double(q[i * H + f]);
+    }
+    EXPECT_NEAR(gradient, 0, 1e-4);
+  }
+  users.find({}, p.data());
+  EXPECT_EQ(p, std::vector<float>(H)) << "nothing taken";
 }
 
 // With fewer items than shards some blocks stay empty, and each item still meets all others in time.

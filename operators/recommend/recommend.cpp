@@ -13,7 +13,7 @@ class RecommendOperator : public graph::LearnedStepOperator {
 
   data::Schema bind(const std::vector<data::Schema>& inputs) override {
     auto* recommender = dynamic_cast<recommend::Recommender*>(&learner());
-    if (!recommender) throw job_error("its second input is no recommender").with_hint("sasrec, gru4rec, bert4rec, item_knn and popular are; for others there is predict");
+    if (!recommender) throw job_error("its second input is no recommender").with_hint("sasrec, gru4rec, bert4rec, item_knn, popular and matrix_factorization are; for others there is predict");
     recommender->set_list(params_.k > 0 ? std::optional(params_.k) : std::nullopt, params_.filter_seen == "as learned" ? std::nullopt : std::optional(params_.filter_seen == "yes"));
     return LearnedStepOperator::bind(inputs);
   }

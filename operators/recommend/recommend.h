@@ -4,7 +4,7 @@
 
 namespace throng::op {
 
-/// Inputs: rows of users and items in time, and a step that is a recommender (sasrec, gru4rec, bert4rec, item_knn, popular). Gives each user of the rows the `k` best
+/// Inputs: rows of users and items in time, and a step that is a recommender (sasrec, gru4rec, bert4rec, item_knn, popular, matrix_factorization without ratings). Gives each user of the rows the `k` best
 /// items after all of the user's rows. Where rows are held out, each user's first held-out item is ranked, too.
 struct Recommend {
   int64_t k = 0;
