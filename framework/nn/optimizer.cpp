@@ -32,7 +32,7 @@ template <class T>
 using Step = typename StepKernels<T>::Step;
 
 template <class T>
-Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, double decay) {
+Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, double decay, double scale) {
   Step<T> step{.lr = T(rate), .decay = T(o.kind == Kind::kAdamW ? 0.0 : decay), .momentum = T(o.momentum), .epsilon = T(o.epsilon), .keep = T(o.decay)};
   if (o.kind == Kind::kAdam || o.kind == Kind::kAdamW) {
     // The bias corrections are drawn into the rate and epsilon.
@@ -40,13 +40,13 @@ Step<T> step_of(const OptimizerOptions& o, int64_t steps, double rate, double de
     step.lr = T(rate * second / (1 - std::pow(o.beta1, double(steps)))), step.epsilon = T(o.epsilon * second);
     step.momentum = T(o.beta1), step.keep = T(o.beta2), step.shrink = o.kind == Kind::kAdamW ? T(1 - rate * decay) : T(1);
   }
-  step.nesterov = o.nesterov;
+  step.nesterov = o.nesterov, step.scale = T(scale);
   return step;
 }
 
 // Rows of a table, whose weights and states begin at `weights` and `states`.
-template <class T>
-void move_each(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* weights, std::array<T*, 2> states) {
+template <class T, class Gradients>
+void move_each(Kind kind, const Step<T>& step, const Gradients& gradients, T* weights, std::array<T*, 2> states) {
   const size_t cols = gradients.cols(), count = gradients.rows().size();
   const auto place = [&](T* of, size_t slot) { return of ? of + size_t(gradients.rows()[slot]) * cols : nullptr; };
   for (size_t slot = 0; slot < count; ++slot) {
@@ -58,12 +58,12 @@ void move_each(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* weig
 
 // Some rows side by side: a call for a number or two costs more than to move them.
 constexpr size_t kNarrow = 16;
-template <class T>
-void move_together(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* weights, std::array<T*, 2> states) {
+template <class T, class Gradients>
+void move_together(Kind kind, const Step<T>& step, const Gradients& gradients, T* weights, std::array<T*, 2> states) {
   constexpr size_t kAtOnce = 128;
   const size_t cols = gradients.cols(), count = gradients.rows().size();
   T* const from[3] = {weights, states[0], states[1]};
-  T room[3][kAtOnce * kNarrow];
+  T room[3][kAtOnce * kNarrow], gradient[kAtOnce * kNarrow];
   for (size_t begin = 0; begin < count; begin += kAtOnce) {
     const size_t n = std::min(kAtOnce, count - begin);
     const auto for_each_row = [&](const auto& visit) {
@@ -71,7 +71,8 @@ void move_together(Kind kind, const Step<T>& step, const Rows<T>& gradients, T* 
         for (size_t i = 0; i < n; ++i) visit(room[k] + i * cols, from[k] + size_t(gradients.rows()[begin + i]) * cols);
     };
     for_each_row([&](T* here, const T* there) { std::copy_n(there, cols, here); });
-    StepKernels<T>::move(kind, step, room[0], gradients.values(begin), states[0] ? room[1] : nullptr, states[1] ? room[2] : nullptr, n * cols);
+    for (size_t i = 0; i < n; ++i) std::copy_n(gradients.values(begin + i), cols, gradient + i * cols);
+    StepKernels<T>::move(kind, step, room[0], gradient, states[0] ? room[1] : nullptr, states[1] ? room[2] : nullptr, n * cols);
     for_each_row([&](const T* here, T* there) { std::copy_n(here, cols, there); });
   }
 }
@@ -134,23 +135,30 @@ std::array<T*, 2> Optimizer<T>::states_of(const Range& range) {
 }
 
 template <class T>
-void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableRows<T>* tables) {
+void Optimizer<T>::update(std::span<T> weights, std::span<const T> gradient, double lr_factor, const TableRows<T>* tables, double scale) {
   ++steps_;
   for (const Range& range : ranges_) {
     const auto states = states_of(range);
-    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.weight_decay), weights.data() + range.begin, gradient.data() + range.begin, states[0], states[1],
+    StepKernels<T>::move(options_.kind, step_of<T>(options_, steps_, options_.lr * lr_factor * range.lr_scale, range.weight_decay, scale), weights.data() + range.begin, gradient.data() + range.begin, states[0], states[1],
                          range.end - range.begin);
   }
   if (tables)
-    for (const auto& table : tables->tables) move_rows(table, weights, lr_factor);
+    for (const auto& table : tables->tables) move_rows(table, weights, lr_factor, scale);
 }
 
 template <class T>
-void Optimizer<T>::move_rows(const Rows<T>& gradients, std::span<T> weights, double lr_factor) {
+void Optimizer<T>::update(std::span<T> weights, std::span<const RowSums<T>> tables, double lr_factor, double scale) {
+  ++steps_;
+  for (const auto& table : tables) move_rows(table, weights, lr_factor, scale);
+}
+
+template <class T>
+template <class Gradients>
+void Optimizer<T>::move_rows(const Gradients& gradients, std::span<T> weights, double lr_factor, double scale) {
   for (const Range& table : tables_) {
     if (table.begin != gradients.table().at) continue;
-    const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, table.weight_decay);
-    (gradients.cols() < kNarrow ? move_together<T> : move_each<T>)(options_.kind, step, gradients, weights.data() + table.begin, states_of(table));
+    const auto step = step_of<T>(options_, steps_, options_.lr * lr_factor * table.lr_scale, table.weight_decay, scale);
+    (gradients.cols() < kNarrow ? move_together<T, Gradients> : move_each<T, Gradients>)(options_.kind, step, gradients, weights.data() + table.begin, states_of(table));
   }
 }
 

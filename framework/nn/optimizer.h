@@ -58,7 +58,10 @@ class Optimizer {
 
   /// One step, with the learning rate times `lr_factor`. Tables move where `tables` has rows, and stay elsewhere: with sgd without momentum, and adagrad, this is
   /// the same as a step along zeros there; with adam the moments of other rows stay, too (torch.optim.SparseAdam, but for epsilon, which stands as in Adam). A job error for other optimizers, and for weight decay.
-  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableRows<T>* tables = nullptr);
+  /// Gradients are `scale` times what is given.
+  void update(std::span<T> weights, std::span<const T> gradient, double lr_factor = 1, const TableRows<T>* tables = nullptr, double scale = 1);
+  /// The same of tables alone.
+  void update(std::span<T> weights, std::span<const RowSums<T>> tables, double lr_factor, double scale);
 
   int64_t steps() const { return steps_; }
   const OptimizerOptions& options() const { return options_; }
@@ -68,7 +71,8 @@ class Optimizer {
   void set_steps(int64_t n) { steps_ = n; }
 
  private:
-  void move_rows(const Rows<T>& table, std::span<T> weights, double lr_factor);
+  template <class Gradients>
+  void move_rows(const Gradients& table, std::span<T> weights, double lr_factor, double scale);
   struct Range {
     size_t begin, end;
     double lr_scale, weight_decay;

@@ -10,6 +10,7 @@ struct StepKernels {
   struct Step {
     T lr, decay, momentum, epsilon, keep;  ///< Adam: momentum is beta1, keep is beta2; corrections are part of lr and epsilon
     T shrink = 1;                          ///< of the weights themselves
+    T scale = 1;                           ///< of the gradient
     bool nesterov = false;
   };
   /// `a` and `b` are the optimiser's states, null where it has none.

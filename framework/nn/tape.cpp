@@ -98,6 +98,16 @@ void Tape<T>::add_to_rows(const Parameter& p, std::span<const int32_t> ids, cons
 }
 
 template <class T>
+T* Tape<T>::room_for_rows(const Parameter& p, std::span<const int32_t> ids) {
+  if (!learns(p) || !parameters_->is_table(p)) return nullptr;
+  const Rows<T>* here = rows_ ? rows_->find(p.at) : nullptr;
+  if (!here) return tables_->find(p.at)->add_room(ids);
+  std::vector<int32_t> places;
+  for (int32_t id : ids) places.push_back(int32_t(here->slot_of(id)));
+  return tables_->find(p.at)->add_room(places);
+}
+
+template <class T>
 Var Tape<T>::constant(const T* values, size_t rows, size_t cols) {
   nodes_.push_back({const_cast<T*>(values), nullptr, rows * cols, false, false, {}});
   return {uint32_t(nodes_.size() - 1), rows, cols};

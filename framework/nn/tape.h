@@ -100,6 +100,9 @@ class Tape {
   /// Adds (ids, p.cols) to the gradients of rows `ids` of a matrix or a table, one after the other; those of negative ids are left out.
   void add_to_rows(const Parameter& p, std::span<const int32_t> ids, const T* gradient);
 
+  /// Room for what else would go to `add_to_rows`, to be written before anything else is added to that table. Null where the rows are not of a table, or some are there already or come twice.
+  T* room_for_rows(const Parameter& p, std::span<const int32_t> ids);
+
   double loss() const { return loss_; }
   void add_loss(double v) { loss_ += v; }
   /// Goes back from the last operation to the first. `complete` is told of each matrix, by its place among the entries of the parameters, once nothing more is added to

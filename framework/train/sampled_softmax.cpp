@@ -1,10 +1,12 @@
 #include "framework/train/sampled_softmax.h"
 
 #include <algorithm>
+#include <bit>
 #include <bitset>
 #include <cmath>
 #include <limits>
 
+#include "framework/base/hash.h"
 #include "framework/tensor/outer_products.h"
 #include "framework/tensor/softmax.h"
 #include "framework/tensor/vector_kernels.h"
@@ -46,25 +48,49 @@ SampledSoftmax::SampledSoftmax(comm::Communicator& comm, const nn::Parameter& ta
   for (int s = comm.first_shard(comm.rank(), shards); s < comm.first_shard(comm.rank() + 1, shards); ++s) parts_.push_back(std::make_unique<Part>());
 }
 
-std::span<const int32_t> SampledSoftmax::stretch(std::span<const int32_t> sample, int shard) const {
-  const size_t begin = sample.size() * size_t(shard) / size_t(shards_), end = sample.size() * size_t(shard + 1) / size_t(shards_);
-  return sample.subspan(begin, end - begin);
-}
-
-void SampledSoftmax::take_rows(Part& part, std::span<const int32_t> rows) const {
-  const size_t H = table_.cols, K = rows.size();
-  part.rows = rows;
-  part.weights.resize(K * H), part.less_log_q.assign(K, 0.0f), part.gradient.resize(K * H);
-  for (size_t j = 0; j < K; ++j) {
-    std::copy_n(part.tape.row(table_, rows[j]), H, &part.weights[j * H]);
-    if (!log_q_.empty()) part.less_log_q[j] = -log_q_[size_t(rows[j])];
+SampledRows::SampledRows(std::span<const int32_t> drawn) {
+  // Places by hash, with room for twice as many.
+  std::vector<uint32_t> places(std::bit_ceil(2 * drawn.size() + 1), UINT32_MAX);
+  std::vector<uint32_t> times;
+  for (const int32_t row : drawn) {
+    size_t at = size_t(mix64(uint64_t(row))) & (places.size() - 1);
+    while (places[at] != UINT32_MAX && rows[places[at]] != row) at = (at + 1) & (places.size() - 1);
+    if (places[at] == UINT32_MAX) places[at] = uint32_t(rows.size()), rows.push_back(row), times.push_back(0);
+    ++times[places[at]];
   }
+  if (rows.size() == drawn.size()) return;
+  for (const uint32_t n : times) log_times.push_back(float(std::log(double(n))));
 }
 
-std::vector<SoftmaxOutcome> SampledSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine, std::span<const int32_t> sample, const std::function<void(size_t, nn::Tape<float>&)>& start) {
-  const size_t H = table_.cols, L = parts_.size(), at_once = std::clamp<size_t>(kNumbers / std::max<size_t>(sample.size(), 1), 16, kStates);
+void SampledSoftmax::take_rows(Part& part, const SampledRows& sample, int shard) const {
+  const size_t H = table_.cols, begin = begin_of(sample, shard);
+  part.rows = stretch(sample, shard);
+  const size_t K = part.rows.size();
+  part.more.assign(K, 0.0f);
+  bool dense = true;  // they lie one after another
+  const float* const first = K > 0 ? part.tape.row(table_, part.rows[0]) : nullptr;
+  for (size_t j = 0; j < K; ++j) {
+    dense = dense && part.tape.row(table_, part.rows[j]) == first + j * H;
+    if (!sample.log_times.empty()) part.more[j] = sample.log_times[begin + j];
+    if (!log_q_.empty()) part.more[j] -= log_q_[size_t(part.rows[j])];
+  }
+  part.weights = first;
+  if (!dense) {
+    part.own_weights.resize(K * H);
+    for (size_t j = 0; j < K; ++j) std::copy_n(part.tape.row(table_, part.rows[j]), H, &part.own_weights[j * H]);
+    part.weights = part.own_weights.data();
+  }
+  part.gradient = part.tape.room_for_rows(table_, part.rows);
+  part.in_place = part.gradient != nullptr;
+  if (part.in_place) return;
+  part.own_gradient.resize(K * H);
+  part.gradient = part.own_gradient.data();
+}
+
+std::vector<SoftmaxOutcome> SampledSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine, const SampledRows& sample, const std::function<void(size_t, nn::Tape<float>&)>& start) {
+  const size_t H = table_.cols, L = parts_.size(), at_once = std::clamp<size_t>(kNumbers / std::max<size_t>(sample.rows.size(), 1), 16, kStates);
   THRONG_CHECK(mine.size() == L, "states of {} shards, of {}", mine.size(), L);
-  for (const int32_t row : sample) THRONG_CHECK(row >= 0 && size_t(row) < table_.rows, "class {} of {}", row, table_.rows);
+  for (const int32_t row : sample.rows) THRONG_CHECK(row >= 0 && size_t(row) < table_.rows, "class {} of {}", row, table_.rows);
   std::vector<size_t> firsts;  // of the states of a shard, among this rank's
   size_t count = 0;
   for (const auto& shard : mine) firsts.push_back(count), count += shard.count;
@@ -72,7 +98,7 @@ std::vector<SoftmaxOutcome> SampledSoftmax::run(ThreadPool& pool, const std::vec
   pool.parallel_for(L, [&](size_t l) {
     Part& part = *parts_[l];
     start(l, part.tape);
-    take_rows(part, stretch(sample, comm_.first_shard(comm_.rank(), shards_) + int(l)));
+    take_rows(part, sample, comm_.first_shard(comm_.rank(), shards_) + int(l));
     for (size_t i = 0; i < mine[l].count; ++i) {
       const int32_t target = mine[l].targets[i];
       THRONG_CHECK(target >= 0 && size_t(target) < table_.rows, "class {} of {}", target, table_.rows);
@@ -99,9 +125,9 @@ std::vector<SoftmaxOutcome> SampledSoftmax::run(ThreadPool& pool, const std::vec
       Part& part = *parts_[l];
       const size_t K = part.rows.size();
       part.scores.resize(K * n), part.sums.resize(n);
-      forth_.multiply(K, part.weights.data(), zeros.data(), part.scores.data());
+      forth_.multiply(K, part.weights, zeros.data(), part.scores.data());
       for (size_t j = 0; j < K; ++j) own_rows.for_each(part.rows[j], [&](size_t i) { part.scores[j * n + i] = kLeftOut; });
-      tensor::column_exponents(K, n, part.scores.data(), part.less_log_q.data(), most[l].data(), part.sums.data());
+      tensor::column_exponents(K, n, part.scores.data(), part.more.data(), most[l].data(), part.sums.data());
       std::copy_n(part.sums.begin(), n, sums[l].begin());
     });
     greatest.assign(all.own_scores.begin() + ptrdiff_t(begin), all.own_scores.begin() + ptrdiff_t(begin + n));
@@ -123,18 +149,19 @@ std::vector<SoftmaxOutcome> SampledSoftmax::run(ThreadPool& pool, const std::vec
       for (size_t i = 0; i < n; ++i) most[l][i] = float(double(most[l][i]) / total[i]);
       tensor::scale_columns(K, n, most[l].data(), part.scores.data());
       if (part.tape.learns(table_)) {
-        if (begin == 0) back_.multiply(K, part.scores.data(), zeros.data(), part.gradient.data());
-        else back_.multiply_add(K, part.scores.data(), part.gradient.data());
+        if (begin == 0) back_.multiply(K, part.scores.data(), zeros.data(), part.gradient);
+        else back_.multiply_add(K, part.scores.data(), part.gradient);
       }
       std::fill_n(parts[l].begin(), n * H, 0.0f);
-      tensor::add_outer_products(K, n, H, part.scores.data(), part.weights.data(), parts[l].data());
+      tensor::add_outer_products(K, n, H, part.scores.data(), part.weights, parts[l].data());
     });
     comm_.sum_shards(spans_of(parts, n * H), shards_, std::span(gradients).subspan(begin * H, n * H));
   }
 
   pool.parallel_for(L, [&](size_t l) {
     Part& part = *parts_[l];
-    if (T > 0) part.tape.add_to_rows(table_, part.rows, part.gradient.data());
+    if (T == 0 && part.in_place) std::fill_n(part.gradient, part.rows.size() * H, 0.0f);
+    if (T > 0 && !part.in_place) part.tape.add_to_rows(table_, part.rows, part.gradient);
     std::vector<float> along(H);
     for (size_t i = 0; i < mine[l].count; ++i) {
       const size_t at = all.first_of_rank + firsts[l] + i;

@@ -25,7 +25,6 @@ void put(Buffer& to, const T* values, size_t n) {
 class Reader {
  public:
   explicit Reader(const Buffer& from) : from_(from) {}
-  bool done() const { return at_ == from_.size(); }
   template <class T>
   void get(T* values, size_t n) {
     if (n == 0) return;
@@ -52,7 +51,7 @@ TableShards::TableShards(comm::Communicator& comm, const nn::Parameters& paramet
   }
   weights_.resize(own_.size());
   optimizer_ = std::make_unique<nn::Optimizer<float>>(options, own_, std::span<const nn::Slice>(), true);
-  sums_ = nn::TableRows<float>(own_);
+  for (const auto& e : own_.entries()) sums_.emplace_back(e.where);
 }
 
 template <class Visit>
@@ -147,13 +146,13 @@ void TableShards::fetch(nn::TableRows<float>& wanted) {
   }
 }
 
-void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched) {
+void TableShards::sum(std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched) {
   const size_t ranks = size_t(comm_.size()), me = size_t(comm_.rank());
   std::vector<Buffer> messages(ranks);
   const auto for_each = [&](const auto& visit) {  // owner, table, row at its owner, gradient
-    for (const auto& shard : mine)
+    for (auto& shard : mine)
       for (size_t k = 0; k < fetched.tables.size(); ++k) {
-        const Rows& rows = shard.tables[k];
+        Rows& rows = shard.tables[k];
         for (size_t slot = 0; slot < rows.rows().size(); ++slot) {
           const int32_t row = fetched.tables[k].rows()[size_t(rows.rows()[slot])];
           visit(size_t(owner(row)), k, local(k, row), rows.values(slot));
@@ -167,29 +166,28 @@ void TableShards::sum(const std::vector<nn::TableRows<float>>& mine, const nn::T
       const int32_t header[2] = {int32_t(k), place};
       put(messages[to], header, 2), put(messages[to], values, fetched.tables[k].cols());
     });
-  sums_.clear();
-  std::vector<float> values;
-  const auto received = comm_.alltoall(std::move(messages));
+  for (auto& table : sums_) table.clear();
+  received_ = comm_.alltoall(std::move(messages));
   for (size_t from = 0; from < ranks; ++from) {
     if (from == me) {
-      for_each([&](size_t to, size_t k, int32_t place, const float* own) {
-        if (to == me) sums_.tables.at(k).add(place, own);
+      for_each([&](size_t to, size_t k, int32_t place, float* own) {
+        if (to == me) sums_[k].add(place, own);
       });
       continue;
     }
-    for (Reader reader(received[from]); !reader.done();) {
+    for (size_t at = 0; at < received_[from].size();) {
       int32_t to[2];
-      reader.get(to, 2);
-      Rows& rows = sums_.tables.at(size_t(to[0]));
-      values.resize(rows.cols());
-      reader.get(values.data(), values.size());
-      rows.add(to[1], values.data());
+      THRONG_CHECK(at + sizeof to <= received_[from].size(), "a message of {} bytes ends too soon", received_[from].size());
+      std::memcpy(to, &received_[from][at], sizeof to), at += sizeof to;
+      auto& rows = sums_.at(size_t(to[0]));
+      THRONG_CHECK(at + rows.cols() * sizeof(float) <= received_[from].size(), "a message of {} bytes ends too soon", received_[from].size());
+      rows.add(to[1], reinterpret_cast<float*>(&received_[from][at])), at += rows.cols() * sizeof(float);
     }
   }
 }
 
-void TableShards::add(size_t table, std::span<const float> gradient) {
-  Rows& rows = sums_.tables[table];
+void TableShards::add(size_t table, std::span<float> gradient) {
+  auto& rows = sums_[table];
   for (size_t place = 0; place * rows.cols() < gradient.size(); ++place) rows.add(int32_t(place), &gradient[place * rows.cols()]);
 }
 
@@ -215,7 +213,7 @@ double TableShards::squares() const {
   const size_t tables = all_.tables.size();
   std::vector<double> blocks((end - first) * tables);
   for (size_t k = 0; k < tables; ++k) {
-    const Rows& rows = sums_.tables[k];
+    const auto& rows = sums_[k];
     const auto& begins = begins_[k];
     for (uint32_t slot : rows.by_row()) {
       const size_t at = begins[first] + size_t(rows.rows()[slot]);
@@ -234,8 +232,7 @@ double TableShards::squares() const {
 }
 
 void TableShards::update(double factor, double lr_factor) {
-  for (auto& table : sums_.tables) table.scale(float(factor));
-  optimizer_->update(weights_, {}, lr_factor, &sums_);
+  optimizer_->update(weights_, std::span<const nn::RowSums<float>>(sums_), lr_factor, factor);
 }
 
 // ---------------------------------------------------------------------------------------------- checkpoints

@@ -33,12 +33,12 @@ class TableShards {
 
   /// Collective. Gets the weights of the rows that are in `wanted`, the union over this rank's shards (Rows::want). They stay until the next call.
   void fetch(nn::TableRows<float>& wanted);
-  /// Collective. Adds up what the shards of all ranks have, by places among the rows fetched; `mine` are this rank's shards in order.
-  void sum(const std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched);
+  /// Collective. Adds up what the shards of all ranks have, by places among the rows fetched; `mine` are this rank's shards in order, and become the sums, so that they must stay until `update`.
+  void sum(std::vector<nn::TableRows<float>>& mine, const nn::TableRows<float>& fetched);
   /// Collective. The sum of squares of all that was summed.
   double squares() const;
-  /// Not collective. Adds the gradient of all rows of a table that this rank has, in order, to what was summed.
-  void add(size_t table, std::span<const float> gradient);
+  /// Not collective. Adds the gradient of all rows of a table that this rank has, in order, to what was summed, or makes it the sum: it must stay until `update`, and is not what it was.
+  void add(size_t table, std::span<float> gradient);
   /// Not collective. Moves this rank's rows along `factor` times the sums.
   void update(double factor, double lr_factor);
 
@@ -82,7 +82,8 @@ class TableShards {
   nn::Parameters own_;                          // this rank's rows as tables of their own
   std::vector<float> weights_;
   std::unique_ptr<nn::Optimizer<float>> optimizer_;
-  nn::TableRows<float> sums_;                   // by place among this rank's rows
+  std::vector<nn::RowSums<float>> sums_;        // by table, and place among this rank's rows
+  std::vector<Buffer> received_;                // some of which are sums
 };
 
 }  // namespace throng::train

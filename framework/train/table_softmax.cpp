@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <limits>
 #include <memory>
 
@@ -35,6 +36,10 @@ TableSoftmax::TableSoftmax(comm::Communicator& comm, TableShards& tables, const 
 }
 
 std::vector<SoftmaxOutcome> TableSoftmax::run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine) {
+  if (std::exchange(added_, false)) {
+    std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+    std::fill(bias_gradient_.begin(), bias_gradient_.end(), 0.0f);
+  }
   const AllStates all(comm_, mine, cols_);
   const auto weights = tables_.own_rows(table_);
   const size_t T = all.targets.size(), H = cols_, L = leaves_.size(), at_once = std::clamp<size_t>(kNumbers / std::max(num_rows_, TableShards::kLeaves * H), 16, 4096);
@@ -116,8 +121,7 @@ std::vector<SoftmaxOutcome> TableSoftmax::run(ThreadPool& pool, const std::vecto
 void TableSoftmax::add_gradient() {
   if (learns_) tables_.add(table_, gradient_);
   if (bias_learns_) tables_.add(*bias_, bias_gradient_);
-  std::fill(gradient_.begin(), gradient_.end(), 0.0f);
-  std::fill(bias_gradient_.begin(), bias_gradient_.end(), 0.0f);
+  added_ = true;
 }
 
 }  // namespace throng::train

@@ -20,7 +20,7 @@ class TableSoftmax {
 
   /// Collective. `mine` are those of this rank's shards, in order. A bug where a target is no row.
   std::vector<SoftmaxOutcome> run(ThreadPool& pool, const std::vector<SoftmaxStates>& mine);
-  /// Not collective. Adds the gradient of this rank's rows, of all `run`s since the last time, to what TableShards::sum has summed.
+  /// Not collective. Adds the gradient of this rank's rows, of all `run`s since the last time, to what TableShards::sum has summed; to be followed by TableShards::update before the next `run`.
   void add_gradient();
 
  private:
@@ -35,6 +35,7 @@ class TableSoftmax {
   bool learns_, bias_learns_;
   std::vector<Leaf> leaves_;
   std::vector<float> gradient_, bias_gradient_;
+  bool added_ = false;  ///< they are sums of TableShards
 };
 
 }  // namespace throng::train

@@ -9,7 +9,6 @@
 #include "framework/base/clock.h"
 #include "framework/nn/normalization.h"
 #include "framework/tensor/bfloat16.h"
-#include "framework/tensor/vector_kernels.h"
 #include "framework/train/checkpoint.h"
 #include "framework/train/gradient_sums.h"
 #include "framework/train/sampled_softmax.h"
@@ -170,16 +169,17 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       lap = Stopwatch();
       packed.clear();
       const int64_t begin = cursor.step * options.accumulate, end = std::min(batches, begin + options.accumulate);
-      std::vector<std::vector<int32_t>> samples;  // by minibatch
-      for (int64_t batch = begin; batch < end && sampled_softmax; ++batch) samples.push_back(model.sample(cursor.epoch, batch));
+      std::vector<SampledRows> samples;  // by minibatch
+      for (int64_t batch = begin; batch < end && sampled_softmax; ++batch) samples.emplace_back(model.sample(cursor.epoch, batch));
       if (!tables.none()) {
         rows.clear();
-        for (int s = 0; s < owned; ++s)
-          for (int64_t batch = begin; batch < end; ++batch) model.want_rows(cursor.epoch, batch, first + s, rows);
+        // What is sampled comes first, so that a shard's lie one after another.
         if (auto* of_classes = sampled_softmax ? rows.find(classes.table->at) : nullptr)
           for (const auto& sample : samples)
             for (int s = 0; s < owned; ++s)
               for (int32_t row : sampled_softmax->stretch(sample, first + s)) of_classes->want(row);
+        for (int s = 0; s < owned; ++s)
+          for (int64_t batch = begin; batch < end; ++batch) model.want_rows(cursor.epoch, batch, first + s, rows);
         tables.fetch(rows);
         spent(profile.rows);
       }
@@ -255,9 +255,8 @@ Weights train(Model& model, comm::Communicator& comm, ThreadPool& pool, const Tr
       }
       spent(profile.sums);
       if (factor > 0) {
-        for (const nn::Slice& slice : sums.slices()) tensor::scale(float(factor), gradient.data() + slice.begin, slice.end - slice.begin);
         const double lr_factor = schedule.at(optimizer.steps());
-        optimizer.update(weights, gradient, lr_factor);
+        optimizer.update(weights, gradient, lr_factor, nullptr, factor);
         if (!tables.none()) tables.update(factor, lr_factor);
         spent(profile.update);
         sums.share(weights);

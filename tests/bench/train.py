@@ -272,7 +272,8 @@ def operator_job(what, kind, numbers):
 
 
 def operator_case(name):
-    """Steps of the operator itself, as a job runs it: reading, minibatches and dropout, eight shards that are summed exactly, rows of tables; beside PyTorch's step of as many rows."""
+    """Steps of the operator itself, as a job runs it: reading, minibatches and dropout, eight shards that are summed exactly, rows of tables; beside PyTorch's step of as many rows. PyTorch writes no
+    checkpoints here, and the job none within an epoch."""
     _, what, *kind, shape = name.split("-")
     numbers = list(map(int, shape.split("x")))
     model, (_, step, flops), steps_of_epoch = operator_job(what, kind[0] if kind else "", numbers)
@@ -280,7 +281,7 @@ def operator_case(name):
         rows = "taken: { op: read_events, path: taken.csv, partitions: 16 }"
         if what == "lm":
             rows = "read: { op: read_events, path: taken.csv, partitions: 16, types: { holdout: bool } }\n  taken: { op: tokenize, from: read, split: whitespace }"
-        file.write(f"job: operator\nsteps:\n  {rows}\n  model: {{ from: taken, {model}, batch: {numbers[0]}, epochs: 2, bootstrap: 0 }}\n")
+        file.write(f"job: operator\nsteps:\n  {rows}\n  model: {{ from: taken, {model}, batch: {numbers[0]}, epochs: 2, bootstrap: 0, checkpoint_every: 0 }}\n")
     ours, theirs = {8: [], 1: []}, []
     for _ in range(1 if small else 3):
         for shards, seconds in ours.items():

@@ -63,7 +63,7 @@ Found found(int ranks, int threads, const Shape& shape) {
     }
     for (int s = first; s < end; ++s) states.push_back({count_of(s, shape.scale), values[size_t(s - first)].data(), rows_of(uint64_t(s), count_of(s, shape.scale), shape.rows)});
     nn::TableRows<float> none;
-    const auto outcomes = softmax.run(pool, states, sample, [&](size_t s, nn::Tape<float>& tape) { tape.start(parameters, weights, gradients[s], 0, 0, &none); });
+    const auto outcomes = softmax.run(pool, states, SampledRows(sample), [&](size_t s, nn::Tape<float>& tape) { tape.start(parameters, weights, gradients[s], 0, 0, &none); });
     std::lock_guard lock(mutex);
     for (int s = first; s < end; ++s) {
       const size_t at = size_t(s - first);

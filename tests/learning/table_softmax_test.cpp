@@ -63,14 +63,15 @@ Found found(int ranks, int threads, size_t rows, size_t cols, size_t scale, bool
     for (int s = first; s < end; ++s) values.push_back(states_of(s, scale, cols));
     for (int s = first; s < end; ++s) states.push_back({count_of(s, scale), values[size_t(s - first)].data(), targets_of(s, scale, rows)});
     nn::TableRows<float> none(parameters);
+    std::vector<nn::TableRows<float>> nothing;
     tables.fetch(none);
     auto outcomes = softmax.run(pool, states);
     if (again) {  // what one step has added is not in the next one
-      tables.sum({}, none);
+      tables.sum(nothing, none);
       softmax.add_gradient();
       outcomes = softmax.run(pool, states);
     }
-    tables.sum({}, none);
+    tables.sum(nothing, none);
     softmax.add_gradient();
     tables.update(0.1, 1);
     std::vector<float> whole(parameters.size());
@@ -153,12 +154,13 @@ TEST(TableSoftmax, GradientsOfRunsAddUp) {
       const nn::Parameter bias = parameters.find("bias").where;
       TableSoftmax softmax(comm, tables, parameters, parameters.find("classes").where, &bias);
       nn::TableRows<float> none(parameters);
+      std::vector<nn::TableRows<float>> nothing;
       tables.fetch(none);
       for (size_t k = 0; k < pieces; ++k) {
         const size_t begin = kStates * k / pieces, end = kStates * (k + 1) / pieces;
         softmax.run(pool, {{end - begin, &values[begin * kCols], {targets.begin() + ptrdiff_t(begin), targets.begin() + ptrdiff_t(end)}}});
       }
-      tables.sum({}, none);
+      tables.sum(nothing, none);
       softmax.add_gradient();
       tables.update(0.1, 1);
       tables.gather([&](size_t at, std::span<float> part) { std::copy(part.begin(), part.end(), whole.begin() + ptrdiff_t(at)); });

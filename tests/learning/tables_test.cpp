@@ -89,11 +89,58 @@ std::vector<float> trained(bool by_rows, const OptimizerOptions& options, int st
     t.start(model.p, weights, gradient, 0, 0, &tables);
     model.put_loss(t, uint64_t(step));
     t.backward();
-    for (float& g : gradient) g *= 0.5f;
-    for (auto& table : tables.tables) table.scale(0.5f);
-    optimizer.update(weights, gradient, 1, &tables);
+    optimizer.update(weights, gradient, 1, &tables, 0.5);
   }
   return weights;
+}
+
+// A gradient times a number is that gradient; the first gradient of a row becomes the sum where it lies.
+TEST(Tables, StepsAlongScaledSumsThatLieElsewhere) {
+  for (auto kind : {OptimizerOptions::Kind::kSgd, OptimizerOptions::Kind::kAdagrad, OptimizerOptions::Kind::kAdam})
+    for (const size_t cols : {3, 40}) {
+      Parameters p;
+      p.add_table("t", 9, cols, Initial::normal(1));
+      OptimizerOptions options;
+      options.kind = kind, options.lr = 0.1;
+      Optimizer<float> of_rows(options, p), of_sums(options, p);
+      std::vector<float> expected(p.size()), weights, numbers(4 * cols);
+      p.initialize<float>(expected, 1);
+      weights = expected;
+      for (int step = 0; step < 3; ++step) {
+        for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = float(Random(5, uint64_t(step), i).normal());
+        TableRows<float> rows(p);
+        std::vector<RowSums<float>> sums(1, RowSums<float>(p.entries()[0].where));
+        std::vector<float> scaled = numbers;
+        const int32_t of[] = {7, 2, 7, 4};
+        for (size_t i = 0; i < 4; ++i) sums[0].add(of[i], &numbers[i * cols]);
+        for (size_t i = 0; i < 2 * cols; ++i) scaled[i] += i < cols ? scaled[2 * cols + i] : 0;
+        for (float& v : scaled) v *= 0.3f;
+        for (size_t i : {0, 1, 3}) rows.tables[0].add(of[i], &scaled[i * cols]);
+        EXPECT_EQ(sums[0].rows(), (std::vector<int32_t>{7, 2, 4}));
+        EXPECT_EQ(sums[0].values(0), numbers.data());
+        of_rows.update(expected, {}, 1, &rows);
+        of_sums.update(weights, std::span<const RowSums<float>>(sums), 1, 0.3);
+      }
+      EXPECT_EQ(weights, expected) << int(kind) << " " << cols;
+    }
+}
+
+TEST(Tables, RoomForRowsIsOneAfterTheOtherOrNone) {
+  Parameters p;
+  p.add_table("t", 9, 2, Initial::normal(1));
+  TableRows<float> rows(p);
+  auto& table = rows.tables[0];
+  const float one[] = {1, 1};
+  table.add(3, one);
+  EXPECT_EQ(table.add_room(std::vector<int32_t>{5, 3}), nullptr) << "is here";
+  EXPECT_EQ(table.add_room(std::vector<int32_t>{5, 6, 5}), nullptr) << "comes twice";
+  EXPECT_EQ(table.rows(), (std::vector<int32_t>{3}));
+  float* room = table.add_room(std::vector<int32_t>{5, 0});
+  ASSERT_NE(room, nullptr);
+  for (int i = 0; i < 4; ++i) room[i] = float(i + 2);
+  table.add(5, one), table.add(3, one);
+  EXPECT_EQ(table.rows(), (std::vector<int32_t>{3, 5, 0}));
+  EXPECT_EQ(std::vector<float>(table.values(0), table.values(0) + 6), (std::vector<float>{2, 2, 3, 4, 4, 5}));
 }
 
 TEST(Tables, SgdAndAdagradMoveRowsAsTheyMoveMatrices) {
