@@ -212,7 +212,7 @@ graph::Job job_for_new_events(const graph::Job& job, const std::string& new_even
   for (graph::Step step : job.steps) {
     const auto* info = graph::registry().find(step.op);
     if (!info) throw job_error("unknown op '{}'", step.op);
-    if (info->shape == graph::Shape::kCollective && !info->replayed) continue;
+    if (info->shape == graph::Shape::kCollective && !(info->replayed && info->replayed(step.params))) continue;
     bool inputs_kept = std::all_of(step.inputs.begin(), step.inputs.end(), [&](const auto& i) { return kept.count(i.step) && i.output.empty(); });
     if (!inputs_kept) continue;
     if (info->shape == graph::Shape::kSource) {

@@ -16,7 +16,8 @@ struct OperatorInfo {
   int version = 1;  ///< part of the step key: raise it when results change
   size_t min_inputs = 1, max_inputs = 1;
   bool learns = false;
-  bool replayed = false;  ///< collective: `throng apply` goes through it; those that learn, and those that use what was learned (kReplayed)
+  /// Collective: whether `throng apply` goes through it with these parameters; those that learn do (but P::replayed may say otherwise), and those that use what was learned (kReplayed). Empty: never.
+  std::function<bool(const Value& params)> replayed;
   std::vector<FieldInfo> fields;
   /// Makes the operator; faults in the parameters are added and nullptr may come back.
   std::function<std::unique_ptr<Operator>(const Value& params, const Place& place, Faults& faults)> make;
@@ -26,7 +27,7 @@ struct OperatorInfo {
 
 class Registry {
  public:
-  /// Registers parameter struct `P` (kOp, kSummary, fields(), optional kVersion, kMinInputs, kMaxInputs, kLearns, kReplayed), implemented by
+  /// Registers parameter struct `P` (kOp, kSummary, fields(), optional kVersion, kMinInputs, kMaxInputs, kLearns, kReplayed, replayed()), implemented by
   /// `Impl`, which is constructed from a P.
   template <class P, class Impl>
   void add() {
@@ -35,8 +36,13 @@ class Registry {
     if constexpr (std::is_base_of_v<KeyedOperator, Impl>) info.shape = Shape::kKeyed;
     if constexpr (std::is_base_of_v<CollectiveOperator, Impl>) {
       info.shape = Shape::kCollective;
-      if constexpr (requires { P::kLearns; }) info.learns = info.replayed = P::kLearns;
-      if constexpr (requires { P::kReplayed; }) info.replayed = P::kReplayed;
+      if constexpr (requires { P::kLearns; }) info.learns = P::kLearns, info.replayed = [](const Value&) { return P::kLearns; };
+      if constexpr (requires { P::kReplayed; }) info.replayed = [](const Value&) { return P::kReplayed; };
+      if constexpr (requires(P p) { p.replayed(); })
+        info.replayed = [](const Value& v) {
+          Faults ignored;
+          return read_params<P>(v, {}, ignored).replayed();
+        };
     }
     info.make = maker<P>([](P params) -> std::unique_ptr<Operator> { return std::make_unique<Impl>(std::move(params)); });
     insert(std::move(info));

@@ -72,6 +72,46 @@ size_t cross_entropy(Tape<T>& t, Var logits, std::span<const int32_t> targets, d
   return used;
 }
 
+namespace {
+
+/// A layer larger than this is not laid out whole where nothing is learned: such weights may lie in a file that memory cannot hold.
+constexpr size_t kLaidOutWhole = size_t{1} << 24;
+
+/// The summed loss of some rows of x, and of no more than some classes at a time.
+template <class T>
+double loss_by_stretches(Tape<T>& t, Var x, std::span<const size_t> rows, const Parameter& table, const std::optional<Parameter>& bias, std::span<const int32_t> targets, const std::optional<SparseScores>& extra) {
+  constexpr size_t kRows = 256, kClasses = 4096;
+  const size_t H = x.cols, V = table.rows, J = extra ? extra->scores.cols : 0;
+  AlignedVector<T> inputs(std::min(kRows, rows.size()) * H), scores(std::min(kRows, rows.size()) * std::min(kClasses, V));
+  const std::vector<T> zeros(kClasses, T(0));
+  tensor::PackedMatrix<T> stretch;
+  double loss = 0;
+  for (size_t begin = 0; begin < rows.size(); begin += kRows) {
+    const size_t n = std::min(kRows, rows.size() - begin);
+    for (size_t i = 0; i < n; ++i) std::copy_n(t.value(x) + rows[begin + i] * H, H, &inputs[i * H]);
+    std::vector<double> most(n, -HUGE_VAL), sum(n), own(n);
+    for (size_t first = 0; first < V; first += kClasses) {
+      const size_t K = std::min(kClasses, V - first);
+      stretch.lay_out(Side::kTransposed, H, K, t.weight(table) + first * H, H);
+      stretch.multiply(n, inputs.data(), bias ? t.weight(*bias) + first : zeros.data(), scores.data());
+      for (size_t i = 0; i < n; ++i) {
+        const size_t row = rows[begin + i];
+        const auto place = [&](int32_t column) { return column >= 0 && size_t(column) >= first && size_t(column) < first + K ? size_t(column) - first : K; };
+        for (size_t j = row * J; j < (row + 1) * J; ++j)
+          if (const size_t at = place(extra->columns[j]); at < K) scores[i * K + at] += t.value(extra->scores)[j];
+        if (const size_t at = place(check_target(targets[row], V)); at < K) own[i] = double(scores[i * K + at]);
+        const auto of_stretch = tensor::exponents(&scores[i * K], K);
+        const double highest = std::max(most[i], double(of_stretch.most));
+        sum[i] = sum[i] * std::exp(most[i] - highest) + double(of_stretch.sum) * std::exp(double(of_stretch.most) - highest), most[i] = highest;
+      }
+    }
+    for (size_t i = 0; i < n; ++i) loss += std::log(sum[i]) + most[i] - own[i];
+  }
+  return loss;
+}
+
+}  // namespace
+
 template <class T>
 size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std::optional<Parameter>& bias, std::span<const int32_t> targets, double weight, size_t chunk,
                             const std::optional<SparseScores>& extra) {
@@ -81,6 +121,10 @@ size_t linear_cross_entropy(Tape<T>& t, Var x, const Parameter& table, const std
   std::vector<size_t> rows;
   for (size_t r = 0; r < x.rows; ++r)
     if (targets[r] >= 0) rows.push_back(r);
+  if (!t.training() && V * H > kLaidOutWhole) {
+    t.add_loss(weight * loss_by_stretches(t, x, rows, table, bias, targets, extra));
+    return rows.size();
+  }
   // As many rows as the sum over rows takes in a stretch: their logits stay in a cache for the four times that they are gone through.
   const size_t at_once = std::clamp<size_t>((chunk ? chunk : (size_t{16} << 20) / sizeof(T)) / V, 16, 256);
   const size_t most = std::min(at_once, rows.size());

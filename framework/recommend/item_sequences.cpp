@@ -87,7 +87,7 @@ std::span<const ItemSequence> read_sequences(const ItemColumns& columns, const d
     for (int64_t r = first; r < end; ++r) {
       if (!counts(columns, batch, r)) continue;
       const int32_t id = catalogue.find(item_text(item, r));
-      split.see(train[size_t(r)], ts[size_t(r)]);
+      split.see(train[size_t(r)], batch.column("ts").is_valid(r) ? std::optional(ts[size_t(r)]) : std::nullopt);
       split.users += !train[size_t(r)] && !s.held_out;
       if (!train[size_t(r)]) {
         if (!s.held_out) s.held_out = true, s.target = id, s.target_row = r;

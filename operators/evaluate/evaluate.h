@@ -24,6 +24,7 @@ struct Evaluate {
   int64_t bootstrap = 1000;
 
   static constexpr auto kOp = "evaluate";
+  static constexpr int kVersion = 2;
   static constexpr auto kSummary = "measures predictions: accuracy, precision, recall, F1, AUC, log loss, errors of numbers, with intervals";
   static auto fields() {
     return graph::fields(graph::field("actual", &Evaluate::actual, "column of what was the case"), graph::field("predicted", &Evaluate::predicted, "column of what was foretold; with score or likelihood it may be empty: none"),

@@ -34,7 +34,7 @@ struct LanguageModel : train::RunParams, train::OptimizerParams {
   LanguageModel() { lr = 0.002, clip = 5, decay = 0.5, decay_after = 4; }
 
   static constexpr auto kOp = "language_model";
-  static constexpr int kVersion = 3;
+  static constexpr int kVersion = 4;
   static constexpr auto kSummary = "trains an RNN, LSTM, GRU or Transformer to predict the next token of a text";
   static constexpr bool kLearns = true;
   static auto fields() {

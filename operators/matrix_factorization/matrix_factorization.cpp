@@ -41,8 +41,7 @@ class MatrixFactorizationOperator : public Recommender {
   }
 
   void check_ranks(int num_ranks) const override { train::check_shards(params_.shards, true, num_ranks); }
-  // Ratings have no list of items to recommend.
-  bool learns() const override { return !rated(); }
+  bool learns() const override { return params_.replayed(); }
 
   void recorded(const std::filesystem::path& folder) const override {
     remove_files(folder, [](const std::string& name) { return name.starts_with("checkpoint.h5"); });

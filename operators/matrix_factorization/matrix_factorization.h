@@ -29,6 +29,9 @@ struct MatrixFactorization : recommend::ItemTask {
   int64_t checkpoint_every = 5;
 
   static constexpr auto kOp = "matrix_factorization";
+  static constexpr bool kLearns = true;
+  /// Ratings have no list of items to recommend.
+  bool replayed() const { return rating.empty(); }
   static constexpr auto kSummary = "vectors for users and items whose products foretell ratings, or what is taken next (ALS, BPR, biased SGD)";
   static auto fields() {
     using P = MatrixFactorization;

@@ -63,7 +63,7 @@ struct Sasrec : ItemTransformer {
   double sample_alpha = 0;
 
   static constexpr auto kOp = "sasrec";
-  static constexpr int kVersion = 4;
+  static constexpr int kVersion = 5;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "self-attentive sequential recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {
@@ -110,7 +110,7 @@ struct Gru4rec : ItemTraining {
   bool recompute = false;
 
   static constexpr auto kOp = "gru4rec";
-  static constexpr int kVersion = 4;
+  static constexpr int kVersion = 5;
   static constexpr bool kLearns = true;
   static constexpr auto kSummary = "recurrent recommendation: trains, ranks each user's held-out item, recommends";
   static auto fields() {

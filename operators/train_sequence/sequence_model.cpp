@@ -131,7 +131,7 @@ int64_t SequenceModel::put_loss(Tape<float>& t, const std::vector<Piece>& pieces
 
 void SequenceModel::predict(const nn::Parameters& parameters, std::span<const float> weights, const std::vector<Piece>& pieces, const std::function<void(const Piece&, size_t, std::span<const float>)>& visit, Attended* attended) const {
   const size_t H = sizes_.hidden, K = sizes_.outputs, J = sizes_.recent;
-  // Pieces, and logits of so many rows, at a time: 16 MiB of them.
+  // Pieces, and logits of so many rows, at a time: 16 MiB of them, or a row.
   constexpr size_t kGroup = 32;
   const size_t block = std::clamp<size_t>((size_t{4} << 20) / K, 1, 512);
   const float *w_out = &weights[output_.weight.at], *b_out = &weights[output_.bias->at];

@@ -303,7 +303,7 @@ class TrainSequenceOperator : public graph::CollectiveOperator {
       const auto& by = batch.column(e.by);
       for (int64_t r = 0; r < batch.num_rows(); ++r) {
         newest = std::max(newest, ts[size_t(r)]);
-        seen.see(train[size_t(r)] != 0, ts[size_t(r)]);
+        seen.see(train[size_t(r)] != 0, batch.column("ts").is_valid(r) ? std::optional(ts[size_t(r)]) : std::nullopt);
         if (!train[size_t(r)]) continue;
         for (size_t k = 0; k < numbers; ++k)
           if (batch.column(e.numbers[k]).is_valid(r)) see(k, batch.column(e.numbers[k]).as_double(r));

@@ -138,6 +138,29 @@ def gru4rec_case(B, N, V, H):
     return weights, step, 3 * 2 * (B * 3 * H * 2 * H + B * (B + N) * H)
 
 
+def gru4rec_tied_case(B, N, V, H):
+    """What the operator learns: one table of items, which are the outputs' vectors, too, and a state's own item against those drawn, of which those that are the
+    state's own are left out."""
+    items, cell = nn.Embedding(V, H, sparse=True), nn.GRUCell(H, H)
+    x, y, drawn = torch.randint(0, V, (B,)), torch.randint(0, V, (B,)), torch.randint(0, V, (64, N))
+    optimiser = torch.optim.Adagrad([*items.parameters(), *cell.parameters()], lr=0.05, eps=1e-10)
+    state = {"step": 0}
+    start, own_first = torch.zeros(B, H), torch.zeros(B, dtype=torch.long)
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        h = cell(items(x), start)
+        negatives = drawn[state["step"] % 64]
+        scores = torch.cat([(h * items(y)).sum(1, keepdim=True), (h @ items(negatives).t()).masked_fill_(y[:, None] == negatives, -1e30)], 1)
+        loss = functional.cross_entropy(scores, own_first)
+        loss.backward()
+        optimiser.step()
+        state["step"] += 1
+        return loss
+
+    return None, step, 3 * 2 * (B * 3 * H * 2 * H + B * (B + N) * H)
+
+
 def encoder_case(B, L, W, F, heads):
     blocks = nn.ModuleList([nn.TransformerEncoderLayer(W, heads, F, dropout=0, batch_first=True) for _ in range(2)])
     x, d = torch.randn(B, L, W), torch.randn(B, L, W)
@@ -182,13 +205,41 @@ def on_ranks(ranks, *arguments):
     return json.loads(subprocess.check_output([*mpirun, os.path.join(os.path.dirname(throng), "throng_train_ranks_bench"), *map(str, arguments)]))
 
 
+PRODUCT = """import sys, time, torch
+torch.set_num_threads(1)
+m, k, n = map(int, sys.argv[1:])
+a, b = torch.randn(m, k), torch.randn(k, n)
+seconds = []
+while len(seconds) < 15 or sum(seconds) < 1:
+    start = time.perf_counter()
+    a @ b
+    seconds.append(time.perf_counter() - start)
+print(sorted(seconds)[len(seconds) // 2])"""
+
+
+def product_at_once(processes, m, k, n):
+    """Seconds of a product by OpenBLAS, in each of so many processes of one thread at once: of the slowest."""
+    runs = [subprocess.Popen([sys.executable, "-c", PRODUCT, str(m), str(k), str(n)], stdout=subprocess.PIPE) for _ in range(processes)]
+    return max(float(r.communicate()[0]) for r in runs)
+
+
+def machine_case(name):
+    """What OpenBLAS does with large squares on one core, and on two at once: more than two ranks can hope for is not to be had here."""
+    alone, both = (min(product_at_once(n, 2000, 2000, 2000) for _ in range(1 if small else 3)) for n in (1, 2))
+    entry(name, "openblas", alone, 1, None, f"a product of squares of 2,000, {16 / alone:.0f} GF/s on one core; two processes at once do {2 * alone / both:.2f} times the work")
+
+
 def ranks_case(name):
     kind, shape = name.split("-")[-2:]
     path = write_data(lm_case(kind, *map(int, shape.split("x")))[0])
-    steps, lm, runs = 4 if small else 10, f"lm-{kind}-{shape}", {}
+    steps, lm, runs, products = 4 if small else 10, f"lm-{kind}-{shape}", {}, {1: [], 2: []}
+    B, T, V, _, H = map(int, shape.split("x"))
     for _ in range(1 if small else 3):
         for label, ranks, shards in (("two", 2, 8), ("one", 1, 8), ("two, fast", 2, 2), ("one, fast", 1, 1)):
             runs.setdefault(label, []).append(on_ranks(ranks, lm, path, steps, shards))
+        # What this machine's two cores are worth now, at the largest product of a shard's step.
+        for processes, seconds in products.items():
+            seconds.append(product_at_once(processes, B * T // 8, H, V))
         for mode in ("threads", "ddp"):
             runs.setdefault(mode, []).append(json.loads(subprocess.check_output([sys.executable, "tests/bench/train_peer.py", mode, lm, path, str(steps)])))
     best = {label: min(statistics.median(r["seconds"]) for r in all_runs) for label, all_runs in runs.items()}
@@ -198,7 +249,8 @@ def ranks_case(name):
     n = profile["steps"]
     # Half of one rank's time in sums is adding up its own shards, which two ranks do, too: it is no communication.
     exposed = max(0.0, profile["sums"] - alone["sums"] / 2) + profile["share"]
-    conditions = (f"2 ranks, 8 shards; 1 rank {best['one']:.3f} s, {best['one'] / best['two']:.2f} times as long; exact sums cost {100 * (best['one'] / best['one, fast'] - 1):.0f} % on one rank and "
+    cores = 2 * min(products[1]) / min(products[2])
+    conditions = (f"2 ranks, 8 shards; 1 rank {best['one']:.3f} s, {best['one'] / best['two']:.2f} times as long, {best['one'] / best['two'] / cores:.2f} of the {cores:.2f} times that OpenBLAS gets done on two cores at once; exact sums cost {100 * (best['one'] / best['one, fast'] - 1):.0f} % on one rank and "
                   f"{100 * (best['two'] / best['two, fast'] - 1):.0f} % on two; communication not hidden {1e3 * exposed / n:.1f} ms a step, {100 * exposed / n / best['two']:.1f} %")
     entry(name, "throng", best["two"], 1, equal, conditions)
     entry(name, "pytorch", best["threads"], best["threads"] / best["two"], equal, "one process, 2 threads")
@@ -253,9 +305,9 @@ def operator_job(what, kind, numbers):
         return f"op: sasrec, max_length: {length}, dropout: 0.2, hidden: {width}, k: 1, validation: false", sasrec_case(*numbers, dropout=0.2), lambda result: users / B
     if what == "gru4rec":
         _, drawn, items, width = numbers
-        users = B * (5 if few else 1000)
+        users = B * (5 if few else 400)
         write_events(users, 2, words_of(users * 2, items))
-        return f"op: gru4rec, loss: sampled, negatives: {drawn}, dropout: 0, sparse: true, optimizer: adagrad, lr: 0.05, hidden: {width}, k: 1, validation: false", gru4rec_case(*numbers), lambda result: users / B
+        return f"op: gru4rec, loss: sampled, negatives: {drawn}, dropout: 0, sparse: true, optimizer: adagrad, lr: 0.05, hidden: {width}, k: 1, validation: false", gru4rec_tied_case(*numbers), lambda result: users / B
     if what == "sequence":
         _, length, items, embedding, hidden = numbers
         users = B * (4 if few else 20)
@@ -301,27 +353,6 @@ def operator_case(name):
     best = {shards: min(seconds) for shards, seconds in ours.items()}
     entry(name, "throng", best[8], 1, None, f"what a whole minibatch takes the operator in a job, the mean of its two epochs, 1 thread, 8 shards; with one shard {1e3 * best[1]:.1f} ms, PyTorch's {min(theirs) / best[1]:.2f} times")
     entry(name, "pytorch", min(theirs), min(theirs) / best[8], None, "a step of as many rows, 1 thread")
-
-
-SQUARES = """import time, torch
-torch.set_num_threads(1)
-a = torch.randn(2000, 2000)
-seconds = []
-for _ in range(15):
-    start = time.perf_counter()
-    a @ a
-    seconds.append(time.perf_counter() - start)
-print(sorted(seconds)[7])"""
-
-
-def machine_case(name):
-    """What OpenBLAS does with large squares on one core, and on two at once: more than two ranks can hope for is not to be had here."""
-    def at_once(processes):
-        runs = [subprocess.Popen([sys.executable, "-c", SQUARES], stdout=subprocess.PIPE) for _ in range(processes)]
-        return max(float(r.communicate()[0]) for r in runs)
-
-    alone, both = (min(at_once(n) for _ in range(1 if small else 3)) for n in (1, 2))
-    entry(name, "openblas", alone, 1, None, f"a product of squares of 2,000, {16 / alone:.0f} GF/s on one core; two processes at once do {2 * alone / both:.2f} times the work")
 
 
 def dnnl_run(name, path, count):

@@ -353,6 +353,34 @@ TEST(Layers, Losses) {
   });
 }
 
+// A layer that is too large to be laid out is gone through by stretches where nothing is learned.
+TEST(Layers, LargeOutputLayersAreJudgedByStretches) {
+  constexpr size_t H = 60, V = 290'003, N = 3;
+  Parameters p;
+  const auto x = p.add("x", N, H, Initial::normal(1)), extra = p.add("extra", N, 2, Initial::normal(1)), table = p.add("t", V, H, Initial::normal(1)), bias = p.add("b", 1, V, Initial::normal(1));
+  std::vector<float> weights(p.size());
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = float((i * 2654435761u) % 1000) / 1000.0f - 0.5f;
+  const std::vector<int32_t> targets{5, -1, int32_t(V) - 1}, columns{int32_t(V) - 1, 4095, 1, 2, 4096, -1};
+  Tape<float> t;
+  t.start(p, weights, {});
+  EXPECT_EQ(linear_cross_entropy<float>(t, t.weights(x), table, bias, targets, 0.5, 0, SparseScores{t.weights(extra), columns}), 2u);
+  double expected = 0;
+  for (size_t r : {0, 2}) {
+    std::vector<double> scores(V);
+    for (size_t k = 0; k < V; ++k) {
+      scores[k] = double(weights[bias.at + k]);
+      for (size_t c = 0; c < H; ++c) scores[k] += double(weights[x.at + r * H + c]) * double(weights[table.at + k * H + c]);
+    }
+    for (size_t j = 0; j < 2; ++j)
+      if (columns[2 * r + j] >= 0) scores[size_t(columns[2 * r + j])] += double(weights[extra.at + 2 * r + j]);
+    double sum = 0;
+    for (double s : scores) sum += std::exp(s);
+    expected += 0.5 * (std::log(sum) - scores[size_t(targets[r])]);
+  }
+  EXPECT_NEAR(t.loss(), expected, 1e-4);
+  EXPECT_LT(t.peak_bytes(), size_t{1} << 20);
+}
+
 // The chunks of the fused loss, and a tape's memory that was used before, change nothing.
 TEST(Layers, TheFusedLossIsTheLossOfTheProduct) {
   Parameters p;
