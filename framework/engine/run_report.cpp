@@ -109,7 +109,8 @@ void write_report(const fs::path& folder) {
     for (const auto& key : r.metrics.value("hot_keys", json::array())) hot_keys.push_back(key);
   std::string title = findings.is_object() && !findings.value("title", "").empty() ? findings["title"].get<std::string>() : state.value("job", "run");
   json page{{"title", title}, {"findings", findings}, {"steps", steps}, {"learned", learned}, {"hot_keys", hot_keys}};
-  page["subtitle"] = fmt::format("{} · {} ranks × {} threads · {}", state.value("started", ""), state.value("ranks", 1), state.value("threads", 1), format_seconds(state.value("seconds", 0.0)));
+  const auto counted = [&](const char* key, const char* one, const char* more) { return fmt::format("{} {}", state.value(key, 1), state.value(key, 1) == 1 ? one : more); };
+  page["subtitle"] = fmt::format("{} · {} × {} · {}", state.value("started", ""), counted("ranks", "rank", "ranks"), counted("threads", "thread", "threads"), format_seconds(state.value("seconds", 0.0)));
   page["run"] = json::array({{"job", state.value("job", "")}, {"started", state.value("started", "")}, {"ranks", state.value("ranks", 1)}, {"threads", state.value("threads", 1)},
                              {"seed", state.value("seed", uint64_t{1})}, {"state", state.value("state", "")}});
   std::string language = findings.is_object() ? findings.value("language", "en") : "en";

@@ -79,11 +79,13 @@ bool EpochCurve::add_validated(const EpochEnd& end, nlohmann::json point, int64_
   return patience == 0 || epoch - best_epoch < patience;
 }
 
-Weights EpochCurve::best_weights(size_t count) const {
-  const int64_t epoch = points_.empty() ? 0 : (*best())["epoch"].get<int64_t>();
+Weights EpochCurve::best_weights(size_t count) {
+  forget_lost();  // a run that was stopped after its last epoch has added none
+  const nlohmann::json* found = best();
+  const int64_t epoch = found ? (*found)["epoch"].get<int64_t>() : 0;
   for (const char* name : {kBest, kBefore})
     if (WeightsFile::epoch_of(folder_ / name) == epoch && epoch > 0) return Weights::of(folder_ / name, count);
-  throw data_error("{}: the weights of epoch {}, the best, are not there", folder_.string(), epoch).with_hint("run the step again from its beginning");
+  throw data_error("{}: the weights of the best epoch are not there", folder_.string()).with_hint("run the step again from its beginning");
 }
 
 void EpochCurve::remove_files(const std::filesystem::path& folder) {

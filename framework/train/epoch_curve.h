@@ -24,8 +24,8 @@ class EpochCurve {
   /// Collective. The same of an epoch that was validated: its weights are kept where it is the best so far, on disk with the next checkpoint, and it is a data error where its score is not a
   /// number. Returns false where `patience`, unless it is 0, has been without a better epoch for so long.
   bool add_validated(const EpochEnd& end, nlohmann::json point, int64_t patience);
-  /// After training. The weights of the best epoch, `count` of them, from their file. A data error where they were not kept.
-  Weights best_weights(size_t count) const;
+  /// Collective, after training. The weights of the best epoch, `count` of them, from their file. A data error where they were not kept.
+  Weights best_weights(size_t count);
   /// Rank 0, when the step is recorded as done: the checkpoint goes first, since it needs the best.
   static void remove_files(const std::filesystem::path& folder);
 

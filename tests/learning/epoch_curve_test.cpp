@@ -77,6 +77,8 @@ TEST(EpochCurve, AnEpochWhoseWeightsAreGoneIsNotTheBest) {
       EXPECT_EQ(curve.points().size(), 4u);
       EXPECT_EQ(curve.points()[1]["score"], 4);
     });
+    // Stopped when all epochs were done: the best is the same.
+    comm::run_on_threads(2, [&](comm::Communicator& comm) { EXPECT_EQ(EpochCurve(comm, folder.path(), "score").best_weights(2), Weights(weights(better ? 13 : 12))); });
   }
 }
 
